@@ -1,0 +1,31 @@
+"""Grow a pre-trained KerasHub model: new skills in new weights.
+
+Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
+(arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
+"""
+
+from keras_grow.growth import Family
+from keras_grow.growth import GrowthConfig
+from keras_grow.growth import PreservationReport
+from keras_grow.growth import grow_mlp
+from keras_grow.growth import grow_model
+from keras_grow.growth import growth_disabled
+from keras_grow.growth import register_family
+from keras_grow.growth import remove_growth
+from keras_grow.growth import verify_preserved
+from keras_grow.layers import GrowableDense
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Family",
+    "GrowableDense",
+    "GrowthConfig",
+    "PreservationReport",
+    "grow_mlp",
+    "grow_model",
+    "growth_disabled",
+    "register_family",
+    "remove_growth",
+    "verify_preserved",
+]

@@ -1,0 +1,250 @@
+"""Registered classes under which a grown model is saved and loaded.
+
+KerasHub finds the task class of a saved backbone by exact class, so a grown
+backbone has a class of its own, and so have its task and preprocessor. They
+add no behaviour that a user calls.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_grow.growth import apply
+from keras_grow.growth import surgery
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.families import FAMILIES
+from keras_grow.growth.families import Family
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.families import family_of
+from keras_grow.layers.growable_dense import GrowableDense
+
+Layer = keras.layers.Layer
+
+
+class GrownBackbone:
+    """What a grown backbone adds to its KerasHub class: it can be saved.
+
+    Attributes:
+        growths: the growths of the backbone, oldest first.
+    """
+
+    growths: tuple[GrowthConfig, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The config of the base backbone, and the growths."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return {**config, "growths": [g.to_dict() for g in self.growths]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.Model:
+        """Build the base backbone and grow it as it was grown."""
+        config = dict(config)
+        growths = config.pop("growths")
+        base = next(base for base in cls.__mro__ if base in FAMILIES)
+        backbone = base.from_config(config)  # type: ignore[attr-defined]
+        for growth in growths:
+            add_growth(backbone, GrowthConfig.from_dict(growth))
+        return backbone
+
+    def enable_lora(
+        self, rank: int, target_layer_names: Sequence[str] | None = None
+    ) -> None:
+        """Enable LoRA beside the growth: both train, nothing else does.
+
+        Args:
+            rank: the rank of the factorisation.
+            target_layer_names: names of the layers, query and value by
+                default. The grown MLPs cannot be among them.
+
+        Raises:
+            ValueError: if a layer of a grown MLP is named.
+        """
+        grown = {layer.name for layer in grown_layers(self)}
+        named = grown.intersection(target_layer_names or ())
+        if named:
+            raise ValueError(
+                "Expected LoRA on layers other than the grown MLPs, whose new "
+                "slices train already. Received: "
+                f"target_layer_names={list(target_layer_names or ())}"
+            )
+        super().enable_lora(rank, target_layer_names)  # type: ignore[misc]
+        surgery.train_only(self, newest_slices(self))
+
+
+def register_family(family: Family) -> None:
+    """Teach keras_grow where the MLPs of a further KerasHub family sit.
+
+    Args:
+        family: the row of data. Register it before a saved grown model of
+            that family is loaded, too.
+
+    Raises:
+        ValueError: if the backbone class is registered already.
+
+    Example:
+
+    ```python
+    import keras_hub
+    import keras_grow
+
+    keras_grow.register_family(
+        keras_grow.Family(
+            keras_hub.models.LlamaBackbone,
+            keras_hub.models.LlamaCausalLM,
+            keras_hub.models.LlamaCausalLMPreprocessor,
+            up=(
+                "_feedforward_gate_dense",
+                "_feedforward_intermediate_dense",
+            ),
+            down="_feedforward_output_dense",
+        )
+    )
+    ```
+    """
+    if family.backbone_cls in FAMILIES:
+        raise ValueError(
+            "Expected a backbone class without a row. Received: "
+            f"{family.backbone_cls.__name__}, which is registered already."
+        )
+    FAMILIES[family.backbone_cls] = family
+    _make_grown_classes(family)
+
+
+def grown_class(family: Family) -> type:
+    """The class of a grown backbone of `family`."""
+    name = f"keras_grow>Grown{family.backbone_cls.__name__}"
+    cls: type = keras.saving.get_registered_object(name)
+    return cls
+
+
+def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
+    """Grow `backbone` in place: new layers, new class, only they train.
+
+    Everything that can fail happens before the first change.
+
+    Args:
+        backbone: a KerasHub backbone, grown before or not.
+        config: the growth.
+
+    Raises:
+        ValueError: if the backbone cannot be grown so.
+    """
+    family = family_of(backbone)
+    growths = (*growths_of(backbone), config)
+    grown = apply.grow_blocks(backbone, family, config, number=len(growths))
+    for block, layers in grown.items():
+        for attribute, layer in layers.items():
+            surgery.replace_layer(block, attribute, layer)
+    backbone.__class__ = grown_class(family)
+    backbone.growths = growths
+    surgery.train_only(backbone, newest_slices(backbone))
+
+
+def remove_growth(model: keras.Model) -> keras.Model:
+    """Undo every growth in place: the base is back, the slices are dropped.
+
+    Args:
+        model: a grown KerasHub task or backbone.
+
+    Returns:
+        `model`, ungrown, with every weight trainable.
+
+    Raises:
+        ValueError: if the model is not grown.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm)
+    keras_grow.remove_growth(lm)  # lm is the model that it was
+    ```
+    """
+    backbone = check_grown(model)
+    family = family_of(backbone)
+    for block in family.blocks_of(backbone):
+        for attribute in (*family.up, family.down):
+            layer = getattr(block, attribute)
+            if isinstance(layer, GrowableDense):
+                surgery.replace_layer(block, attribute, layer.base)
+    backbone.__class__ = family.backbone_cls
+    del backbone.growths
+    backbone.trainable = True
+    surgery.reset_compiled(model)
+    return model
+
+
+def growths_of(model: Any) -> tuple[GrowthConfig, ...]:
+    """The growths of a task or backbone, oldest first; empty if ungrown."""
+    return tuple(getattr(backbone_of(model), "growths", ()))
+
+
+def check_grown(model: Any) -> keras.Model:
+    """The backbone of a grown model.
+
+    Raises:
+        ValueError: if the model is not grown.
+    """
+    backbone = backbone_of(model)
+    if not growths_of(backbone):
+        raise ValueError(
+            "Expected a grown model. Received: "
+            f"{type(model).__name__} `{model.name}`, which is not grown. Call "
+            "`keras_grow.grow_model(model)` first."
+        )
+    return backbone
+
+
+def grown_layers(model: Any) -> list[GrowableDense]:
+    """Every `GrowableDense` of a model, lowest block first."""
+    return [
+        layer
+        for mlp in grown_mlps(model).values()
+        for layer in mlp.values()
+    ]
+
+
+def grown_mlps(model: Any) -> dict[int, dict[str, GrowableDense]]:
+    """For each grown block, by index, its grown layers by attribute."""
+    backbone = backbone_of(model)
+    family = family_of(backbone)
+    mlps = {}
+    for index, block in enumerate(family.blocks_of(backbone)):
+        names = (*family.up, family.down)
+        layers = {name: getattr(block, name) for name in names}
+        if isinstance(layers[family.down], GrowableDense):
+            mlps[index] = layers
+    return mlps
+
+
+def newest_slices(model: Any) -> list[Layer]:
+    """The slices of the last growth: those that train."""
+    name = f"slice_{len(growths_of(model))}"
+    return [
+        new
+        for layer in grown_layers(model)
+        for new in layer.slices
+        if new.name == name
+    ]
+
+
+def _make_grown_classes(family: Family) -> None:
+    """Register the classes of grown models of `family`."""
+    register = keras.saving.register_keras_serializable(package="keras_grow")
+
+    def subclass(base: type, *mixins: type, **attributes: Any) -> type:
+        name = f"Grown{base.__name__}"
+        doc = f"A `{base.__name__}` that `keras_grow` has grown."
+        attributes = {"__module__": __name__, "__doc__": doc, **attributes}
+        cls: type = register(type(name, (*mixins, base), attributes))
+        return cls
+
+    backbone = subclass(family.backbone_cls, GrownBackbone)
+    preprocessor = subclass(family.preprocessor_cls, backbone_cls=backbone)
+    subclass(
+        family.task_cls, backbone_cls=backbone, preprocessor_cls=preprocessor
+    )
+
+
+for _family in FAMILIES.values():
+    _make_grown_classes(_family)

@@ -1,0 +1,99 @@
+"""The few changes to a built Keras model that its public API has no call for.
+
+Keras itself does the same in `enable_lora` and `quantize`: replace a layer of
+a built one, freeze what was not asked to train, forget what was compiled.
+"""
+
+from collections.abc import Iterable
+
+import keras
+
+Layer = keras.layers.Layer
+
+COMPILED = ("train_function", "test_function", "predict_function")
+
+
+def replace_layer(parent: Layer, attribute: str, new: Layer) -> None:
+    """Put `new` in the place of a sub-layer of a built layer.
+
+    Args:
+        parent: the layer that holds the sub-layer.
+        attribute: name of the attribute that holds it.
+        new: the layer to hold instead, already built.
+    """
+    old = getattr(parent, attribute)
+    # A locked tracker takes no new layer; the order of the layers is kept, for
+    # it is the order of the variables.
+    parent._tracker.replace_tracked_value("layers", old, new)
+    setattr(parent, attribute, new)
+    if keras.config.backend() == "torch":
+        # `torch.nn.Module.parameters()` reads its own register.
+        parent._track_variables()
+
+
+def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
+    """Freeze `model` but for `layers` and for LoRA kernels.
+
+    Args:
+        model: a task or a backbone.
+        layers: the layers to train, anywhere below it.
+    """
+    keep = {id(layer) for layer in layers}
+    _train_only(model, keep, _holders(model, keep))
+
+
+def reset_compiled(model: keras.Model) -> None:
+    """Forget every compiled function, and the state of the optimizer.
+
+    The model stays compiled, with a new optimizer of the same settings: the
+    old one holds moments for variables that no longer train.
+
+    Args:
+        model: a task or a backbone; models inside it are reset too.
+    """
+    for part in models_in(model):
+        for name in compiled_names(part):
+            setattr(part, name, None)
+        optimizer = getattr(part, "optimizer", None)
+        if optimizer is not None:
+            part.optimizer = optimizer.__class__.from_config(
+                optimizer.get_config()
+            )
+
+
+def models_in(model: keras.Model) -> list[keras.Model]:
+    """`model` and every Keras model inside it."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.Model)
+    ]
+
+
+def compiled_names(model: keras.Model) -> list[str]:
+    """Names of the attributes of `model` that hold compiled functions."""
+    return [
+        name
+        for name in (*COMPILED, "generate_function")
+        if hasattr(model, name)
+    ]
+
+
+def _holders(layer: Layer, keep: set[int]) -> set[int]:
+    """Ids of the layers that hold, or are, a layer with something to train."""
+    inside: set[int] = set()
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        inside |= _holders(child, keep)
+    if inside or id(layer) in keep or getattr(layer, "lora_enabled", False):
+        inside.add(id(layer))
+    return inside
+
+
+def _train_only(layer: Layer, keep: set[int], holders: set[int]) -> None:
+    # Setting `trainable` reaches every layer below, so go from the top down.
+    layer.trainable = id(layer) in holders
+    if id(layer) not in keep:
+        for variable in layer._trainable_variables:
+            variable.trainable = "lora_kernel" in variable.name
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        _train_only(child, keep, holders)

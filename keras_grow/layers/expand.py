@@ -1,0 +1,130 @@
+"""The arithmetic of growing an MLP, as functions of arrays.
+
+Notation of arXiv 2603.08647, section 3: an up-projection `W1 [h, p]`, a
+down-projection `W2 [p, h]` and a factor `k >= 2` give
+
+    W1' = [W1 | W1 | ... | W1]            [h, k p]
+    W2' = [W2/k ; W2/k ; ... ; W2/k]      [k p, h]
+    act(x W1') W2' = act(x W1) W2
+
+The functions here make the parts of `W1'` and `W2'` that a slice holds. They
+know nothing of layers and work on the arrays of any Keras backend.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+Array = Any
+
+
+def copy_columns(kernel: Array, copies: int) -> Array:
+    """Set `copies` copies of an up-projection side by side.
+
+    Args:
+        kernel: array `[h, p]`, or a bias `[p]`.
+        copies: number of copies, at least 1.
+
+    Returns:
+        Array `[h, copies * p]`, or `[copies * p]`, that shares no memory
+        with `kernel`.
+    """
+    return ops.copy(ops.concatenate([kernel] * copies, axis=-1))
+
+
+def copy_rows(kernel: Array, copies: int, scale: float) -> Array:
+    """Stack `copies` copies of a down-projection, each scaled.
+
+    Args:
+        kernel: array `[p, h]`.
+        copies: number of copies, at least 1.
+        scale: factor on every copy: `1 / k` in the paper.
+
+    Returns:
+        Array `[copies * p, h]`.
+    """
+    return ops.concatenate([kernel * scale] * copies, axis=0)
+
+
+def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
+    """Shares of the down-projection that each of `factor` copies carries.
+
+    The shares of a neuron sum to one, so any choice preserves the function.
+    `"equal"` is the paper's `1 / k`. With `"unequal"`, neuron `j` favours copy
+    `j mod k`, whose share is `k`; the share of every other copy is `-1`. The
+    copies of a neuron then receive gradients of different size and sign, and
+    for `k = 2` the sum `2 h - h` is still exact in floating point.
+
+    Args:
+        factor: number of copies `k`.
+        width: number of neurons `p`.
+        kind: `"equal"` or `"unequal"`.
+
+    Returns:
+        Float32 array `[k, p]` whose columns sum to one.
+    """
+    if kind == "equal":
+        return np.full((factor, width), 1.0 / factor, "float32")
+    favoured = np.arange(factor)[:, None] == np.arange(width)[None] % factor
+    return np.where(favoured, float(factor), -1.0).astype("float32")
+
+
+def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
+    """Sum the copies of every neuron, weighted by their shares.
+
+    `fold(act(x W1')) W2` equals `act(x W1') W2'` with the shares written into
+    `W2'`, at the cost of one product with `W2` in place of `k`.
+
+    Args:
+        hidden: activations `[..., k * p]`.
+        shares: array `[k, p]`, see `copy_shares`.
+
+    Returns:
+        Array `[..., p]`.
+    """
+    factor, width = shares.shape
+    total = None
+    for copy in range(factor):
+        part = hidden[..., copy * width : (copy + 1) * width]
+        part = part * ops.cast(shares[copy], hidden.dtype)
+        total = part if total is None else total + part
+    return total
+
+
+def share_rows(kernel: Array, shares: np.ndarray) -> Array:
+    """Write shares into a stacked down-projection.
+
+    Args:
+        kernel: array `[p, h]`.
+        shares: array `[k, p]`.
+
+    Returns:
+        Array `[k * p, h]`: what `fold_copies` and `kernel` do together.
+    """
+    rows = [kernel * share[:, None] for share in shares]
+    return ops.concatenate(rows, axis=0)
+
+
+def pad_width(kernel: Array, width: int, axis: int) -> Array:
+    """Widen a kernel with zeros, which preserves the MLP's function.
+
+    Zero columns of an up-projection meet zero rows of the down-projection.
+
+    Args:
+        kernel: array of any rank.
+        width: size of `axis` afterwards.
+        axis: the axis that grows.
+
+    Returns:
+        The padded array.
+    """
+    padding = [(0, 0)] * len(kernel.shape)
+    padding[axis] = (0, width - kernel.shape[axis])
+    return ops.pad(kernel, padding)
+
+
+def offsets(widths: Sequence[int]) -> list[int]:
+    """Where each of several neighbouring slices begins, and the end."""
+    return [0, *np.cumsum(widths).tolist()]
