@@ -1,0 +1,33 @@
+"""Datasets as prompts and responses."""
+
+from keras_grow.tasks.datasets import TFDS_TASKS
+from keras_grow.tasks.datasets import tfds_task
+from keras_grow.tasks.encode import Encoded
+from keras_grow.tasks.encode import encode
+from keras_grow.tasks.example import Example
+from keras_grow.tasks.example import Task
+from keras_grow.tasks.files import file_task
+from keras_grow.tasks.files import read_examples
+from keras_grow.tasks.gettext_catalogues import gettext_en_fr
+from keras_grow.tasks.load import load_task
+from keras_grow.tasks.olmo_eval import olmo_eval_task
+from keras_grow.tasks.olmo_eval import olmo_eval_tasks
+from keras_grow.tasks.rows import MalformedRowError
+from keras_grow.tasks.text import wikitext_articles
+
+__all__ = [
+    "TFDS_TASKS",
+    "Encoded",
+    "Example",
+    "MalformedRowError",
+    "Task",
+    "encode",
+    "file_task",
+    "gettext_en_fr",
+    "load_task",
+    "olmo_eval_task",
+    "olmo_eval_tasks",
+    "read_examples",
+    "tfds_task",
+    "wikitext_articles",
+]

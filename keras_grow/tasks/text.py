@@ -1,0 +1,78 @@
+"""Plain running text, for perplexity."""
+
+import os
+import re
+from pathlib import Path
+
+_HEADING = re.compile(r"^ = [^=].*[^=] = \s*$")
+_JOINED = (
+    (r"= (?==)|(?<==) (?==)", "="),
+    (r" @([-,.])@ ", r"\1"),
+    (r" ([,.;:!?%)\]}])", r"\1"),
+    (r"([(\[{]) ", r"\1"),
+    (r" (['\u2019](?:s|m|d|t|re|ve|ll)\b)", r"\1"),
+    (r" n't\b", "n't"),
+    (r"(?<=\w) '(?= )", "'"),
+)
+
+
+def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
+    """Articles of a WikiText file, with its tokenisation undone.
+
+    WikiText puts spaces round punctuation and marks joined characters
+    (` @-@ `); a language model never read text like that. `<unk>` stays.
+
+    Args:
+        path: a file of WikiText-2 or WikiText-103, in UTF-8.
+
+    Returns:
+        One text an article.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if there is no article's heading in it.
+
+    Example:
+    ```python
+    from keras_grow.evaluation import perplexity
+    from keras_grow.tasks import wikitext_articles
+
+    perplexity(lm, wikitext_articles("wiki.valid.tokens")).token_perplexity
+    ```
+    """
+    articles: list[list[str]] = []
+    for line in Path(path).read_text("utf-8").split("\n"):
+        if _HEADING.match(line):
+            articles.append([])
+        if articles and line.strip():
+            articles[-1].append(detokenize_wikitext(line.strip()))
+    if not articles:
+        raise ValueError(
+            "Expected a WikiText file with headings like ' = Title = '. "
+            f"Received: path={str(path)!r}"
+        )
+    return ["\n".join(lines) for lines in articles]
+
+
+def detokenize_wikitext(text: str) -> str:
+    """Undo the tokenisation of WikiText in a line or more.
+
+    Args:
+        text: text as WikiText holds it.
+
+    Returns:
+        The text with its spaces as they are usually written.
+
+    Example:
+    ```python
+    from keras_grow.tasks.text import detokenize_wikitext
+
+    detokenize_wikitext("a well @-@ known man ( 1 @,@ 000 m ) .")
+    # "a well-known man (1,000 m)."
+    ```
+    """
+    # Quotation marks come in pairs within a line.
+    text = re.sub(r'" ([^"\n]*?) "', r'"\1"', text)
+    for pattern, replacement in _JOINED:
+        text = re.sub(pattern, replacement, text)
+    return text
