@@ -1,0 +1,81 @@
+"""`keras-grow rank`: rank the blocks of checkpoints on disk."""
+
+import argparse
+import sys
+from typing import Any
+
+from keras_grow.selection.spectrum import rank_by_signal_to_noise
+from keras_grow.selection.update import rank_layers
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `rank` to the subparsers of `keras-grow`."""
+    parser = subparsers.add_parser(
+        "rank",
+        help="rank transformer blocks by how much growing them should help",
+        description=(
+            "Rank the transformer blocks of checkpoints: .weights.h5 or "
+            ".keras files, or KerasHub preset folders. They are read one "
+            "kernel at a time; no model is built."
+        ),
+    )
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        help="BEFORE AFTER for --method update, one for signal_to_noise",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("update", "signal_to_noise"),
+        default="update",
+        help="what to rank by (default: the change between two checkpoints)",
+    )
+    parser.add_argument(
+        "--over",
+        default="mlp",
+        help="mlp (default), up, all, or slots such as "
+        "gating_ffw,attention.query_dense",
+    )
+    parser.add_argument(
+        "--absolute",
+        action="store_true",
+        help="do not divide the change by the norm before",
+    )
+    parser.add_argument("--top", type=int, help="keep this many blocks")
+    parser.add_argument("--save", metavar="FILE", help="write JSON")
+    parser.add_argument("--plot", metavar="FILE", help="draw bars (.png, .pdf)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rank, print the table, write what was asked for; 0 on success."""
+    wanted = 2 if args.method == "update" else 1
+    if len(args.checkpoints) != wanted:
+        return _fail(
+            f"Expected {wanted} checkpoint(s) for --method {args.method}. "
+            f"Received: {args.checkpoints}"
+        )
+    over = args.over
+    if over not in ("mlp", "up", "all"):
+        over = over.split(",")
+    try:
+        if args.method == "update":
+            before, after = args.checkpoints
+            scores = rank_layers(before, after, over, not args.absolute)
+        else:
+            scores = rank_by_signal_to_noise(args.checkpoints[0], over)
+        if args.top is not None:
+            scores = scores.top(args.top)
+        if args.save:
+            scores.save(args.save)
+        if args.plot:
+            scores.plot().figure.savefig(args.plot)
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    print(scores)
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 2

@@ -1,0 +1,77 @@
+"""Choices of blocks that look at no weight: the ones to beat."""
+
+from typing import Any
+
+from keras_grow.growth import families
+from keras_grow.selection.layer_scores import LayerScores
+
+
+def last_blocks(model: Any) -> LayerScores:
+    """Rank blocks by depth, the last one first.
+
+    The blocks nearest the output are the most specific to a task and are
+    commonly the first to be tuned (Yosinski et al. 2014, arXiv 1411.1792;
+    gradual unfreezing of Howard and Ruder 2018, arXiv 1801.06146). Their
+    training is also the cheapest: nothing below needs a backward pass.
+
+    Cost: none.
+
+    Args:
+        model: a KerasHub task or backbone, or its number of blocks.
+
+    Returns:
+        `LayerScores` of all the blocks; the score is the depth.
+
+    Example:
+    ```python
+    from keras_grow.selection import last_blocks
+
+    assert list(last_blocks(18).top(2)) == [17, 16]
+    ```
+    """
+    depths = [float(block) for block in range(_num_blocks(model))]
+    return LayerScores.ranked(depths, "last", "depth of the block")
+
+
+def evenly_spaced(model: Any, n: int) -> LayerScores:
+    """Choose `n` blocks evenly spaced over the depth, the last one included.
+
+    The placement of the new blocks of LLaMA Pro (Wu et al. 2024, arXiv
+    2401.02415): the stack is cut into `n` groups and the top block of each
+    is taken.
+
+    Cost: none.
+
+    Args:
+        model: a KerasHub task or backbone, or its number of blocks.
+        n: how many blocks, from 1 to their number.
+
+    Returns:
+        `LayerScores` of `n` blocks with equal scores, from the last one down.
+
+    Raises:
+        ValueError: if there are not `n` blocks.
+
+    Example:
+    ```python
+    from keras_grow.selection import evenly_spaced
+
+    assert sorted(evenly_spaced(18, 3)) == [5, 11, 17]
+    ```
+    """
+    total = _num_blocks(model)
+    if not 1 <= n <= total:
+        raise ValueError(
+            f"Expected `n` to be an int from 1 to {total}. Received: n={n!r}"
+        )
+    blocks = [((i + 1) * total) // n - 1 for i in reversed(range(n))]
+    return LayerScores(
+        tuple(blocks), (1.0,) * n, "evenly_spaced", f"{n} of {total} blocks"
+    )
+
+
+def _num_blocks(model: Any) -> int:
+    if isinstance(model, int):
+        return model
+    backbone = families.backbone_of(model)
+    return len(families.family_of(backbone).blocks_of(backbone))

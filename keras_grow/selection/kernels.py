@@ -1,0 +1,294 @@
+"""The kernels of a model's blocks, from memory or disk, one at a time."""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_grow.growth import families
+from keras_grow.growth.families import Family
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ATTENTION = (
+    "attention.query_dense",
+    "attention.key_dense",
+    "attention.value_dense",
+    "attention.output_dense",
+)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Where the kernels of each block can be read, none of them read yet.
+
+    Args:
+        num_blocks: number of transformer blocks.
+        family: the row of data that names the slots of a block.
+        read: function of a block index and a slot (the attribute of the block,
+            such as `"gating_ffw"`) that returns the kernel as an array.
+        name: what is read, for messages.
+    """
+
+    num_blocks: int
+    family: Family
+    read: Callable[[int, str], Array]
+    name: str
+
+
+def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
+    """The slots of a block that `over` stands for.
+
+    Args:
+        family: the row of data of the model's family.
+        over: `"mlp"` (up- and down-projections), `"up"` (up-projections
+            alone), `"all"` (MLP and attention), or attributes of a block,
+            such as `["gating_ffw", "attention.query_dense"]`.
+
+    Raises:
+        ValueError: if `over` names nothing.
+    """
+    mlp = (*family.up, family.down)
+    named = {"mlp": mlp, "up": family.up, "all": (*ATTENTION, *mlp)}
+    if isinstance(over, str):
+        if over in named:
+            return named[over]
+    elif over and all(isinstance(slot, str) for slot in over):
+        return tuple(over)
+    raise ValueError(
+        f"Expected `over` to be one of {sorted(named)} or a list of "
+        f"attributes of a block, such as {[*mlp]}. Received: over={over!r}"
+    )
+
+
+def open_kernels(source: Any) -> Kernels:
+    """Find the kernels of a model, a checkpoint or a snapshot.
+
+    Args:
+        source: a KerasHub task or backbone, or the path of a `.weights.h5` or
+            `.keras` file, of the `.json` index of a sharded checkpoint, of a
+            KerasHub preset folder, or of a folder made by `save_kernels`.
+
+    Returns:
+        `Kernels`. On disk, only names have been read.
+
+    Raises:
+        ValueError: if the path holds no transformer block of a known family.
+        TypeError: if `source` is neither a model nor a path.
+    """
+    if isinstance(source, Kernels):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        return _of_model(source)
+    path = os.fspath(source)
+    if os.path.isdir(path):
+        if glob.glob(os.path.join(glob.escape(path), "block_*.npy")):
+            return _of_snapshot(path)
+        for name in ("model.weights.h5", "model.weights.json"):
+            if os.path.exists(os.path.join(path, name)):
+                return _of_files(_shards(os.path.join(path, name)), path)
+        raise ValueError(
+            "Expected a folder with `model.weights.h5` (a KerasHub preset) or "
+            f"a snapshot of kernels. Received: {path!r}"
+        )
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"Expected a checkpoint. Received: {path!r}")
+    if not path.endswith((".weights.h5", ".keras", ".json")):
+        raise ValueError(
+            "Expected a `.weights.h5` or `.keras` file, the `.json` index of "
+            f"a sharded checkpoint or a preset folder. Received: {path!r}"
+        )
+    return _of_files(_shards(path), path)
+
+
+def save_kernels(
+    source: Any,
+    folder: str | os.PathLike[str],
+    over: str | Sequence[str] = "mlp",
+) -> None:
+    """Write kernels to a folder of `.npy` files in float32, one at a time.
+
+    Args:
+        source: see `open_kernels`.
+        folder: path of the folder to make. It appears when it is complete.
+        over: which kernels, see `slots_of`. Defaults to `"mlp"`.
+
+    Raises:
+        FileExistsError: if `folder` exists.
+    """
+    kernels = open_kernels(source)
+    folder = os.path.abspath(folder)
+    if os.path.exists(folder):
+        raise FileExistsError(
+            f"Expected a folder that is not there yet. Received: {folder!r}"
+        )
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    temporary = tempfile.mkdtemp(dir=os.path.dirname(folder), suffix=".tmp")
+    try:
+        for block in range(kernels.num_blocks):
+            for slot in slots_of(kernels.family, over):
+                np.save(
+                    os.path.join(temporary, f"block_{block:03d}.{slot}.npy"),
+                    kernels.read(block, slot).astype("float32"),
+                )
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+
+
+def squared_norm(kernel: Array) -> float:
+    """The squared Frobenius norm of a kernel, summed in float64."""
+    flat = kernel.reshape(-1)
+    # Buffered, so without a float64 copy of the kernel.
+    return float(np.einsum("i,i->", flat, flat, dtype="float64"))
+
+
+def _of_model(model: Any) -> Kernels:
+    backbone = families.backbone_of(model)
+    family = families.family_of(backbone)
+    blocks = family.blocks_of(backbone)
+
+    def read(block: int, slot: str) -> Array:
+        try:
+            layer = attrgetter(slot)(blocks[block])
+        except AttributeError as error:
+            raise ValueError(
+                "Expected the name of a dense layer of a block. "
+                f"Received: {slot!r}, which {blocks[block]} lacks"
+            ) from error
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or not keras.backend.is_float_dtype(kernel.dtype):
+            raise ValueError(
+                "Expected a plain dense layer with a float kernel at "
+                f"`{slot}` of block {block}. Received: {layer}. Rank a model "
+                "that is neither grown nor quantised; `merge_growth` makes "
+                "a plain model of a grown one."
+            )
+        return np.asarray(ops.convert_to_numpy(ops.cast(kernel, "float32")))
+
+    return Kernels(len(blocks), family, read, backbone.name)
+
+
+def _of_snapshot(folder: str) -> Kernels:
+    names = sorted(os.listdir(folder))
+    blocks = {int(n.split(".")[0].removeprefix("block_")) for n in names}
+    slots = {n.split(".", 1)[1].removesuffix(".npy") for n in names}
+    family = _family_with(slots, folder)
+
+    def read(block: int, slot: str) -> Array:
+        path = os.path.join(folder, f"block_{block:03d}.{slot}.npy")
+        if not os.path.exists(path):
+            raise ValueError(
+                f"Expected `{slot}` of block {block} in the snapshot. "
+                f"Received: {folder!r}, which holds {sorted(slots)}"
+            )
+        kernel: Array = np.load(path, mmap_mode="r")
+        return kernel
+
+    return Kernels(max(blocks) + 1, family, read, folder)
+
+
+def _family_with(slots: set[str], name: str) -> Family:
+    for family in families.FAMILIES.values():
+        if slots & {*family.up, family.down}:
+            return family
+    raise ValueError(
+        "Expected the transformer blocks of a known family: "
+        f"{sorted(cls.__name__ for cls in families.FAMILIES)}. "
+        f"Received: {name!r}"
+    )
+
+
+def _shards(path: str) -> list[str]:
+    """The HDF5 files of a checkpoint: one, or those of a sharded one."""
+    if not path.endswith(".json"):
+        return [path]
+    with open(path, encoding="utf-8") as file:
+        files = json.load(file)["weight_map"].values()
+    names = {n for v in files for n in (v if isinstance(v, list) else [v])}
+    return [os.path.join(os.path.dirname(path), n) for n in sorted(names)]
+
+
+@contextlib.contextmanager
+def _open_h5(path: str) -> Iterator[Any]:
+    # HDF5 comes with Keras, but only files need it.
+    import h5py
+
+    if not path.endswith(".keras"):
+        with h5py.File(path, "r") as h5:
+            yield h5
+        return
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open("model.weights.h5") as file,
+        h5py.File(file, "r") as h5,
+    ):
+        yield h5
+
+
+def _of_files(files: list[str], name: str) -> Kernels:
+    """Index the datasets that Keras names `.../<block>/<slot>/vars/0`."""
+    place: dict[str, str] = {}
+    for file in files:
+        with _open_h5(file) as h5:
+            names: list[str] = []
+            # A visit follows neither soft nor external links.
+            h5.visit(names.append)
+            place.update(dict.fromkeys(names, file))
+    found = [k.removesuffix("/vars/0") for k in place if k.endswith("/vars/0")]
+    family = _family_with({key.rsplit("/", 1)[-1] for key in found}, name)
+    blocks = sorted(
+        (
+            key.removesuffix(f"/{family.down}")
+            for key in found
+            if key.endswith(f"/{family.down}")
+        ),
+        key=_position,
+    )
+    if [_position(key) for key in blocks] != list(range(len(blocks))):
+        raise ValueError(
+            "Expected one stack of transformer blocks, numbered from 0. "
+            f"Received: {name!r} with {blocks}"
+        )
+
+    def read(block: int, slot: str) -> Array:
+        key = f"{blocks[block]}/{slot.replace('.', '/')}/vars/0"
+        if key not in place:
+            raise ValueError(
+                f"Expected `{slot}` in every block of the checkpoint. "
+                f"Received: {name!r}, which lacks {key!r}"
+            )
+        with _open_h5(place[key]) as h5:
+            data = h5[key]
+            if data.attrs.get("dtype") == "bfloat16":
+                return _from_bfloat16(data[()])
+            return np.asarray(data[()])
+
+    return Kernels(len(blocks), family, read, name)
+
+
+def _position(key: str) -> int:
+    """Keras' numbering of equal classes: `block`, `block_1`, `block_2`."""
+    match = re.search(r"_(\d+)$", key)
+    return int(match[1]) if match else 0
+
+
+def _from_bfloat16(raw: Array) -> Array:
+    """HDF5 has no bfloat16: its two bytes are the upper two of a float32."""
+    bits = raw.view("uint16").astype("uint32") << 16
+    return bits.view("float32")

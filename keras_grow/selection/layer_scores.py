@@ -1,0 +1,201 @@
+"""`LayerScores`: blocks in order of worth, whatever the measure was."""
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = "keras_grow.layer_scores"
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """Transformer blocks with a score each, best first.
+
+    Iterating yields the block indices, best first, so the object goes straight
+    to `grow_model(lm, layers=scores.top(10))`.
+
+    Args:
+        blocks: block indices, best first.
+        scores: the score of each of `blocks`, finite, in descending order.
+        method: short name of the ranking, such as `"update"`.
+        measured: what the scores are, in words.
+
+    Raises:
+        ValueError: if the fields do not describe a ranking.
+
+    Example:
+    ```python
+    from keras_grow.selection import LayerScores
+
+    scores = LayerScores((2, 0, 1), (0.3, 0.2, 0.1), "update", "an example")
+    assert list(scores.top(2)) == [2, 0]
+    ```
+    """
+
+    blocks: tuple[int, ...]
+    scores: tuple[float, ...]
+    method: str
+    measured: str
+
+    def __post_init__(self) -> None:
+        """Refuse anything that is not an order of distinct blocks."""
+        if not all(type(b) is int and b >= 0 for b in self.blocks) or len(
+            set(self.blocks)
+        ) < len(self.blocks):
+            raise ValueError(
+                "Expected `blocks` to be distinct block indices, ints of 0 or "
+                f"more. Received: blocks={self.blocks}"
+            )
+        if not self.blocks or len(self.blocks) != len(self.scores):
+            raise ValueError(
+                "Expected one score for each block, and at least one block. "
+                f"Received: {len(self.blocks)} blocks, "
+                f"{len(self.scores)} scores"
+            )
+        if not all(
+            type(s) is float and math.isfinite(s) for s in self.scores
+        ) or list(self.scores) != sorted(self.scores, reverse=True):
+            raise ValueError(
+                "Expected `scores` to be finite floats in descending order. "
+                f"Received: scores={self.scores}. A score that is not finite "
+                "means that the weights behind it diverged."
+            )
+        if not isinstance(self.method, str) or not isinstance(
+            self.measured, str
+        ):
+            raise ValueError(
+                "Expected `method` and `measured` to be strings. Received: "
+                f"method={self.method!r}, measured={self.measured!r}"
+            )
+
+    @classmethod
+    def ranked(
+        cls, scores: Sequence[float], method: str, measured: str
+    ) -> "LayerScores":
+        """Rank blocks 0, 1, ... by `scores`; ties keep the lower block first.
+
+        Args:
+            scores: the score of block `i` at index `i`.
+            method: short name of the ranking.
+            measured: what the scores are, in words.
+
+        Returns:
+            All the blocks, best first.
+        """
+        order = sorted(range(len(scores)), key=lambda i: -scores[i])
+        return cls(
+            tuple(order),
+            tuple(float(scores[i]) for i in order),
+            method,
+            measured,
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.blocks)
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def top(self, n: int) -> "LayerScores":
+        """The `n` best blocks.
+
+        Args:
+            n: how many, from 1 to `len(self)`.
+
+        Raises:
+            ValueError: if there are not so many.
+        """
+        if not hasattr(n, "__index__") or not 1 <= n <= len(self):
+            raise ValueError(
+                f"Expected `n` to be an int from 1 to {len(self)}. "
+                f"Received: n={n!r}"
+            )
+        return dataclasses.replace(
+            self, blocks=self.blocks[:n], scores=self.scores[:n]
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}: {self.measured}", "rank  block  score"]
+        for rank, (block, score) in enumerate(
+            zip(self.blocks, self.scores, strict=True), start=1
+        ):
+            lines.append(f"{rank:>4}  {block:>5}  {score:.6g}")
+        return "\n".join(lines)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw one bar a block, in the order of the blocks.
+
+        Args:
+            ax: matplotlib axes. Defaults to those of a new figure.
+
+        Returns:
+            The axes. Needs matplotlib (`pip install keras-grow[plots]`).
+        """
+        if ax is None:
+            from matplotlib.figure import Figure
+
+            ax = Figure(layout="constrained").subplots()
+        ax.bar(self.blocks, self.scores)
+        ax.set_xlabel("block")
+        ax.set_ylabel(self.method)
+        ax.set_title(self.measured, fontsize="small", wrap=True)
+        return ax
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the scores to a JSON file, whole or not at all."""
+        text = json.dumps(
+            {"format": FORMAT, "version": 1, **dataclasses.asdict(self)},
+            indent=2,
+        )
+        folder = os.path.dirname(os.path.abspath(path))
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "LayerScores":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file holds something else.
+        """
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                "Expected a JSON file written by `LayerScores.save`. "
+                f"Received: path={os.fspath(path)!r}, no JSON: {error}"
+            ) from error
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if (
+            not isinstance(values, dict)
+            or values.pop("format", None) != FORMAT
+            or values.pop("version", None) != 1
+            or set(values) != fields
+            or not isinstance(values["blocks"], list)
+            or not isinstance(values["scores"], list)
+        ):
+            raise ValueError(
+                "Expected a file written by `LayerScores.save`: format "
+                f"{FORMAT!r}, version 1, fields {sorted(fields)}. "
+                f"Received: path={os.fspath(path)!r}"
+            )
+        return cls(
+            tuple(values["blocks"]),
+            tuple(values["scores"]),
+            values["method"],
+            values["measured"],
+        )

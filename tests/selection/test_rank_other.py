@@ -1,0 +1,134 @@
+"""Rankings with no SFT run: gradients and the spectrum of the weights."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import NUM_LAYERS
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+
+from keras_grow import grow_model
+from keras_grow.selection import rank_by_gradient
+from keras_grow.selection import rank_by_signal_to_noise
+from keras_grow.selection import signal_to_noise
+
+SLOTS = ("gating_ffw", "gating_ffw_2", "ffw_linear")
+
+
+def batch(seed: int) -> tuple:
+    x = token_batch(seed=seed)
+    return x, np.roll(x["token_ids"], -1, axis=1), x["padding_mask"] * 1.0
+
+
+def loss_of(lm, data) -> float:
+    x, y, weight = data
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return float(loss(y, lm(x), sample_weight=weight))
+
+
+def slopes_along_random_ways(lm, data, count: int) -> np.ndarray:
+    """Central differences of the loss along random moves of each block."""
+    rng = np.random.default_rng(0)
+    slopes = np.zeros((count, len(lm.backbone.transformer_layers)))
+    for index, block in enumerate(lm.backbone.transformer_layers):
+        kernels = [getattr(block, slot).kernel for slot in SLOTS]
+        start = [ops.convert_to_numpy(k).copy() for k in kernels]
+        for row in range(count):
+            ways = [rng.normal(size=k.shape) for k in kernels]
+            ends = []
+            for size in (1e-2, -1e-2):
+                for kernel, value, way in zip(
+                    kernels, start, ways, strict=True
+                ):
+                    kernel.assign(value + size * way.astype("float32"))
+                ends.append(loss_of(lm, data))
+            slopes[row, index] = (ends[0] - ends[1]) / 2e-2
+        for kernel, value in zip(kernels, start, strict=True):
+            kernel.assign(value)
+    return slopes
+
+
+def test_gradient_scores_agree_with_finite_differences():
+    lm = tiny_lm("gemma", num_layers=2)
+    # Block 1 is made to matter much less.
+    down = lm.backbone.transformer_layers[1].ffw_linear.kernel
+    down.assign(down * 0.1)
+    before = [ops.convert_to_numpy(w).copy() for w in lm.weights]
+    lm.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
+    optimizer = lm.optimizer
+    relative = rank_by_gradient(lm, [batch(0)])
+
+    # The mean square slope along unit Gaussian moves is the squared norm.
+    slopes = slopes_along_random_ways(lm, batch(0), count=24)
+    for index, score in zip(relative.blocks, relative.scores, strict=True):
+        block = lm.backbone.transformer_layers[index]
+        norm = np.linalg.norm(
+            np.concatenate(
+                [
+                    ops.convert_to_numpy(getattr(block, s).kernel).ravel()
+                    for s in SLOTS
+                ]
+            )
+        )
+        estimate = np.sqrt(np.mean(slopes[:, index] ** 2)) / norm
+        assert score == pytest.approx(estimate, rel=0.4)
+
+    # Nothing of the caller's has changed.
+    assert lm.optimizer is optimizer
+    assert lm.loss == "mse"
+    for old, new in zip(before, lm.weights, strict=True):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(new))
+
+
+def test_batches_are_combined_by_root_mean_square():
+    lm = tiny_lm("gemma", num_layers=1)
+    one, two, both = (
+        rank_by_gradient(lm, batches, relative=False).scores[0]
+        for batches in ([batch(0)], [batch(1)], [batch(0), batch(1)])
+    )
+    assert both == pytest.approx(np.sqrt((one**2 + two**2) / 2), rel=1e-4)
+
+
+def test_gradient_misuse_is_named():
+    lm = tiny_lm()
+    with pytest.raises(ValueError, match="at least one batch"):
+        rank_by_gradient(lm, [])
+    with pytest.raises(ValueError, match="batches of `"):
+        rank_by_gradient(lm, [token_batch()])
+    lm.backbone.transformer_layers[1].trainable = False
+    with pytest.raises(ValueError, match="Expected every MLP kernel"):
+        rank_by_gradient(lm, [batch(0)])
+
+
+def test_signal_to_noise_is_that_of_its_definition():
+    values = np.array([10.0, 4.0, 3.0, 2.0, 1.0])
+    kernel = np.diag(values)
+    # Quartiles 2 and 4; edge 2 / 1.349 * (1 + 1) = 2.965.
+    assert signal_to_noise(kernel) == pytest.approx((10 + 4 + 3) / 3 / 10)
+
+
+def test_a_block_with_planted_structure_has_the_best_signal_to_noise():
+    lm = tiny_lm()
+    rng = np.random.default_rng(0)
+    for slot in SLOTS:
+        kernel = getattr(lm.backbone.transformer_layers[2], slot).kernel
+        n, m = kernel.shape
+        planted = np.zeros((n, m))
+        for _ in range(2):
+            planted += np.outer(rng.normal(size=n), rng.normal(size=m))
+        noise = 0.2 * ops.convert_to_numpy(kernel)
+        kernel.assign(noise + planted.astype("float32"))
+    scores = rank_by_signal_to_noise(lm)
+    assert scores.blocks[0] == 2
+    assert np.mean(scores.scores) == pytest.approx(1.0)
+
+
+def test_signal_to_noise_of_attention_counts_heads_side_by_side():
+    scores = rank_by_signal_to_noise(tiny_lm(), over="all")
+    assert len(scores) == NUM_LAYERS
+
+
+def test_a_grown_model_is_refused():
+    with pytest.raises(ValueError, match="neither grown nor quantised"):
+        rank_by_signal_to_noise(grow_model(tiny_lm()))
