@@ -6,14 +6,20 @@ Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 
 from keras_grow.growth import Family
 from keras_grow.growth import GrowthConfig
+from keras_grow.growth import GrowthReport
 from keras_grow.growth import PreservationReport
 from keras_grow.growth import grow_mlp
 from keras_grow.growth import grow_model
 from keras_grow.growth import growth_disabled
+from keras_grow.growth import growth_report
+from keras_grow.growth import merge_growth
 from keras_grow.growth import register_family
 from keras_grow.growth import remove_growth
+from keras_grow.growth import trainable_mask
 from keras_grow.growth import verify_preserved
 from keras_grow.layers import GrowableDense
+from keras_grow.saving import load_growth
+from keras_grow.saving import save_growth
 
 __version__ = "0.1.0"
 
@@ -21,11 +27,17 @@ __all__ = [
     "Family",
     "GrowableDense",
     "GrowthConfig",
+    "GrowthReport",
     "PreservationReport",
     "grow_mlp",
     "grow_model",
     "growth_disabled",
+    "growth_report",
+    "load_growth",
+    "merge_growth",
     "register_family",
     "remove_growth",
+    "save_growth",
+    "trainable_mask",
     "verify_preserved",
 ]

@@ -6,6 +6,10 @@ from keras_grow.growth.families import Family
 from keras_grow.growth.grow import grow_model
 from keras_grow.growth.grown import register_family
 from keras_grow.growth.grown import remove_growth
+from keras_grow.growth.merge import merge_growth
+from keras_grow.growth.merge import trainable_mask
+from keras_grow.growth.report import GrowthReport
+from keras_grow.growth.report import growth_report
 from keras_grow.growth.switch import PreservationReport
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import verify_preserved
@@ -13,11 +17,15 @@ from keras_grow.growth.switch import verify_preserved
 __all__ = [
     "Family",
     "GrowthConfig",
+    "GrowthReport",
     "PreservationReport",
     "grow_mlp",
     "grow_model",
     "growth_disabled",
+    "growth_report",
+    "merge_growth",
     "register_family",
     "remove_growth",
+    "trainable_mask",
     "verify_preserved",
 ]

@@ -7,15 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.layers import Layer
 
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
 from keras_grow.layers import expand
 from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.layers.growable_dense import base_of
 from keras_grow.layers.growable_dense import check_growable
 from keras_grow.layers.growable_dense import slice_like
-
-Layer = keras.layers.Layer
 
 
 def grow_mlp(
@@ -105,19 +105,18 @@ def grow_blocks(
     """
     blocks = family.blocks_of(backbone)
     for index in config.layers:
-        check_mlp(*family.mlp_of(blocks[index]), config, f" of block {index}")
+        *ups, down = family.mlp_of(blocks[index])
+        check_mlp(ups, down, config, f" of block {index}")
     grown = {}
     for index in config.layers:
         block = blocks[index]
+        *ups, down = family.mlp_of(block)
         with keras.name_scope(block.name):
-            ups, down = _grow(
-                *family.mlp_of(block),
-                config,
-                number,
-                seed=(config.seed, index),
+            new_ups, new_down = _grow(
+                ups, down, config, number, seed=(config.seed, index)
             )
-        names = (*family.up, family.down)
-        grown[block] = dict(zip(names, (*ups, down), strict=True))
+        layers = (*new_ups, new_down)
+        grown[block] = dict(zip(family.slots, layers, strict=True))
     return grown
 
 
@@ -136,7 +135,7 @@ def check_mlp(
         ValueError: with what is wrong.
     """
     for layer in (*ups, down):
-        base = layer.base if isinstance(layer, GrowableDense) else layer
+        base = base_of(layer)
         name = f"the layer `{layer.name}`{where}"
         check_growable(base)
         if not layer.built:
@@ -209,9 +208,7 @@ def _grow_up(
 ) -> GrowableDense:
     fold = config.factor if config.strategy == "g_train" else None
     copies = config.factor if fold else config.factor - 1
-    grown, new = _add_slice(
-        layer, "output", copies, config, number, fold=fold
-    )
+    grown, new = _add_slice(layer, "output", copies, config, number, fold=fold)
     base = grown.base
     kernel = ops.cast(base.kernel, new.kernel.dtype)
     if config.init == "random_zero_down":
@@ -250,14 +247,11 @@ def _add_slice(
     **kwargs: Any,
 ) -> tuple[GrowableDense, Layer]:
     """`layer` with one more slice, whose weights are zero."""
-    is_grown = isinstance(layer, GrowableDense)
-    base = layer.base if is_grown else layer
-    old = layer.slices if is_grown else []
-    widths = layer.slice_widths if is_grown else ()
+    base = base_of(layer)
+    old = getattr(layer, "slices", ())
+    widths = getattr(layer, "slice_widths", ())
     width = copies * base.kernel.shape[1 if grows == "output" else 0]
-    new = slice_like(
-        base, grows, width, f"slice_{number}", config.slice_dtype
-    )
+    new = slice_like(base, grows, width, f"slice_{number}", config.slice_dtype)
     grown = GrowableDense(
         base,
         grows,

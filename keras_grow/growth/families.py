@@ -15,16 +15,14 @@ class Family:
     Attributes:
         backbone_cls: the KerasHub backbone class.
         task_cls: the `CausalLM` class that holds such a backbone.
-        preprocessor_cls: the preprocessor class of that task.
         blocks: attribute of the backbone, its list of transformer blocks.
         up: attributes of a block, its up-projections (two if gated).
         down: attribute of a block, its down-projection.
         width: argument of the backbone that sets the width of the MLP.
     """
 
-    backbone_cls: type
-    task_cls: type
-    preprocessor_cls: type
+    backbone_cls: Any
+    task_cls: Any
     blocks: str = "transformer_layers"
     up: tuple[str, ...] = ("gating_ffw", "gating_ffw_2")
     down: str = "ffw_linear"
@@ -35,30 +33,28 @@ class Family:
         blocks: Sequence[keras.layers.Layer] = getattr(backbone, self.blocks)
         return blocks
 
-    def mlp_of(
-        self, block: keras.layers.Layer
-    ) -> tuple[list[keras.layers.Layer], keras.layers.Layer]:
-        """The up-projections and the down-projection of `block`."""
-        return [getattr(block, name) for name in self.up], getattr(
-            block, self.down
-        )
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Attributes of a block that hold its MLP, the down-projection last."""
+        return (*self.up, self.down)
+
+    def mlp_of(self, block: keras.layers.Layer) -> list[keras.layers.Layer]:
+        """The layers of a block's MLP, in the order of `slots`."""
+        return [getattr(block, slot) for slot in self.slots]
 
 
 BUILT_IN = (
     Family(
         keras_hub.models.GemmaBackbone,
         keras_hub.models.GemmaCausalLM,
-        keras_hub.models.GemmaCausalLMPreprocessor,
     ),
     Family(
         keras_hub.models.Gemma3Backbone,
         keras_hub.models.Gemma3CausalLM,
-        keras_hub.models.Gemma3CausalLMPreprocessor,
     ),
     Family(
         keras_hub.models.PaliGemmaBackbone,
         keras_hub.models.PaliGemmaCausalLM,
-        keras_hub.models.PaliGemmaCausalLMPreprocessor,
     ),
 )
 

@@ -1,14 +1,15 @@
 """Registered classes under which a grown model is saved and loaded.
 
 KerasHub finds the task class of a saved backbone by exact class, so a grown
-backbone has a class of its own, and so have its task and preprocessor. They
-add no behaviour that a user calls.
+backbone has a class of its own, and so has its task.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras.layers import Layer
 
 from keras_grow.growth import apply
 from keras_grow.growth import surgery
@@ -18,8 +19,6 @@ from keras_grow.growth.families import Family
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.layers.growable_dense import GrowableDense
-
-Layer = keras.layers.Layer
 
 
 class GrownBackbone:
@@ -43,8 +42,9 @@ class GrownBackbone:
         growths = config.pop("growths")
         base = next(base for base in cls.__mro__ if base in FAMILIES)
         backbone = base.from_config(config)  # type: ignore[attr-defined]
-        for growth in growths:
-            add_growth(backbone, GrowthConfig.from_dict(growth))
+        for values in growths:
+            growth = GrowthConfig.from_dict(values)
+            add_growth(backbone, with_fitting_dtype(backbone, growth))
         return backbone
 
     def enable_lora(
@@ -92,7 +92,6 @@ def register_family(family: Family) -> None:
         keras_grow.Family(
             keras_hub.models.LlamaBackbone,
             keras_hub.models.LlamaCausalLM,
-            keras_hub.models.LlamaCausalLMPreprocessor,
             up=(
                 "_feedforward_gate_dense",
                 "_feedforward_intermediate_dense",
@@ -141,6 +140,15 @@ def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
     surgery.train_only(backbone, newest_slices(backbone))
 
 
+def with_fitting_dtype(
+    backbone: keras.Model, config: GrowthConfig
+) -> GrowthConfig:
+    """`config` for a backbone that is loaded in another dtype than saved."""
+    if config.slice_dtype in ("float32", backbone.compute_dtype):
+        return config
+    return dataclasses.replace(config, slice_dtype="float32")
+
+
 def remove_growth(model: keras.Model) -> keras.Model:
     """Undo every growth in place: the base is back, the slices are dropped.
 
@@ -163,7 +171,7 @@ def remove_growth(model: keras.Model) -> keras.Model:
     backbone = check_grown(model)
     family = family_of(backbone)
     for block in family.blocks_of(backbone):
-        for attribute in (*family.up, family.down):
+        for attribute in family.slots:
             layer = getattr(block, attribute)
             if isinstance(layer, GrowableDense):
                 surgery.replace_layer(block, attribute, layer.base)
@@ -198,9 +206,7 @@ def check_grown(model: Any) -> keras.Model:
 def grown_layers(model: Any) -> list[GrowableDense]:
     """Every `GrowableDense` of a model, lowest block first."""
     return [
-        layer
-        for mlp in grown_mlps(model).values()
-        for layer in mlp.values()
+        layer for mlp in grown_mlps(model).values() for layer in mlp.values()
     ]
 
 
@@ -210,10 +216,9 @@ def grown_mlps(model: Any) -> dict[int, dict[str, GrowableDense]]:
     family = family_of(backbone)
     mlps = {}
     for index, block in enumerate(family.blocks_of(backbone)):
-        names = (*family.up, family.down)
-        layers = {name: getattr(block, name) for name in names}
-        if isinstance(layers[family.down], GrowableDense):
-            mlps[index] = layers
+        layers = family.mlp_of(block)
+        if isinstance(layers[-1], GrowableDense):
+            mlps[index] = dict(zip(family.slots, layers, strict=True))
     return mlps
 
 
@@ -240,10 +245,7 @@ def _make_grown_classes(family: Family) -> None:
         return cls
 
     backbone = subclass(family.backbone_cls, GrownBackbone)
-    preprocessor = subclass(family.preprocessor_cls, backbone_cls=backbone)
-    subclass(
-        family.task_cls, backbone_cls=backbone, preprocessor_cls=preprocessor
-    )
+    subclass(family.task_cls, backbone_cls=backbone)
 
 
 for _family in FAMILIES.values():

@@ -7,8 +7,7 @@ a built one, freeze what was not asked to train, forget what was compiled.
 from collections.abc import Iterable
 
 import keras
-
-Layer = keras.layers.Layer
+from keras.layers import Layer
 
 COMPILED = ("train_function", "test_function", "predict_function")
 

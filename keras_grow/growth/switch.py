@@ -144,7 +144,7 @@ def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
     # `predict` of a task would run its preprocessor over token ids.
     predict = keras.Model.predict_on_batch
     outputs = predict(model, inputs)
-    outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+    outputs = np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32")))
     mask = inputs.get("padding_mask")
     return outputs if mask is None else outputs[mask.astype(bool)]
 
@@ -177,8 +177,7 @@ class _Compiled:
         """What `model` holds now."""
         new = cls()
         new.functions = {
-            name: getattr(model, name)
-            for name in surgery.compiled_names(model)
+            name: getattr(model, name) for name in surgery.compiled_names(model)
         }
         new.compile_key = _compile_key(model)
         return new

@@ -1,5 +1,6 @@
 """A dense layer that grows along one axis by slices that stay apart."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,7 +105,7 @@ class GrowableDense(keras.layers.Layer):
         if base.built and all(layer.built for layer in self.slices):
             self.built = True
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Build the base and the slices for inputs of `input_shape`."""
         shapes = [tuple(input_shape)] * (1 + len(self.slices))
         if self.grows == "input":
@@ -117,8 +118,7 @@ class GrowableDense(keras.layers.Layer):
         layers = [self.base, *self.slices]
         for layer, shape in zip(layers, shapes, strict=True):
             if not layer.built:
-                with keras.name_scope(layer.name):
-                    layer.build(shape)
+                layer.build(shape)
         self.built = True
 
     @property
@@ -152,8 +152,7 @@ class GrowableDense(keras.layers.Layer):
             return self.base(expand.fold_copies(inputs, shares))
         starts = expand.offsets([self.base_width, *self.slice_widths])
         parts = [
-            inputs[..., start:end]
-            for start, end in zip(starts, starts[1:], strict=False)
+            inputs[..., start:end] for start, end in itertools.pairwise(starts)
         ]
         outputs = _product(self.base, parts[0])
         if self.base_share != 1.0:
@@ -266,6 +265,11 @@ def check_growable(layer: Any) -> None:
         "Expected a `keras.layers.Dense` or `keras.layers.EinsumDense` layer. "
         f"Received: {layer!r} (of type {type(layer)})"
     )
+
+
+def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """The layer that stood in the place of `layer` before it grew."""
+    return layer.base if isinstance(layer, GrowableDense) else layer
 
 
 def slice_like(

@@ -1,0 +1,187 @@
+"""What a training step costs, as arithmetic on the shape of a model.
+
+Weight matrix products and attention scores are counted, two operations a
+multiply-add; norms, embeddings look-ups and activations are not. Symbols:
+`A` attention weights of a block, `M` weights of its MLP, `E` weights of the
+output head, `s` score operations of a block for one token, `k` the factor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.families import Family
+from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.layers.growable_dense import base_of
+
+ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a base model that its costs depend on.
+
+    Attributes:
+        num_blocks: transformer blocks.
+        attention: attention weights of a block.
+        up: weights of the up-projections of a block.
+        down: weights of its down-projection.
+        num_up: number of up-projections, 2 if the MLP is gated.
+        head: weights of the output head (the tied embedding).
+        heads_dim: query heads times their dimension.
+        parameters: all parameters of the model.
+        frozen_bytes: bytes of all parameters as they are stored.
+    """
+
+    num_blocks: int
+    attention: int
+    up: int
+    down: int
+    num_up: int
+    head: int
+    heads_dim: int
+    parameters: int
+    frozen_bytes: int
+
+    @property
+    def mlp(self) -> int:
+        """Weights of the MLP of a block."""
+        return self.up + self.down
+
+    @property
+    def matrices(self) -> int:
+        """Weights that a token is multiplied with."""
+        return self.head + self.num_blocks * (self.attention + self.mlp)
+
+    @classmethod
+    def of(cls, backbone: keras.Model, family: Family) -> "ModelShape":
+        """Read the shape of a backbone, grown or not, from its variables.
+
+        No value is read, so the backbone may be built in a
+        `keras.StatelessScope`, without memory for its weights.
+        """
+        blocks = family.blocks_of(backbone)
+        kernels = [base_of(x)._kernel for x in family.mlp_of(blocks[0])]
+        mlp = {id(kernel) for kernel in kernels}
+        added = {
+            id(weight)
+            for layer in backbone._flatten_layers()
+            if isinstance(layer, GrowableDense)
+            for new in layer.slices
+            for weight in new.weights
+        }
+        weights = [w for w in backbone.weights if id(w) not in added]
+        attention = sum(
+            size(w)
+            for w in blocks[0].weights
+            if len(w.shape) > 1 and id(w) not in mlp | added
+        )
+        return cls(
+            num_blocks=len(blocks),
+            attention=attention,
+            up=sum(size(kernel) for kernel in kernels[:-1]),
+            down=size(kernels[-1]),
+            num_up=len(family.up),
+            head=size(backbone.token_embedding.embeddings),
+            heads_dim=backbone.num_query_heads * backbone.head_dim,
+            parameters=sum(size(w) for w in weights),
+            frozen_bytes=sum(variable_bytes(w) for w in weights),
+        )
+
+
+def new_parameters(shape: ModelShape, config: GrowthConfig) -> int:
+    """Parameters that a growth adds, all of which train at first."""
+    if config.strategy == "g_train":
+        return config.factor * shape.up * len(config.layers)
+    return (config.factor - 1) * shape.mlp * len(config.layers)
+
+
+def forward_flops(
+    shape: ModelShape,
+    growths: Sequence[GrowthConfig] = (),
+    length: int = 512,
+    supervised: float = 1.0,
+) -> float:
+    """Operations of a forward pass, a token of a sequence of `length`."""
+    extra = 0
+    for growth in growths:
+        part = shape.up if growth.strategy == "g_train" else shape.mlp
+        extra += (growth.factor - 1) * part * len(growth.layers)
+    blocks = shape.num_blocks * (shape.attention + shape.mlp)
+    scores = shape.num_blocks * _scores(shape, length)
+    return 2 * (supervised * shape.head + blocks + extra) + scores
+
+
+def sft_step_flops(
+    shape: ModelShape, length: int = 512, supervised: float = 1.0
+) -> float:
+    """Operations of a training step of the whole model, a token."""
+    return 3 * forward_flops(shape, (), length, supervised)
+
+
+def growth_step_flops(
+    shape: ModelShape,
+    growths: Sequence[GrowthConfig],
+    length: int = 512,
+    supervised: float = 1.0,
+) -> float:
+    """Operations of a training step of a grown model, a token.
+
+    The last growth trains. Nothing below its lowest block needs a backward
+    pass.
+
+    Args:
+        shape: the base model.
+        growths: its growths, oldest first.
+        length: tokens of a sequence.
+        supervised: share of the positions whose logits are computed.
+
+    Returns:
+        Operations, forward and backward.
+    """
+    last = growths[-1]
+    lowest = min(last.layers)
+    whole = last.strategy == "g_train"
+    backward = 2.0 * supervised * shape.head
+    for block in range(lowest, shape.num_blocks):
+        mlp = shape.mlp
+        for growth in growths:
+            if block in growth.layers:
+                part = shape.up if whole else shape.mlp
+                mlp += (growth.factor - 1) * part
+        if block > lowest:
+            backward += 2 * shape.attention + 2 * mlp
+            backward += 2 * _scores(shape, length)
+        else:
+            # Down to the new activations: through the down-projection alone.
+            backward += 2 * shape.down * (1 if whole else last.factor - 1)
+    return (
+        forward_flops(shape, growths, length, supervised)
+        + backward
+        + 2.0 * new_parameters(shape, last)
+    )
+
+
+def size(variable: Any) -> int:
+    """Number of values of a variable, which may be unallocated."""
+    count = 1
+    for dimension in variable.shape:
+        count *= int(dimension)
+    return count
+
+
+def variable_bytes(variable: Any) -> int:
+    """Bytes of a variable as it is stored."""
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    bits = {"bool": 8, "bfloat16": 16, "int4": 4}.get(dtype)
+    if bits is None:
+        bits = int("".join(c for c in dtype.split("_")[0] if c.isdigit())[:2])
+    return size(variable) * bits // 8
+
+
+def _scores(shape: ModelShape, length: int) -> int:
+    """Operations of a block's scores and their use, for one token."""
+    return 4 * length * shape.heads_dim
