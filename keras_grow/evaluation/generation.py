@@ -1,0 +1,198 @@
+"""Scores of what a model writes: exact match and SacreBLEU."""
+
+import re
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
+
+from keras_grow.evaluation.results import ExactMatch
+from keras_grow.evaluation.results import SacreBleu
+from keras_grow.evaluation.results import standard_error
+from keras_grow.evaluation.scorer import Scorer
+from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.example import Example
+
+
+def generate(
+    lm: keras.Model | Scorer,
+    prompts: Sequence[str],
+    max_new_tokens: int,
+    stop: Sequence[str] = ("\n",),
+) -> list[str]:
+    r"""Continue prompts greedily, in batches, through KerasHub's `generate`.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        prompts: N texts.
+        max_new_tokens: the most tokens written after a prompt.
+        stop: an answer ends before the first of these texts, or at an end
+            token. Defaults to `("\n",)`.
+
+    Returns:
+        N continuations, without prompt and stop text.
+
+    Raises:
+        ValueError: if `max_new_tokens` is out of range.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import generate
+
+    generate(lm, ["The capital of France is"], max_new_tokens=4)
+    ```
+    """
+    return Scorer.of(lm).decoder.generate(prompts, max_new_tokens, stop)
+
+
+def exact_match(
+    lm: keras.Model | Scorer,
+    examples: Sequence[Example],
+    max_new_tokens: int | None = None,
+    stop: Sequence[str] = ("\n",),
+    normalize: Callable[[str], str] = str.strip,
+) -> ExactMatch:
+    r"""Share of greedily generated answers that equal the reference.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        examples: the examples.
+        max_new_tokens: the most tokens of an answer. Defaults to `None`: one
+            more than the longest reference has, as no longer one can match.
+        stop: see `generate`.
+        normalize: what both texts go through before they are compared.
+            Defaults to `str.strip`, and nothing else.
+
+    Returns:
+        `ExactMatch` with the accuracy and all predictions.
+
+    Raises:
+        ValueError: if there are no examples, or a reference holds a stop
+            text and so could never be matched.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import exact_match
+
+    exact_match(lm, task.validation).accuracy
+    ```
+    """
+    for example in examples:
+        if any(mark in example.response.strip() for mark in stop):
+            raise ValueError(
+                "Expected no answer to hold a stop text. Received: "
+                f"stop={tuple(stop)!r}, response={example.response!r}. Pass "
+                "other texts as `stop`."
+            )
+    predictions = _write(lm, examples, max_new_tokens, stop, 1.0, 1)
+    references = [example.response for example in examples]
+    right = [
+        normalize(prediction) == normalize(reference)
+        for prediction, reference in zip(predictions, references, strict=True)
+    ]
+    accuracy = sum(right) / len(right)
+    return ExactMatch(
+        "exact_match",
+        accuracy,
+        len(right),
+        accuracy,
+        standard_error(accuracy, len(right)),
+        getattr(normalize, "__qualname__", repr(normalize)),
+        tuple(predictions),
+        tuple(references),
+    )
+
+
+def sacrebleu(
+    lm: keras.Model | Scorer,
+    examples: Sequence[Example],
+    max_new_tokens: int | None = None,
+    stop: Sequence[str] = ("\n",),
+    tokenize: str = "13a",
+) -> SacreBleu:
+    r"""Corpus BLEU of greedily generated translations, by sacrebleu.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        examples: the examples; `response` is the only reference.
+        max_new_tokens: the most tokens of a translation. Defaults to `None`:
+            half as much again as the longest reference has, and 8.
+        stop: see `generate`.
+        tokenize: sacrebleu's tokeniser. Defaults to `"13a"`.
+
+    Returns:
+        `SacreBleu` with the score, the signature and all predictions.
+
+    Raises:
+        ImportError: if sacrebleu is not installed.
+        ValueError: if there are no examples.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import sacrebleu
+
+    result = sacrebleu(lm, task.validation)
+    result.score, result.signature
+    ```
+    """
+    from sacrebleu.metrics import BLEU
+
+    predictions = _write(lm, examples, max_new_tokens, stop, 1.5, 8)
+    predictions = [prediction.strip() for prediction in predictions]
+    references = [example.response.strip() for example in examples]
+    metric = BLEU(tokenize=tokenize)
+    score = float(metric.corpus_score(predictions, [references]).score)
+    return SacreBleu(
+        "sacrebleu",
+        score,
+        len(references),
+        str(metric.get_signature()),
+        tuple(predictions),
+        tuple(references),
+    )
+
+
+def final_number(text: str) -> str:
+    """The last number in a text, for `exact_match` on worked solutions.
+
+    Args:
+        text: a solution that ends in its result, as in GSM8K.
+
+    Returns:
+        The number without thousands separators and trailing zeros, or `""`.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import exact_match
+    from keras_grow.evaluation.generation import final_number
+
+    exact_match(lm, examples, normalize=final_number)
+    ```
+    """
+    found = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
+    number = found[-1].replace(",", "") if found else ""
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _write(
+    lm: keras.Model | Scorer,
+    examples: Sequence[Example],
+    max_new_tokens: int | None,
+    stop: Sequence[str],
+    factor: float,
+    extra: int,
+) -> list[str]:
+    """Answers, by default of `factor` longest references and `extra`."""
+    if not examples:
+        raise ValueError("Expected one example at least. Received: examples=[]")
+    scorer = Scorer.of(lm)
+    if max_new_tokens is None:
+        references = [example.response for example in examples]
+        longest = max(map(len, tokenize(scorer.tokenizer, references)))
+        max_new_tokens = int(factor * longest) + extra
+    prompts = [example.prompt for example in examples]
+    return generate(scorer, prompts, max_new_tokens, stop)

@@ -1,0 +1,35 @@
+"""Progress of a score: Keras' bar, or a function of the user's."""
+
+from collections.abc import Callable
+
+import keras
+
+Progress = bool | Callable[[int, int], None]
+
+
+def reporter(progress: Progress, total: int) -> Callable[[int], None]:
+    """What is to be told how many rows are done.
+
+    Args:
+        progress: `True` for Keras' progress bar, `False` for none, or a
+            function of how many rows are done and how many there are.
+        total: how many rows there are.
+
+    Returns:
+        A function of how many rows are done.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.progress import reporter
+
+    reporter(True, 10)(5)
+    ```
+    """
+    if callable(progress):
+        function = progress
+        return lambda done: function(done, total)
+    if progress and total:
+        bar = keras.utils.Progbar(total, unit_name="row")
+        return lambda done: bar.update(done)
+    return lambda done: None

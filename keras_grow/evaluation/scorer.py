@@ -1,0 +1,294 @@
+"""Log-likelihoods of tokens: batched, compiled, logits only where scored."""
+
+import warnings
+from collections.abc import Callable
+from collections.abc import Hashable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from keras_grow.evaluation.compiled import PerState
+from keras_grow.evaluation.compiled import compile_over
+from keras_grow.evaluation.decoding import Decoder
+from keras_grow.evaluation.progress import Progress
+from keras_grow.evaluation.progress import reporter
+from keras_grow.evaluation.results import LogLikelihoods
+from keras_grow.evaluation.tokens import Pair
+from keras_grow.evaluation.tokens import bucketed
+from keras_grow.evaluation.tokens import encode_pairs
+
+# Bytes of float32 logits that are formed at a time.
+_LOGIT_BYTES = 2**28
+
+
+class Scorer:
+    """A causal language model with what was compiled to score it.
+
+    Every score takes a model or a `Scorer`; make one `Scorer` and pass it
+    where scores are taken repeatedly, as during training, and nothing is
+    compiled twice. Weights are read anew at each call. A change of what a
+    trace freezes (layers, growth switched on or off) is noticed and traced.
+
+    Args:
+        lm: a KerasHub `CausalLM` that reads token ids and a padding mask.
+        tokenizer: its tokenizer. Defaults to `None`: the preprocessor's.
+        batch_size: rows that the model reads at a time. Defaults to 16.
+        max_length: the most tokens that it reads of a row. Longer contexts
+            lose tokens on their left, with a warning. Defaults to 1024.
+        progress: `True` for a progress bar, or a function of how many rows
+            are done and how many there are. Defaults to `False`.
+        key: function without arguments whose hashable result tells apart
+            states that the model's layers do not show. Defaults to `None`.
+
+    Raises:
+        ValueError: if the model has no tokenizer and none is given, or needs
+            further inputs, such as images.
+        TypeError: if `lm` is not a causal language model.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation import Scorer, multiple_choice, perplexity
+
+    scorer = Scorer(lm, batch_size=32, progress=True)
+    multiple_choice(scorer, task.test).accuracy
+    perplexity(scorer, articles).token_perplexity
+    ```
+    """
+
+    def __init__(
+        self,
+        lm: keras.Model,
+        tokenizer: Any = None,
+        batch_size: int = 16,
+        max_length: int = 1024,
+        progress: Progress = False,
+        key: Callable[[], Hashable] | None = None,
+    ) -> None:
+        if not hasattr(getattr(lm, "backbone", None), "token_embedding"):
+            raise TypeError(
+                "Expected `lm` to be a KerasHub CausalLM, with a backbone "
+                "whose token embedding gives the logits. "
+                f"Received: lm={lm!r}"
+            )
+        preprocessor = getattr(lm, "preprocessor", None)
+        tokenizer = tokenizer or getattr(preprocessor, "tokenizer", None)
+        if tokenizer is None:
+            raise ValueError(
+                "Expected `lm` to have a preprocessor with a tokenizer. "
+                "Received: lm.preprocessor=None. Pass `tokenizer`."
+            )
+        inputs = {tensor.name for tensor in lm.backbone.inputs}
+        if inputs != {"token_ids", "padding_mask"}:
+            raise ValueError(
+                "Expected a model of token ids and a padding mask alone. "
+                f"Received: inputs={sorted(inputs)}. Load the text-only model "
+                "of the family."
+            )
+        if batch_size < 1 or max_length < 1:
+            raise ValueError(
+                "Expected `batch_size` and `max_length` to be positive. "
+                f"Received: batch_size={batch_size}, max_length={max_length}"
+            )
+        self.lm = lm
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.progress = progress
+        self.add_start_token = getattr(preprocessor, "add_start_token", True)
+        self.decoder = Decoder(
+            lm,
+            tokenizer,
+            batch_size,
+            max_length,
+            self.add_start_token,
+            progress,
+            key,
+        )
+        backbone = lm.backbone
+        self._hidden = PerState(
+            backbone, lambda: compile_over(self._hidden_states, backbone), key
+        )
+        self._project = PerState(
+            backbone, lambda: compile_over(self._logprobs, backbone), key
+        )
+        # One chunk of logits stays within _LOGIT_BYTES.
+        vocabulary = int(backbone.token_embedding.input_dim)
+        largest = max(8, _LOGIT_BYTES // (4 * vocabulary))
+        self._largest_chunk = min(1024, 2 ** (largest.bit_length() - 1))
+
+    @classmethod
+    def of(cls, lm: "keras.Model | Scorer") -> "Scorer":
+        """`lm` itself if it is a scorer, otherwise a new one for it."""
+        return lm if isinstance(lm, Scorer) else cls(lm)
+
+    def loglikelihood(
+        self, contexts: Sequence[str], continuations: Sequence[str]
+    ) -> LogLikelihoods:
+        """Log-likelihood of each continuation after its context.
+
+        Args:
+            contexts: N texts; an empty one is the start token.
+            continuations: N texts; an empty one has log-likelihood 0.
+
+        Returns:
+            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+        """
+        pairs = encode_pairs(
+            self.tokenizer, contexts, continuations, self.add_start_token
+        )
+        return self.score_tokens(pairs)
+
+    def score_tokens(self, pairs: Sequence[Pair]) -> LogLikelihoods:
+        """Log-likelihood of each continuation, of token ids.
+
+        Args:
+            pairs: N pairs of context and continuation; contexts not empty.
+
+        Returns:
+            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+
+        Raises:
+            ValueError: if a context is empty or a continuation is longer
+                than `max_length`.
+        """
+        groups = self._group(pairs)
+        logprob = np.zeros(len(pairs), dtype="float64")
+        is_greedy = np.ones(len(pairs), dtype=bool)
+        report = reporter(self.progress, len(groups))
+        # Longest first: what does not fit in memory fails at once.
+        rows = sorted(groups, key=len, reverse=True)
+        hidden_states, project = self._hidden.get(), self._project.get()
+        for start in range(0, len(rows), self.batch_size):
+            batch = rows[start : start + self.batch_size]
+            length = bucketed(len(batch[0]))
+            hidden = hidden_states(*self._pad(batch, length))
+            wanted = [
+                (request, row * length + len(tokens) - len(pairs[request][1]))
+                for row, tokens in enumerate(batch)
+                for request in groups[tokens]
+            ]
+            owners, index, targets = _positions(wanted, pairs)
+            for part in self._chunks(len(index)):
+                logprobs, greedy = self._apply(
+                    project, hidden, index[part], targets[part]
+                )
+                np.add.at(logprob, owners[part], logprobs)
+                np.logical_and.at(is_greedy, owners[part], greedy)
+            report(min(start + self.batch_size, len(rows)))
+        n_tokens = np.array([len(pair[1]) for pair in pairs], dtype="int64")
+        return LogLikelihoods(logprob, n_tokens, is_greedy)
+
+    def _group(self, pairs: Sequence[Pair]) -> dict[tuple[int, ...], list[int]]:
+        """Requests by the tokens that the model reads for them.
+
+        Choices of one token share a context, and are read once.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        cut = 0
+        for request, (context, continuation) in enumerate(pairs):
+            if not context:
+                raise ValueError(
+                    "Expected a context of one token at least. "
+                    f"Received: pairs[{request}]={pairs[request]}"
+                )
+            if len(continuation) > self.max_length:
+                raise ValueError(
+                    f"Expected a continuation of at most {self.max_length} "
+                    f"tokens. Received: {len(continuation)} tokens in "
+                    f"pairs[{request}]. Raise `max_length`, or score long "
+                    "texts with `perplexity`."
+                )
+            if not continuation:
+                continue
+            tokens = (*context, *continuation)[:-1]
+            cut += len(tokens) > self.max_length
+            groups.setdefault(tokens[-self.max_length :], []).append(request)
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(pairs)} contexts were cut on their left to "
+                f"max_length={self.max_length} tokens.",
+                stacklevel=4,
+            )
+        return groups
+
+    def _pad(
+        self, batch: Sequence[tuple[int, ...]], length: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """A full batch of token ids `[B, S]` with its padding mask."""
+        token_ids = np.zeros((self.batch_size, length), dtype="int32")
+        mask = np.zeros((self.batch_size, length), dtype=bool)
+        # Attention over nothing would be NaN in the rows that fill up.
+        mask[:, 0] = True
+        for row, tokens in enumerate(batch):
+            token_ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = True
+        return token_ids, mask
+
+    def _chunks(self, count: int) -> Iterator[slice]:
+        """Slices over `count` positions, each of at most a chunk."""
+        for start in range(0, count, self._largest_chunk):
+            yield slice(start, min(start + self._largest_chunk, count))
+
+    def _apply(
+        self,
+        project: Callable[..., Any],
+        hidden: Any,
+        index: NDArray[np.int32],
+        targets: NDArray[np.int32],
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Log-probabilities at a chunk, padded to a power of two."""
+        count = len(index)
+        size = max(8, 2 ** (count - 1).bit_length())
+        padding = (0, size - count)
+        logprobs, greedy = project(
+            hidden,
+            ops.convert_to_tensor(np.pad(index, padding)),
+            ops.convert_to_tensor(np.pad(targets, padding)),
+        )
+        return (
+            ops.convert_to_numpy(logprobs)[:count].astype("float64"),
+            ops.convert_to_numpy(greedy)[:count],
+        )
+
+    def _hidden_states(self, token_ids: Any, padding_mask: Any) -> Any:
+        """Final hidden states `[B * S, h]`."""
+        inputs = {
+            "token_ids": ops.convert_to_tensor(token_ids),
+            "padding_mask": ops.convert_to_tensor(padding_mask),
+        }
+        hidden = self.lm.backbone(inputs, training=False)
+        return ops.reshape(hidden, (-1, hidden.shape[-1]))
+
+    def _logprobs(self, hidden: Any, index: Any, targets: Any) -> Any:
+        """Log-probability of each target, and whether it is the likeliest."""
+        hidden = ops.take(hidden, index, axis=0)[None]
+        embedding = self.lm.backbone.token_embedding
+        logits = ops.cast(embedding(hidden, reverse=True)[0], "float32")
+        chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+        likeliest = ops.cast(ops.argmax(logits, axis=-1), targets.dtype)
+        return chosen - ops.logsumexp(logits, axis=-1), likeliest == targets
+
+
+def _positions(
+    wanted: Sequence[tuple[int, int]], pairs: Sequence[Pair]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """For each token to score: its request, its position, its id."""
+    owners: list[int] = []
+    index: list[int] = []
+    targets: list[int] = []
+    for request, first in wanted:
+        continuation = pairs[request][1]
+        owners.extend([request] * len(continuation))
+        index.extend(range(first, first + len(continuation)))
+        targets.extend(continuation)
+    return (
+        np.array(owners, dtype="int64"),
+        np.array(index, dtype="int32"),
+        np.array(targets, dtype="int32"),
+    )

@@ -1,0 +1,129 @@
+"""Texts as tokens for scoring, split as lm-evaluation-harness splits them."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+from keras_grow.tasks.encode import tokenize
+
+Pair = tuple[list[int], list[int]]
+
+
+def encode_pairs(
+    tokenizer: Any,
+    contexts: Sequence[str],
+    continuations: Sequence[str],
+    add_start_token: bool = True,
+) -> list[Pair]:
+    """Encode contexts and continuations as they are read: together.
+
+    White space at the end of a context moves to the continuation. The whole
+    text is encoded, then the context alone; the continuation is what the
+    whole has beyond the length of the context. An empty context is the start
+    token.
+
+    Args:
+        tokenizer: a KerasHub tokenizer.
+        contexts: N texts.
+        continuations: N texts.
+        add_start_token: whether the start token comes first. Defaults to
+            `True`.
+
+    Returns:
+        N pairs of token ids, the first of a pair never empty.
+
+    Raises:
+        ValueError: if there are not as many contexts as continuations.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.tokens import encode_pairs
+
+    tokenizer = lm.preprocessor.tokenizer
+    encode_pairs(tokenizer, ["The capital of France is"], [" Paris"])
+    ```
+    """
+    if len(contexts) != len(continuations):
+        raise ValueError(
+            "Expected a continuation for each context. Received: "
+            f"{len(contexts)} contexts, {len(continuations)} continuations"
+        )
+    bare = [context.rstrip() if context else "" for context in contexts]
+    wholes = [
+        context + continuation
+        for context, continuation in zip(contexts, continuations, strict=True)
+    ]
+    unique = list(dict.fromkeys([*bare, *wholes]))
+    ids = dict(zip(unique, tokenize(tokenizer, unique), strict=True))
+    start = [tokenizer.start_token_id]
+    pairs = []
+    for context, text, whole in zip(contexts, bare, wholes, strict=True):
+        before = ids[text]
+        tokens = ids[whole]
+        if add_start_token or not context:
+            before, tokens = start + before, start + tokens
+        if not before:
+            before, tokens = start, start + tokens
+        pairs.append((before, tokens[len(before) :]))
+    return pairs
+
+
+def windows(
+    tokens: list[int], start_token: int, max_length: int, stride: int
+) -> Iterator[Pair]:
+    """Cut a long text into windows that score each token once.
+
+    Every window begins with the start token, because models such as Gemma
+    predict far worse without it; then come `max_length - stride` tokens that
+    were scored before, as context, then up to `stride` tokens to score.
+
+    Args:
+        tokens: the text's token ids.
+        start_token: id of the start token.
+        max_length: tokens that the model reads at a time.
+        stride: tokens that a window scores, at most `max_length`.
+
+    Yields:
+        Pairs of context and continuation.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.tokens import windows
+
+    list(windows([5, 6, 7], start_token=2, max_length=2, stride=2))
+    # [([2], [5, 6]), ([2], [7])]
+    ```
+    """
+    begin = 0
+    while begin < len(tokens):
+        # The first window has no context and scores as many as it can read.
+        end = begin + (stride if begin else max_length)
+        context = tokens[max(0, begin - (max_length - stride)) : begin]
+        yield [start_token, *context], tokens[begin:end]
+        begin = end
+
+
+def bucketed(length: int, smallest: int = 16) -> int:
+    """Round a length up to one of four sizes an octave.
+
+    Args:
+        length: the length.
+        smallest: the step of small lengths. Defaults to 16.
+
+    Returns:
+        The size: at most a quarter larger, above `4 * smallest`.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.tokens import bucketed
+
+    [bucketed(n) for n in (7, 33, 100, 700)]  # [16, 48, 112, 768]
+    ```
+    """
+    step = smallest
+    while step * 8 <= length:
+        step *= 2
+    return -(-length // step) * step
