@@ -1,0 +1,53 @@
+"""Why it works: rank maps of weight updates, and function vectors."""
+
+from keras_grow.analysis.causal_heads import HeadMeans
+from keras_grow.analysis.causal_heads import causal_indirect_effects
+from keras_grow.analysis.causal_heads import mean_head_activations
+from keras_grow.analysis.effective_rank import effective_rank
+from keras_grow.analysis.effective_rank import stable_rank
+from keras_grow.analysis.effective_rank import threshold_rank
+from keras_grow.analysis.function_vectors import FunctionVector
+from keras_grow.analysis.function_vectors import Kept
+from keras_grow.analysis.function_vectors import compare_with_base
+from keras_grow.analysis.function_vectors import cosine_similarity
+from keras_grow.analysis.function_vectors import find_function_vector
+from keras_grow.analysis.function_vectors import function_vector
+from keras_grow.analysis.function_vectors import kept_table
+from keras_grow.analysis.function_vectors import shared_heads
+from keras_grow.analysis.function_vectors import top_heads
+from keras_grow.analysis.function_vectors import zero_shot_accuracy
+from keras_grow.analysis.in_context import InContextTask
+from keras_grow.analysis.in_context import PromptBatch
+from keras_grow.analysis.in_context import TaskPrompts
+from keras_grow.analysis.in_context import built_in_tasks
+from keras_grow.analysis.in_context import task_prompts
+from keras_grow.analysis.rank_map import RankMap
+from keras_grow.analysis.rank_map import effective_rank_map
+from keras_grow.analysis.snapshots import KernelSnapshots
+
+__all__ = [
+    "FunctionVector",
+    "HeadMeans",
+    "InContextTask",
+    "Kept",
+    "KernelSnapshots",
+    "PromptBatch",
+    "RankMap",
+    "TaskPrompts",
+    "built_in_tasks",
+    "causal_indirect_effects",
+    "compare_with_base",
+    "cosine_similarity",
+    "effective_rank",
+    "effective_rank_map",
+    "find_function_vector",
+    "function_vector",
+    "kept_table",
+    "mean_head_activations",
+    "shared_heads",
+    "stable_rank",
+    "task_prompts",
+    "threshold_rank",
+    "top_heads",
+    "zero_shot_accuracy",
+]

@@ -104,7 +104,7 @@ def rank_by_gradient(
     )
 
 
-class _GradientRecorder(keras.optimizers.Optimizer):  # type: ignore[misc]
+class _GradientRecorder(keras.optimizers.Optimizer):
     """Moves nothing; sums the squared norm of every gradient it is given."""
 
     def __init__(self) -> None:

@@ -4,11 +4,12 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from keras_grow.selection.atomic import write_atomically
 
 FORMAT = "keras_grow.layer_scores"
 
@@ -153,15 +154,8 @@ class LayerScores:
             {"format": FORMAT, "version": 1, **dataclasses.asdict(self)},
             indent=2,
         )
-        folder = os.path.dirname(os.path.abspath(path))
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with write_atomically(path) as file:
+            file.write(text + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LayerScores":

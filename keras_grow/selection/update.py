@@ -120,7 +120,7 @@ def rank_layers(
     return LayerScores.ranked(scores, "update", measured)
 
 
-class LayerUpdateRecorder(keras.callbacks.Callback):  # type: ignore[misc]
+class LayerUpdateRecorder(keras.callbacks.Callback):
     """Ranks blocks by how far `fit` moves their weights.
 
     The kernels before training go to a folder on disk, not to memory, and are

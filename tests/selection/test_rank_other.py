@@ -24,7 +24,7 @@ def batch(seed: int) -> tuple:
 def loss_of(lm, data) -> float:
     x, y, weight = data
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return float(loss(y, lm(x), sample_weight=weight))
+    return float(ops.convert_to_numpy(loss(y, lm(x), sample_weight=weight)))
 
 
 def slopes_along_random_ways(lm, data, count: int) -> np.ndarray:

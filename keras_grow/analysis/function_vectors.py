@@ -1,0 +1,343 @@
+"""Function vectors: found, compared between models, and put to the test."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_grow.analysis import blocks
+from keras_grow.analysis.causal_heads import causal_indirect_effects
+from keras_grow.analysis.causal_heads import mean_head_activations
+from keras_grow.analysis.in_context import InContextTask
+from keras_grow.analysis.in_context import PromptBatch
+from keras_grow.analysis.in_context import task_prompts
+from keras_grow.selection.atomic import write_atomically
+from keras_grow.selection.kernels import Array
+
+Head = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionVector:
+    """The function vector of one task in one model, and where it came from.
+
+    Args:
+        task: name of the task.
+        heads: `(layer, head)` of the causal heads, the strongest first.
+        effects: average indirect effect of every head, of shape `(layers,
+            heads)`.
+        vector: the sum of the mean contributions of `heads`, of shape
+            `(hidden,)`.
+    """
+
+    task: str
+    heads: tuple[Head, ...]
+    effects: Array
+    vector: Array
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file, whole or not at all."""
+        values = dataclasses.asdict(self)
+        values["effects"] = self.effects.tolist()
+        values["vector"] = self.vector.tolist()
+        with write_atomically(path) as file:
+            json.dump(values, file)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "FunctionVector":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file holds something else.
+        """
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        try:
+            values = json.loads(text)
+            return cls(
+                values["task"],
+                tuple((int(layer), int(j)) for layer, j in values["heads"]),
+                np.array(values["effects"], "float64"),
+                np.array(values["vector"], "float32"),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                "Expected a file written by `FunctionVector.save`. "
+                f"Received: path={os.fspath(path)!r} ({error!r})"
+            ) from error
+
+
+def top_heads(effects: Array, k: int = 10) -> tuple[Head, ...]:
+    """The `k` heads of the largest average indirect effect.
+
+    Args:
+        effects: array of shape `(layers, heads)`, the mean of
+            `causal_indirect_effects` over prompts (and tasks).
+        k: how many. Defaults to 10, as in both papers.
+
+    Returns:
+        `(layer, head)` pairs, the strongest first; ties in order of depth.
+
+    Raises:
+        ValueError: if there are not so many heads.
+    """
+    if not 1 <= k <= effects.size:
+        raise ValueError(
+            f"Expected `k` to be from 1 to {effects.size}. Received: k={k}"
+        )
+    order = np.argsort(-effects.ravel(), kind="stable")[:k]
+    layers, heads = np.unravel_index(order, effects.shape)
+    return tuple(zip(layers.tolist(), heads.tolist(), strict=True))
+
+
+def function_vector(contributions: Array, heads: Sequence[Head]) -> Array:
+    """The sum of the mean contributions of some heads.
+
+    Section 2.3 of arXiv 2310.15213.
+
+    Args:
+        contributions: array of shape `(layers, heads, hidden)`, see
+            `HeadMeans`.
+        heads: `(layer, head)` pairs.
+
+    Returns:
+        Array of shape `(hidden,)`.
+    """
+    layers, columns = np.transpose(list(heads))
+    vector: Array = contributions[layers, columns].sum(axis=0)
+    return vector
+
+
+def find_function_vector(
+    lm: Any,
+    task: InContextTask,
+    tokenizer: Any = None,
+    prompts: int = 16,
+    shots: int = 5,
+    top: int = 10,
+    seed: int = 0,
+    verbose: int = 1,
+) -> FunctionVector:
+    """Find the function vector of a task in a model.
+
+    Mean activations of the heads over clean prompts, each head patched into
+    corrupted prompts, the strongest heads, the sum of what they contribute
+    (arXiv 2310.15213; section 4.5 and appendix B of arXiv 2603.08647). The
+    model is not altered. The same `seed` draws the same prompts for another
+    model.
+
+    Args:
+        lm: a KerasHub Gemma 1, 2 or 3 causal language model, grown or not.
+        task: the task, see `InContextTask.built_in`.
+        tokenizer: a KerasHub tokenizer. Defaults to that of `lm`.
+        prompts: number of prompts. Defaults to 16.
+        shots: examples of a prompt. Defaults to 5.
+        top: number of causal heads. Defaults to 10.
+        seed: of the prompts. Defaults to 0.
+        verbose: 1 (default) for a progress bar, 0 for none.
+
+    Returns:
+        `FunctionVector`.
+
+    Raises:
+        ValueError: if `lm` is another model or has no tokenizer, or the task
+            has too few pairs.
+
+    Example:
+
+    ```python
+    from keras_grow.analysis import InContextTask, find_function_vector
+
+    task = InContextTask.built_in("antonyms")
+    base = find_function_vector(base_lm, task)
+    tuned = find_function_vector(tuned_lm, task)
+    ```
+    """
+    if tokenizer is None:
+        tokenizer = getattr(
+            getattr(lm, "preprocessor", None), "tokenizer", None
+        )
+    if tokenizer is None:
+        raise ValueError(
+            "Expected a model with a preprocessor, or `tokenizer`. "
+            f"Received: {lm} without, and tokenizer=None"
+        )
+    drawn = task_prompts(task, tokenizer, prompts, shots, seed)
+    means = mean_head_activations(lm, drawn.clean)
+    bar = keras.utils.Progbar(prompts * means.activations[..., 0].size)
+    average = causal_indirect_effects(
+        lm,
+        drawn.corrupted,
+        means.activations,
+        progress=(lambda done, _: bar.update(done)) if verbose else None,
+    ).mean(axis=0)
+    heads = top_heads(average, top)
+    vector = function_vector(means.contributions, heads)
+    return FunctionVector(task.name, heads, average, vector)
+
+
+def zero_shot_accuracy(
+    lm: Any,
+    prompts: PromptBatch,
+    vector: Array | None = None,
+    layer: int | None = None,
+    batch_size: int = 16,
+) -> float:
+    """How often the likeliest next token is the answer's first.
+
+    With a function vector added to the residual stream after block `layer`, at
+    the last token, this is the check of section 2.3 of arXiv 2310.15213: a
+    vector that carries the task makes the model do it with no example. A layer
+    at about a third of the depth does best there.
+
+    Args:
+        lm: a KerasHub Gemma 1, 2 or 3, task or backbone, grown or not.
+        prompts: prompts with no example, see `task_prompts`.
+        vector: array of shape `(hidden,)`. Defaults to `None`: the model as it
+            is.
+        layer: index of the block after which to add it.
+        batch_size: prompts of a pass. Defaults to 16.
+
+    Returns:
+        A share from 0 to 1.
+
+    Raises:
+        ValueError: if only one of `vector` and `layer` is given, or they do
+            not fit the model.
+    """
+    backbone, stack = blocks.gemma_of(lm)
+    if (vector is None) != (layer is None):
+        raise ValueError(
+            "Expected `vector` and `layer` together, or neither. Received: "
+            f"vector={vector}, layer={layer}"
+        )
+    if vector is not None and (
+        vector.shape != (backbone.hidden_dim,) or layer not in range(len(stack))
+    ):
+        raise ValueError(
+            f"Expected `vector` of shape ({backbone.hidden_dim},) and `layer` "
+            f"from 0 to {len(stack) - 1}. Received: shape {vector.shape}, "
+            f"layer={layer}"
+        )
+    right = 0
+    for start in range(0, len(prompts), batch_size):
+        rows = slice(start, start + batch_size)
+        last = prompts.lengths[rows] - 1
+        mask = ops.convert_to_tensor(prompts.padding_mask[rows], "int32")
+        is_last = np.arange(mask.shape[1])[None, :] == last[:, None]
+        with blocks.without_gradients():
+            x = blocks.embed(backbone, prompts.token_ids[rows])
+            for index, block in enumerate(stack):
+                x = block(x, padding_mask=mask)
+                if index == layer:
+                    x = x + ops.cast(is_last[..., None] * vector, x.dtype)
+            _, likeliest = blocks.log_probabilities(
+                backbone, blocks.at(x, last), prompts.targets[rows]
+            )
+        right += int(np.sum(likeliest == prompts.targets[rows]))
+    return right / len(prompts)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How much of a function vector a tuned model has kept (Table 1).
+
+    Args:
+        model: name of the tuned model.
+        task: name of the task.
+        shared_heads: share of the base's causal heads that are the tuned
+            model's too, from 0 to 1.
+        cosine: cosine similarity of the two vectors.
+    """
+
+    model: str
+    task: str
+    shared_heads: float
+    cosine: float
+
+
+def shared_heads(base: Sequence[Head], tuned: Sequence[Head]) -> float:
+    """The share of the heads of `base` that are among those of `tuned`."""
+    return len(set(base) & set(tuned)) / len(set(base))
+
+
+def cosine_similarity(a: Array, b: Array) -> float:
+    """Cosine of the angle between two vectors; 0 if one of them is zero."""
+    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norm if norm else 0.0
+
+
+def compare_with_base(
+    base: Mapping[str, FunctionVector],
+    tuned: Mapping[str, Mapping[str, FunctionVector]],
+) -> list[Kept]:
+    """Compare the function vectors of tuned models with the base's.
+
+    Section 4.5 and Table 1 of arXiv 2603.08647.
+
+    Args:
+        base: the base's function vectors by task.
+        tuned: the same by name of model, then task.
+
+    Returns:
+        One row for each model and task, in the order given.
+
+    Raises:
+        ValueError: if a tuned model lacks a task of the base.
+
+    Example:
+
+    ```python
+    from keras_grow.analysis import compare_with_base, kept_table
+
+    rows = compare_with_base(base, {"SFT": sft, "G-Freeze": grown})
+    print(kept_table(rows))
+    ```
+    """
+    rows = []
+    for model, vectors in tuned.items():
+        if set(vectors) != set(base):
+            raise ValueError(
+                f"Expected the tasks {sorted(base)} for every model. "
+                f"Received: {sorted(vectors)} for {model!r}"
+            )
+        for task, old in base.items():
+            new = vectors[task]
+            rows.append(
+                Kept(
+                    model,
+                    task,
+                    shared_heads(old.heads, new.heads),
+                    cosine_similarity(old.vector, new.vector),
+                )
+            )
+    return rows
+
+
+def kept_table(rows: Sequence[Kept]) -> str:
+    """The rows as a Markdown table, with each model's mean over tasks."""
+    lines = [
+        "| model | task | shared causal heads | cosine similarity |",
+        "|---|---|---|---|",
+    ]
+    for model in dict.fromkeys(row.model for row in rows):
+        mine = [row for row in rows if row.model == model]
+        mean = Kept(
+            model,
+            "mean",
+            float(np.mean([row.shared_heads for row in mine])),
+            float(np.mean([row.cosine for row in mine])),
+        )
+        lines += [
+            f"| {r.model} | {r.task} | {r.shared_heads:.0%} | {r.cosine:.3f} |"
+            for r in [*mine, mean]
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,259 @@
+"""The rank of what changed between steps, layer by layer (Figure 5)."""
+
+import csv
+import dataclasses
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_grow.analysis.effective_rank import effective_rank
+from keras_grow.analysis.effective_rank import stable_rank
+from keras_grow.analysis.effective_rank import threshold_rank
+from keras_grow.analysis.snapshots import snapshots_in
+from keras_grow.selection.atomic import write_atomically
+from keras_grow.selection.kernels import Array
+from keras_grow.selection.kernels import Kernels
+from keras_grow.selection.kernels import open_kernels
+from keras_grow.selection.kernels import slots_of
+from keras_grow.selection.singular_values import singular_values
+
+MEASURES = ("effective_rank", "stable_rank", "threshold_rank", "norm")
+
+
+@dataclass(frozen=True)
+class ChangeOfKernel:
+    """What one kernel's change between two snapshots measures.
+
+    Args:
+        previous: step of the earlier snapshot.
+        step: step of the later snapshot.
+        block: index of the block.
+        slot: the kernel, an attribute of the block.
+        effective_rank: see `effective_rank`.
+        stable_rank: see `stable_rank`.
+        threshold_rank: see `threshold_rank`, of the map's `energy`.
+        norm: Frobenius norm of the change.
+    """
+
+    previous: int
+    step: int
+    block: int
+    slot: str
+    effective_rank: float
+    stable_rank: float
+    threshold_rank: int
+    norm: float
+
+
+@dataclass(frozen=True)
+class RankMap:
+    """Ranks of `W_t - W_(t-1)` by step, block and kernel.
+
+    Args:
+        changes: one row for each step, block and kernel.
+        energy: the share of energy of `threshold_rank`.
+        full_rank: the largest rank that the kernels could have.
+    """
+
+    changes: tuple[ChangeOfKernel, ...]
+    energy: float
+    full_rank: int
+
+    def grid(
+        self, measure: str = "effective_rank", slot: str | None = None
+    ) -> Array:
+        """One measure as an array of shape `(blocks, steps)`.
+
+        Args:
+            measure: one of `"effective_rank"`, `"stable_rank"`,
+                `"threshold_rank"`, `"norm"`.
+            slot: which kernel. Defaults to the mean over all of them.
+
+        Raises:
+            ValueError: if there is no such measure or kernel.
+        """
+        slots = {change.slot for change in self.changes}
+        if measure not in MEASURES or (slot is not None and slot not in slots):
+            raise ValueError(
+                f"Expected a measure of {list(MEASURES)} and a slot of "
+                f"{sorted(slots)}. Received: measure={measure!r}, "
+                f"slot={slot!r}"
+            )
+        steps = self.steps
+        blocks = sorted({change.block for change in self.changes})
+        cells: dict[tuple[int, int], list[float]] = {}
+        for change in self.changes:
+            if slot in (None, change.slot):
+                cells.setdefault((change.block, change.step), []).append(
+                    getattr(change, measure)
+                )
+        return np.array([[np.mean(cells[b, s]) for s in steps] for b in blocks])
+
+    @property
+    def steps(self) -> list[int]:
+        """The later step of each pair, ascending."""
+        return sorted({change.step for change in self.changes})
+
+    def plot(
+        self,
+        measure: str = "effective_rank",
+        slot: str | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw a heat map of blocks over steps, like the paper's Figure 5.
+
+        Args:
+            measure: see `grid`.
+            slot: see `grid`.
+            ax: matplotlib axes. Defaults to those of a new figure.
+
+        Returns:
+            The axes. Needs matplotlib (`pip install keras-grow[plots]`).
+        """
+        if ax is None:
+            from matplotlib.figure import Figure
+
+            ax = Figure(layout="constrained").subplots()
+        grid = self.grid(measure, slot)
+        image = ax.imshow(grid, aspect="auto", origin="lower")
+        ax.set_xticks(range(len(self.steps)), [str(s) for s in self.steps])
+        ax.set_yticks(range(len(grid)))
+        ax.set_xlabel("step")
+        ax.set_ylabel("block")
+        label = measure.replace("_", " ")
+        if measure != "norm":
+            label += f" (at most {self.full_rank})"
+        ax.figure.colorbar(image, ax=ax, label=label)
+        return ax
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the map to a `.json` file, or its rows to a `.csv` file.
+
+        Raises:
+            ValueError: if the name ends in something else.
+        """
+        name = os.fspath(path)
+        rows = [dataclasses.asdict(change) for change in self.changes]
+        if name.endswith(".json"):
+            with write_atomically(name) as file:
+                json.dump({**dataclasses.asdict(self), "changes": rows}, file)
+        elif name.endswith(".csv"):
+            with write_atomically(name) as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            raise ValueError(
+                "Expected a file name that ends in `.json` or `.csv`. "
+                f"Received: path={name!r}"
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "RankMap":
+        """Read a `.json` file that `save` wrote.
+
+        Raises:
+            ValueError: if the file holds something else.
+        """
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        try:
+            values = json.loads(text)
+            changes = tuple(ChangeOfKernel(**row) for row in values["changes"])
+            return cls(**{**values, "changes": changes})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                "Expected a `.json` file written by `RankMap.save`. "
+                f"Received: path={os.fspath(path)!r} ({error})"
+            ) from error
+
+
+def effective_rank_map(
+    snapshots: str | os.PathLike[str] | Mapping[int, Any],
+    over: str | Sequence[str] = "up",
+    energy: float = 0.99,
+) -> RankMap:
+    """Measure the rank of the change of each kernel between snapshots.
+
+    Section 4.4 of arXiv 2603.08647: tasks whose updates have a high effective
+    rank in nearly all layers need more of them grown. Cost: the singular
+    values of one kernel at a time, by LAPACK's SVD.
+
+    Args:
+        snapshots: the folder where `KernelSnapshots` wrote, or a mapping from
+            steps to models or checkpoints in any form that `rank_layers`
+            takes. At least two.
+        over: which kernels. Defaults to `"up"`, the up-projections.
+        energy: share of energy of the energy-threshold rank. Defaults to
+            0.99.
+
+    Returns:
+        `RankMap`.
+
+    Raises:
+        ValueError: if there are fewer than two snapshots, or they differ in
+            their blocks or shapes.
+
+    Example:
+
+    ```python
+    from keras_grow.analysis import effective_rank_map
+
+    ranks = effective_rank_map({0: "base.weights.h5", 500: "sft.weights.h5"})
+    ranks.save("ranks.csv")
+    ranks.plot().figure.savefig("ranks.png")
+    ```
+    """
+    if not isinstance(snapshots, Mapping):
+        snapshots = snapshots_in(snapshots)
+    steps = sorted(snapshots)
+    if len(steps) < 2:
+        raise ValueError(
+            f"Expected snapshots of at least two steps. Received: steps={steps}"
+        )
+    changes: list[ChangeOfKernel] = []
+    full_rank = 0
+    old = open_kernels(snapshots[steps[0]])
+    for previous, step in itertools.pairwise(steps):
+        new = open_kernels(snapshots[step])
+        if old.num_blocks != new.num_blocks:
+            raise ValueError(
+                "Expected the same number of blocks at every step. Received: "
+                f"{old.num_blocks} at {previous}, {new.num_blocks} at {step}"
+            )
+        for block in range(old.num_blocks):
+            for slot in slots_of(old.family, over):
+                delta = _change(old, new, block, slot)
+                full_rank = max(full_rank, min(delta.shape))
+                values = singular_values(delta)
+                changes.append(
+                    ChangeOfKernel(
+                        previous,
+                        step,
+                        block,
+                        slot,
+                        effective_rank(values),
+                        stable_rank(values),
+                        threshold_rank(values, energy),
+                        float(np.sqrt(np.sum(values**2))),
+                    )
+                )
+        old = new
+    return RankMap(tuple(changes), energy, full_rank)
+
+
+def _change(old: Kernels, new: Kernels, block: int, slot: str) -> Array:
+    before, after = old.read(block, slot), new.read(block, slot)
+    if before.shape != after.shape:
+        raise ValueError(
+            "Expected kernels of one shape at every step. Received: "
+            f"{before.shape} and {after.shape} at `{slot}` of block {block}"
+        )
+    delta: Array = np.subtract(after, before, dtype="float32")
+    return delta
