@@ -1,0 +1,150 @@
+"""Gemma's SentencePiece model, rebuilt from the lists in a GGUF file.
+
+llama.cpp's converter changes three things on the way into a GGUF; they are
+undone here. The unknown piece becomes a control piece; so does everything
+that Hugging Face calls special, the turn markers of chats among them, which
+Gemma's own tokenizer matches in plain text; and the pieces that are runs of
+spaces are written with spaces where SentencePiece has U+2581.
+"""
+
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+_BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
+_BYTES = 256
+_PREFIX = "tokenizer.ggml."
+
+
+def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
+    """Return the serialised SentencePiece model of a Gemma 3 GGUF.
+
+    Args:
+        metadata: The metadata of a GGUF file.
+
+    Returns:
+        A BPE model with byte fallback, for `Gemma3Tokenizer(proto=...)`.
+
+    Raises:
+        ValueError: If the lists are missing, disagree in length, or do not
+            make a Gemma vocabulary.
+    """
+    from sentencepiece import sentencepiece_model_pb2
+
+    pieces, scores, types = _lists(metadata)
+    unknown = _index(metadata, "unknown_token_id", "<unk>", pieces)
+    beginning = _index(metadata, "bos_token_id", "<bos>", pieces)
+    padding = _index(metadata, "padding_token_id", "<pad>", pieces)
+    # Chat models name <end_of_turn> as their end; the piece is what counts.
+    end = _find(pieces, "<eos>")
+    _find(pieces, "<end_of_turn>")
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    add = proto.pieces.add
+    for index, (piece, score, kind) in enumerate(
+        zip(pieces, scores.tolist(), types.tolist(), strict=True)
+    ):
+        if index == unknown:
+            kind = _UNKNOWN
+        elif index in (beginning, padding, end):
+            kind = _CONTROL
+        elif kind == _CONTROL:
+            kind = _USER_DEFINED
+        add(piece=piece, score=score, type=kind)
+
+    trainer = proto.trainer_spec
+    trainer.model_type = trainer.BPE
+    trainer.vocab_size = len(pieces)
+    trainer.byte_fallback = bool(np.any(types == _BYTE))
+    trainer.unk_id, trainer.unk_piece = unknown, pieces[unknown]
+    trainer.bos_id, trainer.bos_piece = beginning, pieces[beginning]
+    trainer.eos_id, trainer.eos_piece = end, pieces[end]
+    trainer.pad_id, trainer.pad_piece = padding, pieces[padding]
+    add_prefix = bool(metadata.get(_PREFIX + "add_space_prefix", True))
+    proto.normalizer_spec.name = "identity"
+    for spec in (proto.normalizer_spec, proto.denormalizer_spec):
+        spec.add_dummy_prefix = add_prefix
+        spec.remove_extra_whitespaces = False
+        spec.escape_whitespaces = True
+    return bytes(proto.SerializeToString())
+
+
+def _lists(
+    metadata: Mapping[str, Any],
+) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The three lists, checked for what SentencePiece would choke on."""
+    model = metadata.get(_PREFIX + "model")
+    if model != "llama":
+        raise _unfit("model to be 'llama' (SentencePiece)", repr(model))
+    pieces = metadata.get(_PREFIX + "tokens")
+    scores = metadata.get(_PREFIX + "scores")
+    types = metadata.get(_PREFIX + "token_type")
+    if not isinstance(pieces, list) or not pieces:
+        raise _unfit("tokens to be a list of strings", type(pieces).__name__)
+    if not isinstance(scores, np.ndarray) or len(scores) != len(pieces):
+        raise _unfit("scores to be a number for each token", _length(scores))
+    if not isinstance(types, np.ndarray) or len(types) != len(pieces):
+        raise _unfit("token_type to be a number for each token", _length(types))
+    if not np.all(np.isfinite(scores)):
+        raise _unfit("scores to be finite", "nan or inf among them")
+    if not np.all((types >= _NORMAL) & (types <= _BYTE)):
+        raise _unfit(
+            "token_type to be 1 to 6", f"{types.min()} to {types.max()}"
+        )
+    types = types.astype(np.int64)
+    pieces = [
+        piece.replace(" ", _SPACE) if kind == _USER_DEFINED else piece
+        for piece, kind in zip(pieces, types.tolist(), strict=True)
+    ]
+    if len(set(pieces)) != len(pieces):
+        raise _unfit("tokens to differ from each other", "a token twice")
+    if any(not piece or "\0" in piece for piece in pieces):
+        raise _unfit("tokens to be text", "an empty token, or a null in one")
+    byte_pieces = [pieces[index] for index in np.flatnonzero(types == _BYTE)]
+    if len(byte_pieces) not in (0, _BYTES) or not all(
+        map(_BYTE_PIECE.fullmatch, byte_pieces)
+    ):
+        raise _unfit(
+            f"no byte tokens or all {_BYTES}, <0x00> to <0xFF>",
+            f"{len(byte_pieces)}, such as {byte_pieces[:3]}",
+        )
+    return pieces, scores, types
+
+
+def _index(
+    metadata: Mapping[str, Any], key: str, piece: str, pieces: Sequence[str]
+) -> int:
+    """The index of a special piece, which the metadata must agree with."""
+    index = _find(pieces, piece)
+    claimed = metadata.get(_PREFIX + key, index)
+    if claimed != index:
+        raise _unfit(f"{key} to be {index}, where {piece} is", repr(claimed))
+    return index
+
+
+def _find(pieces: Sequence[str], piece: str) -> int:
+    try:
+        return pieces.index(piece)
+    except ValueError:
+        raise _unfit(
+            f"tokens to have Gemma's {piece}",
+            f"{len(pieces)} tokens without it",
+        ) from None
+
+
+def _length(value: object) -> str:
+    if isinstance(value, (list, np.ndarray)):
+        return f"{len(value)} entries"
+    return type(value).__name__
+
+
+def _unfit(expected: str, received: str) -> ValueError:
+    return ValueError(
+        f"Expected the GGUF key {_PREFIX}{expected}. Received: {received}. "
+        "The file's vocabulary is not that of a Gemma 3."
+    )
