@@ -13,7 +13,7 @@ from keras_grow.evaluation.results import Result
 Score = Callable[[keras.Model], "float | Result"]
 
 
-class EvaluateDuringFit(keras.callbacks.Callback):  # type: ignore[misc]
+class EvaluateDuringFit(keras.callbacks.Callback):
     """Run scores at chosen steps of `fit` and write them into `logs`.
 
     The newest value of each score is in the logs of every epoch's end, so

@@ -1,0 +1,159 @@
+"""KerasHub models under lm-evaluation-harness (`pip install lm-eval`)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from lm_eval.api.model import TemplateLM  # type: ignore[import-untyped,unused-ignore]
+from lm_eval.utils import get_rolling_token_windows  # type: ignore[import-untyped,unused-ignore]
+from lm_eval.utils import make_disjoint_window
+
+from keras_grow.evaluation.results import LogLikelihoods
+from keras_grow.evaluation.scorer import Scorer
+from keras_grow.tasks.encode import tokenize
+
+
+class KerasHubLM(TemplateLM):
+    """A KerasHub model, base, grown or merged, as lm-eval takes it.
+
+    Texts are split into tokens by lm-eval's own rule, which this class
+    inherits; log-likelihoods and generation are those of a `Scorer`.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        max_new_tokens: tokens that a generation task gets which does not say
+            how many it needs. Defaults to 256, as elsewhere in lm-eval.
+
+    Example:
+
+    ```python
+    import lm_eval
+    from keras_grow.evaluation.harness import KerasHubLM
+
+    lm_eval.simple_evaluate(KerasHubLM(lm), tasks=["winogrande"])
+    ```
+    """
+
+    def __init__(
+        self, lm: keras.Model | Scorer, max_new_tokens: int = 256
+    ) -> None:
+        super().__init__()
+        self.scorer = Scorer.of(lm)
+        self.tokenizer = self.scorer.tokenizer
+        self.max_new_tokens = max_new_tokens
+
+    @property
+    def eot_token_id(self) -> int:
+        """Id of the end token."""
+        return int(self.tokenizer.end_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        """Id of the token that stands for an empty context."""
+        return int(self.tokenizer.start_token_id)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that the model reads of a request."""
+        return self.scorer.max_length
+
+    @property
+    def tokenizer_name(self) -> str:
+        """A name for lm-eval's caches of requests."""
+        return str(self.tokenizer.name)
+
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        **kwargs: Any,
+    ) -> list[int]:
+        """Token ids of a text, after the start token unless told otherwise."""
+        ids = tokenize(self.tokenizer, [string])[0]
+        if add_special_tokens is None:
+            add_special_tokens = self.scorer.add_start_token
+        return [self.prefix_token_id, *ids] if add_special_tokens else ids
+
+    def _loglikelihood_tokens(
+        self,
+        requests: Sequence[tuple[tuple[str, str], list[int], list[int]]],
+        **kwargs: Any,
+    ) -> list[tuple[float, bool]]:
+        """Log-likelihood of each request, and whether it is greedy."""
+        scored = self.scorer.score_tokens(
+            [(context, continuation) for _, context, continuation in requests]
+        )
+        results = _pairs(scored)
+        for (texts, _, _), result in zip(requests, results, strict=True):
+            self.cache_hook.add_partial("loglikelihood", texts, result)
+        return results
+
+    def loglikelihood_rolling(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihood of whole texts, in lm-eval's own windows."""
+        windows = []
+        owners = []
+        for number, request in enumerate(requests):
+            for window in get_rolling_token_windows(
+                self.tok_encode(request.args[0], add_special_tokens=False),
+                self.prefix_token_id,
+                self.max_length,
+                context_len=1,
+            ):
+                windows.append(make_disjoint_window(window))
+                owners.append(number)
+        totals = [0.0] * len(requests)
+        scored = self.scorer.score_tokens(windows)
+        for owner, value in zip(owners, scored.logprob, strict=True):
+            totals[owner] += float(value)
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial(
+                "loglikelihood_rolling", request.args, total
+            )
+        return totals
+
+    def generate_until(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[str]:
+        """Greedy continuations, up to each request's own stop texts.
+
+        Raises:
+            ValueError: if a request asks for sampling.
+        """
+        groups: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            groups[self._options(request.args[1])].append(number)
+        written = [""] * len(requests)
+        for (max_new_tokens, stop), numbers in groups.items():
+            prompts = [requests[number].args[0] for number in numbers]
+            answers = self.scorer.decoder.generate(
+                prompts, max_new_tokens, stop
+            )
+            for number, answer in zip(numbers, answers, strict=True):
+                written[number] = answer
+                self.cache_hook.add_partial(
+                    "generate_until", requests[number].args, answer
+                )
+        return written
+
+    def _options(self, options: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
+        """How many tokens a request may take, and its stop texts."""
+        if options.get("do_sample") or options.get("temperature"):
+            raise ValueError(
+                "Expected greedy decoding. "
+                f"Received: generation_kwargs={options}"
+            )
+        until = options.get("until") or ()
+        stop = (until,) if isinstance(until, str) else tuple(until)
+        names = ("max_gen_toks", "max_new_tokens")
+        wanted = next((options[n] for n in names if n in options), None)
+        return int(wanted or self.max_new_tokens), stop
+
+
+def _pairs(scored: LogLikelihoods) -> list[tuple[float, bool]]:
+    return [
+        (float(value), bool(greedy))
+        for value, greedy in zip(scored.logprob, scored.is_greedy, strict=True)
+    ]

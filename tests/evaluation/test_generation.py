@@ -1,0 +1,138 @@
+"""Greedy answers, against decoding one row without a cache."""
+
+import keras
+import numpy as np
+import pytest
+import sacrebleu as sacrebleu_package
+from conftest import tiny_lm
+
+from keras_grow.evaluation import Scorer
+from keras_grow.evaluation import exact_match
+from keras_grow.evaluation import generate
+from keras_grow.evaluation import sacrebleu
+from keras_grow.evaluation.generation import final_number
+from keras_grow.tasks import Example
+
+PROMPTS = [
+    "hello",
+    "the quick brown fox jumps over the lazy dog",
+    "",
+    "a model that grows does not",
+    "bonjour le monde",
+]
+
+
+def step_by_step(lm, prompts, count):
+    """Greedy decoding by the whole forward pass at every step."""
+    whole = keras.Model(lm.inputs, lm.outputs)
+    tokenizer = lm.preprocessor.tokenizer
+    ends = {tokenizer.end_token_id, tokenizer.token_to_id("<end_of_turn>")}
+    starts = [
+        [tokenizer.start_token_id, *map(int, tokenizer([prompt])[0])]
+        for prompt in prompts
+    ]
+    rows = [list(start) for start in starts]
+    for _ in range(count):
+        length = 48
+        token_ids = [row + [0] * (length - len(row)) for row in rows]
+        mask = [np.arange(length) < len(row) for row in rows]
+        logits = whole.predict_on_batch(
+            {"token_ids": np.array(token_ids), "padding_mask": np.array(mask)}
+        )
+        for row, values in zip(rows, logits, strict=True):
+            row.append(int(values[len(row) - 1].argmax()))
+    texts = []
+    for row, start in zip(rows, starts, strict=True):
+        new = row[len(start) :]
+        end = next((i for i, token in enumerate(new) if token in ends), None)
+        texts.append(tokenizer.detokenize([new[:end]])[0] if new[:end] else "")
+    return texts
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return tiny_lm(tokenizer=True, num_layers=2)
+
+
+@pytest.fixture(scope="module")
+def scorer(lm):
+    return Scorer(lm, batch_size=3)
+
+
+def test_prompts_of_unequal_length_in_a_batch_decode_as_alone(lm, scorer):
+    written = generate(scorer, PROMPTS, 7, stop=())
+    assert written == step_by_step(lm, PROMPTS, 7)
+
+
+def test_an_answer_ends_before_the_first_stop_text(scorer):
+    (whole,) = generate(scorer, PROMPTS[:1], 7, stop=())
+    stop = whole[3:5]
+    (cut,) = generate(scorer, PROMPTS[:1], 7, stop=[stop, "never"])
+    assert cut == whole[: whole.index(stop)]
+
+
+def test_the_models_own_sampler_and_function_stay(lm, scorer):
+    lm.compile(sampler="top_k")
+    lm.make_generate_function()
+    kept = lm.sampler, lm.generate_function
+    generate(scorer, PROMPTS[:1], 2)
+    assert (lm.sampler, lm.generate_function) == kept
+
+
+def test_a_long_prompt_loses_its_left_and_says_so(lm):
+    scorer = Scorer(lm, max_length=12)
+    with pytest.warns(UserWarning, match="1 of 1 prompts were cut"):
+        assert len(generate(scorer, [PROMPTS[1]], 4)) == 1
+
+
+def test_exact_match_strips_and_nothing_else(scorer):
+    answer = generate(scorer, ["hello"], 6)[0]
+    examples = [
+        Example("hello", f"  {answer} "),
+        Example("hello", answer.upper() + "x"),
+    ]
+    result = exact_match(scorer, examples, max_new_tokens=6)
+    assert result.accuracy == result.score == 0.5
+    assert result.normalization == "str.strip"
+    assert result.predictions == (answer, answer)
+    with pytest.raises(ValueError, match="to hold a stop text"):
+        exact_match(scorer, [Example("x", " two\nlines")])
+    with pytest.raises(ValueError, match="one example at least"):
+        exact_match(scorer, [])
+
+
+def test_bleu_is_sacrebleus_and_keeps_the_signature(scorer):
+    answers = generate(scorer, PROMPTS[:2], 12)
+    examples = [
+        Example(PROMPTS[0], " " + answers[0]),
+        Example(PROMPTS[1], " brown fox"),
+    ]
+    result = sacrebleu(scorer, examples, max_new_tokens=12)
+    expected = sacrebleu_package.corpus_bleu(
+        [answer.strip() for answer in answers],
+        [[example.response.strip() for example in examples]],
+    )
+    assert result.score == pytest.approx(expected.score)
+    assert "tok:13a" in result.signature
+    assert f"version:{sacrebleu_package.__version__}" in result.signature
+    assert result.to_dict()["signature"] == result.signature
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("So 3 + 4 = 7. The answer is 1,234.50 dollars.", "1234.5"),
+        ("-5", "-5"),
+        ("100", "100"),
+        ("none", ""),
+    ],
+)
+def test_the_final_number_of_a_solution(text, number):
+    assert final_number(text) == number
+
+
+def test_a_budget_beyond_the_length_is_refused(lm):
+    with pytest.raises(ValueError, match="max_new_tokens=0"):
+        generate(lm, PROMPTS, 0)
+    with pytest.raises(ValueError, match="max_new_tokens=8"):
+        generate(Scorer(lm, max_length=8), PROMPTS, 8)
