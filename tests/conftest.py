@@ -5,11 +5,16 @@ The suite runs once a backend: ``KERAS_BACKEND=torch pytest``.
 
 import io
 import os
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # Memory is shared with the other frameworks on small test machines.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Many tests compile the same tiny programs.
+_JAX_CACHE = tempfile.TemporaryDirectory(prefix="keras_grow_jax_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _JAX_CACHE.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import keras
 import keras_hub

@@ -203,22 +203,40 @@ def _grow(
     return grown, _grow_down(down, config, number)
 
 
+def slice_names(config: GrowthConfig, number: int) -> list[str]:
+    """Names of the slices that the `number`-th growth adds to a layer."""
+    if config.strategy == "g_freeze":
+        return [f"slice_{number}"]
+    return [f"slice_{number}_copy_{copy}" for copy in range(config.factor)]
+
+
 def _grow_up(
     layer: Layer, config: GrowthConfig, number: int, seed: tuple[int, ...]
 ) -> GrowableDense:
-    fold = config.factor if config.strategy == "g_train" else None
-    copies = config.factor if fold else config.factor - 1
-    grown, new = _add_slice(layer, "output", copies, config, number, fold=fold)
-    base = grown.base
-    kernel = ops.cast(base.kernel, new.kernel.dtype)
-    if config.init == "random_zero_down":
-        noise = np.random.default_rng(seed).standard_normal(new.kernel.shape)
-        new.kernel.assign(ops.cast(noise, kernel.dtype) * ops.std(kernel))
-    elif config.init != "zeros":
-        new.kernel.assign(expand.copy_columns(kernel, copies))
-        if base.bias is not None:
-            bias = ops.cast(base.bias, new.bias.dtype)
-            new.bias.assign(expand.copy_columns(bias, copies))
+    # The copies of G-Train have the base's shape, so that each product rounds
+    # like the base's.
+    whole = config.strategy == "g_train"
+    copies = 1 if whole else config.factor - 1
+    grown, slices = _add_slices(
+        layer,
+        "output",
+        copies,
+        config,
+        slice_names(config, number),
+        fold=config.factor if whole else None,
+    )
+    for new in slices:
+        kernel = ops.cast(grown.base.kernel, new.kernel.dtype)
+        if config.init == "random_zero_down":
+            noise = np.random.default_rng(seed).standard_normal(
+                new.kernel.shape
+            )
+            new.kernel.assign(ops.cast(noise, kernel.dtype) * ops.std(kernel))
+        elif config.init != "zeros":
+            new.kernel.assign(expand.copy_columns(kernel, copies))
+            if new.bias is not None:
+                bias = ops.cast(grown.base.bias, new.bias.dtype)
+                new.bias.assign(expand.copy_columns(bias, copies))
     return grown
 
 
@@ -229,8 +247,9 @@ def _grow_down(
     if config.init == "copy":
         share = share / config.factor
     copies = config.factor - 1
-    grown, new = _add_slice(
-        layer, "input", copies, config, number, base_share=share
+    names = slice_names(config, number)
+    grown, (new,) = _add_slices(
+        layer, "input", copies, config, names, base_share=share
     )
     if config.init == "copy":
         kernel = ops.cast(grown.base.kernel, new.kernel.dtype)
@@ -238,28 +257,32 @@ def _grow_down(
     return grown
 
 
-def _add_slice(
+def _add_slices(
     layer: Layer,
     grows: str,
     copies: int,
     config: GrowthConfig,
-    number: int,
+    names: Sequence[str],
     **kwargs: Any,
-) -> tuple[GrowableDense, Layer]:
-    """`layer` with one more slice, whose weights are zero."""
+) -> tuple[GrowableDense, list[Layer]]:
+    """`layer` with further slices, whose weights are zero."""
     base = base_of(layer)
-    old = getattr(layer, "slices", ())
-    widths = getattr(layer, "slice_widths", ())
     width = copies * base.kernel.shape[1 if grows == "output" else 0]
-    new = slice_like(base, grows, width, f"slice_{number}", config.slice_dtype)
+    slices = [
+        slice_like(base, grows, width, name, config.slice_dtype)
+        for name in names
+    ]
     grown = GrowableDense(
         base,
         grows,
-        slices=[*old, new],
-        slice_widths=[*widths, width],
+        slices=[*getattr(layer, "slices", ()), *slices],
+        slice_widths=[
+            *getattr(layer, "slice_widths", ()),
+            *[width] * len(slices),
+        ],
         **kwargs,
     )
     rows = base.kernel.shape[0] if grows == "output" else grown.width
     rank = base.input_spec.ndim or 2
     grown.build((*(None,) * (rank - 1), rows))
-    return grown, new
+    return grown, slices

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 STRATEGIES = ("g_freeze", "g_train")
@@ -153,7 +154,7 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
 
 def _is_int(value: Any) -> bool:
     """Whether `value` is an integer, NumPy's included, and no bool."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

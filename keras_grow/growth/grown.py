@@ -224,12 +224,13 @@ def grown_mlps(model: Any) -> dict[int, dict[str, GrowableDense]]:
 
 def newest_slices(model: Any) -> list[Layer]:
     """The slices of the last growth: those that train."""
-    name = f"slice_{len(growths_of(model))}"
+    growths = growths_of(model)
+    names = apply.slice_names(growths[-1], len(growths)) if growths else []
     return [
         new
         for layer in grown_layers(model)
         for new in layer.slices
-        if new.name == name
+        if new.name in names
     ]
 
 

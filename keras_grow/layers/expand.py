@@ -103,7 +103,7 @@ def share_rows(kernel: Array, shares: np.ndarray) -> Array:
     Returns:
         Array `[k * p, h]`: what `fold_copies` and `kernel` do together.
     """
-    rows = [kernel * share[:, None] for share in shares]
+    rows = [kernel * ops.array(share)[:, None] for share in shares]
     return ops.concatenate(rows, axis=0)
 
 

@@ -43,10 +43,9 @@ class GrowableDense(keras.layers.Layer):
         base_share: float, the factor on the base's product when
             `grows="input"`. Defaults to 1.
         fold: `None`, or the number `k` of copies of G-Train. With
-            `grows="output"` the only slice then holds all `k` copies and
-            stands in for the base, which stays as it was. With
-            `grows="input"` there is no slice: the copies are summed by their
-            shares and pass the base once.
+            `grows="output"` there are `k` slices then, which stand in for the
+            base; it stays as it was. With `grows="input"` there is no slice:
+            the copies are summed by their shares and pass the base once.
         shares: `"equal"` or `"unequal"`, see `copy_shares`. Used with `fold`.
         **kwargs: see `keras.layers.Layer`.
 
@@ -207,8 +206,7 @@ class GrowableDense(keras.layers.Layer):
         """Shape of the output for inputs of `input_shape`."""
         last = self.base.compute_output_shape(tuple(input_shape))[-1]
         if self.grows == "output" and self.growth_enabled:
-            last = self.fold * last if self.fold else last
-            last += 0 if self.fold else sum(self.slice_widths)
+            last = sum(self.slice_widths) + (0 if self.fold else last)
         return (*tuple(input_shape)[:-1], last)
 
     def get_config(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from keras import ops
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.grown import grown_layers
 
+CHUNK = 1 << 26
+
 
 def base_fingerprint(model: keras.Model) -> str:
     """Hash every weight of the base of a model, grown or not.
@@ -46,10 +48,18 @@ def base_fingerprint(model: keras.Model) -> str:
         if id(weight) not in added and "lora_kernel" not in weight.name
     ]
     # Hashing releases the interpreter lock.
-    with ThreadPoolExecutor(4) as pool:
-        digests = pool.map(_digest, weights)
-        rows = sorted(zip((w.path for w in weights), digests, strict=True))
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
+    with ThreadPoolExecutor() as pool:
+        rows = [
+            (
+                weight.path,
+                [pool.submit(_sha256, part) for part in _parts(weight)],
+            )
+            for weight in weights
+        ]
+        digests = sorted(
+            (path, [part.result() for part in parts]) for path, parts in rows
+        )
+    return hashlib.sha256(repr(digests).encode()).hexdigest()
 
 
 def stored_array(variable: Any) -> np.ndarray:
@@ -61,8 +71,13 @@ def stored_array(variable: Any) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _digest(variable: Any) -> str:
+def _parts(variable: Any) -> list[Any]:
+    """The dtype, shape and bytes of a variable, cut for several threads."""
     array = stored_array(variable)
-    digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
-    digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()
+    data = array.reshape(-1).view(np.uint8)
+    head = f"{array.dtype} {array.shape}".encode()
+    return [head, *(data[i : i + CHUNK] for i in range(0, len(data), CHUNK))]
+
+
+def _sha256(data: Any) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from keras_grow.growth import surgery
+from keras_grow.growth.apply import slice_names
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
@@ -275,19 +276,20 @@ def _expected_slices(
     """Shapes of the slices that `growth` adds to `backbone`."""
     family = family_of(backbone)
     whole = growth.strategy == "g_train"
-    copies = growth.factor if whole else growth.factor - 1
+    copies = 1 if whole else growth.factor - 1
     shapes: dict[str, tuple[int, ...]] = {}
     for index in growth.layers:
         layers = family.mlp_of(family.blocks_of(backbone)[index])
         for slot, layer in zip(family.slots, layers, strict=True):
-            key = f"blocks.{index}.{slot}.slice_{number}"
             rows, columns = layer.kernel.shape
-            if slot != family.down:
-                shapes[f"{key}.kernel"] = (rows, copies * columns)
-                if layer.bias is not None:
-                    shapes[f"{key}.bias"] = (copies * columns,)
-            elif not whole:
-                shapes[f"{key}.kernel"] = (copies * rows, columns)
+            for name in slice_names(growth, number):
+                key = f"blocks.{index}.{slot}.{name}"
+                if slot != family.down:
+                    shapes[f"{key}.kernel"] = (rows, copies * columns)
+                    if layer.bias is not None:
+                        shapes[f"{key}.bias"] = (copies * columns,)
+                elif not whole:
+                    shapes[f"{key}.kernel"] = (copies * rows, columns)
     return shapes
 
 

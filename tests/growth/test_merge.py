@@ -1,0 +1,114 @@
+"""A merged model is plain KerasHub; the mask is its view of training."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+from keras_hub import models
+
+import keras_grow
+
+BATCH = token_batch()
+
+
+def outputs(model):
+    return ops.convert_to_numpy(ops.cast(model(BATCH), "float32"))
+
+
+def trained(family, dtype="float32", **options):
+    lm = tiny_lm(family, dtype, tokenizer=True, num_layers=3)
+    keras_grow.grow_model(lm, **options)
+    rng = np.random.default_rng(1)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.3, weight.shape))
+    return lm
+
+
+@pytest.mark.parametrize("family", ["gemma", "gemma2", "gemma3"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layers": [1], "factor": 3},
+        {"strategy": "g_train", "shares": "unequal"},
+    ],
+    ids=str,
+)
+def test_merged_logits_are_those_of_the_grown_model(family, options):
+    lm = trained(family, **options)
+    plain = keras_grow.merge_growth(lm)
+    assert type(plain).__module__.startswith("keras_hub.")
+    assert type(plain.backbone) in (models.GemmaBackbone, models.Gemma3Backbone)
+    np.testing.assert_allclose(outputs(plain), outputs(lm), atol=2e-5)
+
+
+def test_in_bfloat16_the_merged_model_agrees_to_its_rounding():
+    lm = trained("gemma3", "bfloat16")
+    expected = outputs(lm)
+    scale = np.abs(expected).max()
+    error = np.abs(outputs(keras_grow.merge_growth(lm)) - expected).max()
+    assert error < 0.05 * scale
+    plain = keras_grow.merge_growth(lm, dtype="float32")
+    assert np.abs(outputs(plain) - expected).max() < 0.05 * scale
+
+
+def test_two_growths_and_lora_are_merged_as_well():
+    lm = trained("gemma3", layers=[0, 1])
+    keras_grow.grow_model(lm, layers=[1, 2])
+    lm.backbone.enable_lora(2)
+    rng = np.random.default_rng(2)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.3, weight.shape))
+    plain = keras_grow.merge_growth(lm)
+    np.testing.assert_allclose(outputs(plain), outputs(lm), atol=2e-5)
+    assert plain.backbone.intermediate_dim == 72
+
+
+def test_a_merged_preset_loads_where_keras_grow_is_not_imported(tmp_path):
+    lm = trained("gemma3", layers=[1])
+    plain = keras_grow.merge_growth(lm)
+    plain.save_to_preset(str(tmp_path / "merged"))
+    np.savez(tmp_path / "batch.npz", **BATCH)
+    script = f"""
+import sys
+import keras_hub
+import numpy as np
+from keras import ops
+lm = keras_hub.models.CausalLM.from_preset({str(tmp_path / "merged")!r})
+batch = dict(np.load({str(tmp_path / "batch.npz")!r}))
+np.save({str(tmp_path / "out.npy")!r}, ops.convert_to_numpy(lm(batch)))
+assert not any(name.startswith("keras_grow") for name in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out.npy"), outputs(lm), atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+def test_the_mask_is_true_where_the_merged_kernel_trains(strategy):
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm, layers=[2], strategy=strategy)
+    masks = keras_grow.trainable_mask(lm)
+    up, down = np.zeros((16, 48), bool), np.zeros((48, 16), bool)
+    if strategy == "g_freeze":
+        up[:, 24:] = True
+        down[24:] = True
+    else:
+        up[:] = True
+    assert sorted(masks) == [
+        f"decoder_block_2/{slot}/kernel"
+        for slot in ("ffw_gating", "ffw_gating_2", "ffw_linear")
+    ]
+    for path, mask in masks.items():
+        np.testing.assert_array_equal(mask, down if "linear" in path else up)
+
+
+def test_what_is_not_grown_has_nothing_to_merge():
+    for call in (keras_grow.merge_growth, keras_grow.trainable_mask):
+        with pytest.raises(ValueError, match="Expected a grown model"):
+            call(tiny_lm("gemma3"))

@@ -1,0 +1,144 @@
+"""Growth switched off is exactly the base, and switching costs nothing."""
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+
+import keras_grow
+
+BATCH = token_batch()
+TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)
+PROMPTS = ["the quick", "bonjour"]
+
+
+def trained(tokenizer=False, **options):
+    """A grown model that has moved away from its base, and the base."""
+    base = tiny_lm("gemma3", tokenizer=tokenizer, num_layers=2)
+    lm = tiny_lm("gemma3", tokenizer=tokenizer, num_layers=2)
+    keras_grow.grow_model(lm, **options)
+    rng = np.random.default_rng(1)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.5, weight.shape))
+    return lm, base
+
+
+def called(model):
+    return ops.convert_to_numpy(model(BATCH))
+
+
+def predicted(model):
+    return ops.convert_to_numpy(keras.Model.predict_on_batch(model, BATCH))
+
+
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+def test_inside_the_block_every_call_is_the_bases(strategy):
+    lm, base = trained(tokenizer=True, strategy=strategy)
+    grown = called(lm), predicted(lm), lm.generate(PROMPTS, max_length=12)
+    with keras_grow.growth_disabled(lm) as model:
+        assert model is lm
+        np.testing.assert_array_equal(called(lm), called(base))
+        np.testing.assert_array_equal(predicted(lm), predicted(base))
+        assert lm.generate(PROMPTS, max_length=12) == base.generate(
+            PROMPTS, max_length=12
+        )
+    np.testing.assert_array_equal(called(lm), grown[0])
+    np.testing.assert_array_equal(predicted(lm), grown[1])
+    assert lm.generate(PROMPTS, max_length=12) == grown[2]
+    assert not np.array_equal(grown[0], called(base))
+
+
+def test_lora_beside_the_growth_is_switched_off_too():
+    lm, base = trained()
+    lm.backbone.enable_lora(2)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + 0.5)
+    with keras_grow.growth_disabled(lm):
+        np.testing.assert_array_equal(called(lm), called(base))
+    assert all(
+        layer.lora_enabled
+        for layer in lm.backbone._flatten_layers()
+        if getattr(layer, "lora_rank", None)
+    )
+
+
+def test_growth_comes_back_after_an_exception_and_nests():
+    lm, base = trained()
+    grown = called(lm)
+    with pytest.raises(KeyError), keras_grow.growth_disabled(lm):
+        with keras_grow.growth_disabled(lm):
+            np.testing.assert_array_equal(called(lm), called(base))
+        np.testing.assert_array_equal(called(lm), called(base))
+        raise KeyError
+    np.testing.assert_array_equal(called(lm), grown)
+
+
+def test_a_hundred_switches_compile_once_a_state_and_leave_nothing_behind():
+    lm, _ = trained()
+    predicted(lm)
+    grown = lm.predict_function
+    with keras_grow.growth_disabled(lm):
+        predicted(lm)
+        base = lm.predict_function
+    assert base is not grown
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(100):
+        with keras_grow.growth_disabled(lm):
+            assert lm.predict_function is base
+        assert lm.predict_function is grown
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
+
+
+def test_training_inside_the_block_is_refused_and_outside_goes_on():
+    lm, _ = trained()
+    lm.compile(optimizer="sgd", loss=lm.loss)
+    before = called(lm)
+    with (
+        keras_grow.growth_disabled(lm),
+        pytest.raises(RuntimeError, match="no weight of the model trains"),
+    ):
+        lm.fit(BATCH, TARGETS, verbose=0)
+    np.testing.assert_array_equal(called(lm), before)
+    lm.fit(BATCH, TARGETS, verbose=0)
+    assert not np.array_equal(called(lm), before)
+
+
+def test_compiling_inside_the_block_drops_what_was_compiled_before():
+    lm, base = trained()
+    predicted(lm)
+    with keras_grow.growth_disabled(lm):
+        lm.compile(optimizer="sgd")
+        np.testing.assert_array_equal(predicted(lm), predicted(base))
+    np.testing.assert_allclose(predicted(lm), called(lm), atol=1e-5)
+
+
+def test_a_model_that_is_not_grown_is_refused():
+    lm = tiny_lm("gemma3", num_layers=2)
+    with (
+        pytest.raises(ValueError, match="Expected a grown model"),
+        keras_grow.growth_disabled(lm),
+    ):
+        pass
+    with pytest.raises(ValueError, match="Expected a grown model"):
+        keras_grow.verify_preserved(lm, BATCH)
+
+
+def test_verify_preserved_returns_the_figures():
+    lm, base = trained(tokenizer=True)
+    report = keras_grow.verify_preserved(lm, BATCH)
+    mask = BATCH["padding_mask"]
+    difference = np.abs(predicted(lm) - predicted(base))[mask]
+    assert not report.exact
+    assert report.max_abs_diff == difference.max()
+    assert report.outputs == difference.size
+    assert report.max_abs_output == np.abs(predicted(base))[mask].max()
+    assert "not bit for bit" in str(report)
+    keras_grow.remove_growth(lm)
+    keras_grow.grow_model(lm)
+    assert keras_grow.verify_preserved(lm, PROMPTS).exact

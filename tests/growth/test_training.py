@@ -1,0 +1,242 @@
+"""What trains, trains as the paper's masked kernel would; the rest stays."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+
+import keras_grow
+from keras_grow.growth.grown import grown_layers
+from keras_grow.saving import base_fingerprint
+
+BATCH = token_batch(batch=4)
+TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)
+WEIGHTS = BATCH["padding_mask"].astype("float32")
+
+
+def fit(model, epochs=3, **compile_options):
+    compile_options.setdefault("optimizer", keras.optimizers.Adam(1e-2))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, weighted_metrics=[], **compile_options)
+    history = model.fit(
+        BATCH,
+        TARGETS,
+        sample_weight=WEIGHTS,
+        batch_size=2,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+    )
+    return history.history["loss"]
+
+
+def values(model):
+    return {
+        w.path: ops.convert_to_numpy(ops.cast(w, "float32"))
+        for w in model.weights
+    }
+
+
+JIT = [False] if keras.config.backend() == "torch" else [True, False]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *[{"jit_compile": jit} for jit in JIT],
+        {"run_eagerly": True},
+        {"optimizer": lambda: keras.optimizers.AdamW(1e-2, weight_decay=0.1)},
+        {
+            "optimizer": lambda: keras.optimizers.Adam(
+                1e-2, gradient_accumulation_steps=2
+            )
+        },
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_after_training_every_frozen_variable_is_bit_for_bit_what_it_was(
+    options,
+):
+    lm = tiny_lm("gemma3", "bfloat16")
+    fingerprint = base_fingerprint(lm)
+    keras_grow.grow_model(lm, layers=[1, 2])
+    before = values(lm)
+    options = dict(options)
+    if "optimizer" in options:
+        options["optimizer"] = options["optimizer"]()
+    losses = fit(lm, **options)
+    assert losses[-1] < losses[0]
+    assert base_fingerprint(lm) == fingerprint
+    trainable = {w.path for w in lm.trainable_weights}
+    for path, value in values(lm).items():
+        assert np.array_equal(value, before[path]) == (path not in trainable)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
+def test_mixed_precision_trains(dtype):
+    lm = tiny_lm("gemma3", dtype)
+    fingerprint = base_fingerprint(lm)
+    keras_grow.grow_model(lm)
+    losses = fit(lm)
+    assert losses[-1] < losses[0]
+    assert base_fingerprint(lm) == fingerprint
+
+
+def test_rematerialised_blocks_train_to_the_same_weights():
+    plain = tiny_lm("gemma3")
+    with keras.RematScope(mode="full"):
+        remat = tiny_lm("gemma3")
+    for lm in (plain, remat):
+        keras_grow.grow_model(lm)
+        fit(lm, optimizer=keras.optimizers.SGD(0.1))
+    after = values(plain)
+    for path, value in values(remat).items():
+        np.testing.assert_allclose(value, after[path], atol=1e-5)
+
+
+def test_the_optimizer_holds_moments_for_the_slices_alone():
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm, layers=[3])
+    fit(lm, epochs=1)
+    moments = sum(int(np.prod(v.shape)) for v in lm.optimizer.variables)
+    report = keras_grow.growth_report(lm)
+    assert moments == 2 * report.trainable_parameters + 2
+
+
+def test_a_model_compiled_before_it_grew_needs_no_second_compile():
+    lm = tiny_lm("gemma3")
+    fit(lm, epochs=1)
+    keras_grow.grow_model(lm)
+    before = values(lm)
+    lm.fit(BATCH, TARGETS, sample_weight=WEIGHTS, verbose=0)
+    changed = {
+        path
+        for path, value in values(lm).items()
+        if not np.array_equal(value, before[path])
+    }
+    assert changed == {w.path for w in lm.trainable_weights}
+    assert float(lm.optimizer.learning_rate) == pytest.approx(1e-2)
+
+
+class MaskedModel:
+    """The paper's form: merged kernels under a gradient mask, in NumPy."""
+
+    def __init__(self, kernels, masks, optimizer):
+        self.kernels = kernels
+        self.masks = masks
+        self.adam = optimizer == "adam"
+        self.moments = [np.zeros((2, *k.shape)) for k in kernels]
+        self.steps = 0
+
+    def update(self, gradients, rate):
+        self.steps += 1
+        for kernel, mask, moment, gradient in zip(
+            self.kernels, self.masks, self.moments, gradients, strict=True
+        ):
+            gradient = gradient * mask
+            if self.adam:
+                moment[0] = 0.9 * moment[0] + 0.1 * gradient
+                moment[1] = 0.999 * moment[1] + 0.001 * gradient**2
+                mean = moment[0] / (1 - 0.9**self.steps)
+                square = moment[1] / (1 - 0.999**self.steps)
+                gradient = mean / (np.sqrt(square) + 1e-7)
+            kernel -= rate * gradient
+
+
+def masked_gradients(x, y, kernels):
+    """Gradients of a gated tanh MLP's squared error, by hand."""
+    gate, up, down = kernels
+    a, b = np.tanh(x @ gate), x @ up
+    error = 2 * ((a * b) @ down - y) / y.size
+    hidden = error @ down.T
+    return (
+        x.T @ (hidden * b * (1 - a**2)),
+        x.T @ (hidden * a),
+        (a * b).T @ error,
+    )
+
+
+class GatedMLP(keras.Model):
+    def __init__(self, gate, up, down):
+        super().__init__()
+        self.gate, self.up, self.down = gate, up, down
+
+    def call(self, x):
+        return self.down(ops.tanh(self.gate(x)) * self.up(x))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+def test_the_split_model_moves_exactly_as_the_masked_merged_kernel(
+    strategy, optimizer
+):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(16, 5)).astype("float32")
+    y = rng.normal(size=(16, 3)).astype("float32")
+    layers = [keras.layers.Dense(n, use_bias=False) for n in (7, 7, 3)]
+    GatedMLP(*layers)(x)
+    (gate, up), down = keras_grow.grow_mlp(
+        layers[:2], layers[2], strategy=strategy
+    )
+    split = GatedMLP(gate, up, down)
+    grown = (gate, up, down)
+    kernels = [
+        ops.convert_to_numpy(layer.merged_kernel()).astype("float64")
+        for layer in grown
+    ]
+    new = np.arange(14) >= 7
+    if strategy == "g_freeze":
+        masks = [new[None], new[None], new[:, None]]
+    else:
+        masks = [True, True, False]
+    merged = MaskedModel(kernels, masks, optimizer)
+    make = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    split.compile(optimizer=make[optimizer](1e-2), loss="mse")
+    split.fit(x, y, batch_size=16, epochs=8, verbose=0)
+    for _ in range(8):
+        merged.update(masked_gradients(x, y, merged.kernels), 1e-2)
+    for layer, expected in zip(grown, merged.kernels, strict=True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(layer.merged_kernel()), expected, atol=2e-5
+        )
+
+
+def test_the_copies_of_g_train_never_separate_unless_shares_differ():
+    separated = {}
+    for shares in ("equal", "unequal"):
+        lm = tiny_lm("gemma3")
+        keras_grow.grow_model(lm, strategy="g_train", shares=shares)
+        fit(lm, epochs=4)
+        distances = []
+        for layer in grown_layers(lm):
+            if layer.grows == "output":
+                first, second = (
+                    ops.convert_to_numpy(s.kernel) for s in layer.slices
+                )
+                assert not np.array_equal(
+                    first, ops.convert_to_numpy(layer.base.kernel)
+                )
+                distances.append(np.abs(first - second).max())
+        separated[shares] = max(distances)
+    assert separated["equal"] == 0.0
+    assert separated["unequal"] > 1e-2
+
+
+def test_two_tasks_in_sequence_keep_each_other():
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm, layers=[1, 2])
+    fit(lm)
+    after_first = ops.convert_to_numpy(lm(BATCH))
+    first = {w.path: ops.convert_to_numpy(w) for w in lm.trainable_weights}
+    keras_grow.grow_model(lm, layers=[2, 3])
+    np.testing.assert_array_equal(ops.convert_to_numpy(lm(BATCH)), after_first)
+    assert all("slice_2" in w.path for w in lm.trainable_weights)
+    fit(lm)
+    assert not np.array_equal(ops.convert_to_numpy(lm(BATCH)), after_first)
+    for path, value in values(lm).items():
+        if path in first:
+            np.testing.assert_array_equal(value, first[path])
+    report = keras_grow.growth_report(lm)
+    assert report.widths == {1: (24, 48), 2: (24, 72), 3: (24, 48)}

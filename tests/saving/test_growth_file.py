@@ -1,0 +1,272 @@
+"""Growth files: small, checked, exact across backends, never half written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+from safetensors.numpy import save_file
+
+import keras_grow
+from keras_grow.saving import base_fingerprint
+from keras_grow.saving import growth_file
+
+BATCH = token_batch()
+BACKENDS = ["jax", "tensorflow", "torch"]
+
+
+def outputs(model):
+    return ops.convert_to_numpy(ops.cast(model(BATCH), "float32"))
+
+
+def trained(dtype="float32", lora=False, **options):
+    lm = tiny_lm("gemma3", dtype)
+    keras_grow.grow_model(lm, **options)
+    if lora:
+        lm.backbone.enable_lora(2)
+    rng = np.random.default_rng(1)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.3, weight.shape))
+    return lm
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "task.grow.safetensors"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layers": [1, 3], "factor": 3},
+        {"strategy": "g_train", "shares": "unequal"},
+        {"dtype": "bfloat16", "slice_dtype": "bfloat16"},
+        {"lora": True, "layers": 1},
+    ],
+    ids=str,
+)
+def test_a_loaded_growth_is_the_saved_one_bit_for_bit(path, options):
+    lm = trained(**options)
+    keras_grow.save_growth(lm, path)
+    loaded = tiny_lm("gemma3", options.get("dtype", "float32"))
+    assert keras_grow.load_growth(loaded, path) is loaded
+    np.testing.assert_array_equal(outputs(loaded), outputs(lm))
+    assert [w.path for w in loaded.trainable_weights] == [
+        w.path for w in lm.trainable_weights
+    ]
+    assert loaded.backbone.growths == lm.backbone.growths
+
+
+def test_two_growths_are_saved_in_one_file(path):
+    lm = trained(layers=[0, 1])
+    keras_grow.grow_model(lm, layers=[1, 2])
+    keras_grow.save_growth(lm, path)
+    loaded = keras_grow.load_growth(tiny_lm("gemma3"), path)
+    np.testing.assert_array_equal(outputs(loaded), outputs(lm))
+
+
+def test_the_file_is_as_large_as_its_weights(path):
+    lm = tiny_lm("gemma3", hidden_dim=128, intermediate_dim=256)
+    keras_grow.grow_model(lm)
+    keras_grow.save_growth(lm, path)
+    weights = sum(4 * int(np.prod(w.shape)) for w in lm.trainable_weights)
+    assert weights <= path.stat().st_size < 1.02 * weights
+
+
+@pytest.mark.parametrize(
+    "backend", [b for b in BACKENDS if b != keras.config.backend()]
+)
+def test_a_growth_saved_here_loads_under_another_backend(
+    path, tmp_path, backend
+):
+    lm = trained("bfloat16")
+    keras_grow.save_growth(lm, path)
+    out = tmp_path / "out.npy"
+    script = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+import keras_grow
+import numpy as np
+from conftest import tiny_lm, token_batch
+from keras import ops
+lm = keras_grow.load_growth(tiny_lm("gemma3", "bfloat16"), {str(path)!r})
+logits = ops.cast(lm(token_batch()), "float32")
+np.save({str(out)!r}, ops.convert_to_numpy(logits))
+"""
+    env = {**os.environ, "KERAS_BACKEND": backend}
+    subprocess.run([sys.executable, "-c", script], check=True, env=env)
+    expected = outputs(lm)
+    error = np.abs(np.load(out) - expected).max()
+    assert error < 0.05 * np.abs(expected).max()
+
+
+def test_the_fingerprint_covers_every_variable_and_ignores_growth():
+    lm = tiny_lm("gemma3", "bfloat16")
+    fingerprint = base_fingerprint(lm)
+    assert base_fingerprint(tiny_lm("gemma3", "bfloat16")) == fingerprint
+    assert base_fingerprint(tiny_lm("gemma3")) != fingerprint
+    keras_grow.grow_model(lm, layers=[0])
+    lm.backbone.enable_lora(2)
+    assert base_fingerprint(lm) == fingerprint
+    added = {w.path for w in lm.trainable_weights}
+    for weight in lm.weights:
+        if weight.path in added:
+            continue
+        value = ops.convert_to_numpy(ops.cast(weight, "float32"))
+        changed = value.copy()
+        changed.flat[-1] += 1.0
+        weight.assign(changed)
+        assert base_fingerprint(lm) != fingerprint, weight.path
+        weight.assign(value)
+    assert base_fingerprint(lm) == fingerprint
+
+
+def refuse(path, message, error=ValueError, **overrides):
+    lm = tiny_lm("gemma3", **overrides)
+    before = outputs(lm)
+    with pytest.raises(error, match=message):
+        keras_grow.load_growth(lm, path)
+    np.testing.assert_array_equal(outputs(lm), before)
+    assert len(lm.trainable_weights) == len(lm.weights)
+
+
+def test_a_growth_of_another_base_is_refused_unless_told_otherwise(path):
+    lm = trained()
+    keras_grow.save_growth(lm, path)
+    refuse(path, "whose base has other weights", seed=1)
+    other = tiny_lm("gemma3", "bfloat16")
+    keras_grow.load_growth(other, path, check_base=False)
+    error = np.abs(outputs(other) - outputs(lm)).max()
+    assert error < 0.1 * np.abs(outputs(lm)).max()
+
+
+def test_a_growth_of_another_shape_or_family_is_refused(path):
+    keras_grow.save_growth(trained(), path)
+    refuse(path, r"`blocks\.0.*has shape.*expected", intermediate_dim=20)
+    refuse(path, "block indices from 0 to 2", num_layers=3)
+    with pytest.raises(ValueError, match="a growth of a Gemma3Backbone"):
+        keras_grow.load_growth(tiny_lm("gemma"), path)
+
+
+def test_loading_on_a_grown_model_is_refused(path):
+    lm = trained()
+    keras_grow.save_growth(lm, path)
+    with pytest.raises(ValueError, match="grown already"):
+        keras_grow.load_growth(lm, path)
+    keras_grow.remove_growth(lm)
+    keras_grow.load_growth(lm, path)
+
+
+def test_a_damaged_file_is_refused(path, tmp_path):
+    keras_grow.save_growth(trained(layers=1), path)
+    whole = path.read_bytes()
+    broken = tmp_path / "broken.safetensors"
+    for size in (0, 7, 100, len(whole) // 2, len(whole) - 1):
+        broken.write_bytes(whole[:size])
+        refuse(broken, "damaged or of another kind")
+    rng = np.random.default_rng(0)
+    lm = tiny_lm("gemma3")
+    for position in rng.integers(0, len(whole), 100):
+        data = bytearray(whole)
+        data[position] ^= 1 << int(rng.integers(8))
+        broken.write_bytes(bytes(data))
+        with pytest.raises(ValueError, match="Expected"):
+            keras_grow.load_growth(lm, broken)
+    broken.write_bytes(b"not safetensors at all" * 100)
+    refuse(broken, "damaged or of another kind")
+
+
+def test_a_file_of_something_else_is_refused(path):
+    save_file({"x": np.ones(3, "float32")}, path)
+    refuse(path, "of something else")
+    refuse(path.parent / "absent", "does not exist", FileNotFoundError)
+    refuse(path.parent, "is no file", FileNotFoundError)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra"])
+def test_missing_and_extra_keys_are_refused(path, change):
+    keras_grow.save_growth(trained(layers=1), path)
+    tensors, metadata = growth_file._read(path)
+    if change == "missing":
+        tensors.pop(sorted(tensors)[0])
+    else:
+        tensors["blocks.0.ffw_linear.slice_1.kernel"] = np.ones((24, 16), "f4")
+    metadata["checksum"] = growth_file._checksum(tensors, metadata)
+    save_file(tensors, path, metadata)
+    refuse(path, "do not fit")
+
+
+def test_a_newer_version_is_refused(path):
+    keras_grow.save_growth(trained(layers=1), path)
+    tensors, metadata = growth_file._read(path)
+    save_file(tensors, path, {**metadata, "version": "99"})
+    refuse(path, "version '99'")
+
+
+def test_what_is_not_grown_cannot_be_saved(path):
+    with pytest.raises(ValueError, match="Expected a grown model"):
+        keras_grow.save_growth(tiny_lm("gemma3"), path)
+    assert not path.exists()
+
+
+def test_a_path_that_cannot_be_written_is_an_os_error(tmp_path):
+    lm = trained(layers=1)
+    with pytest.raises(OSError, match="absent"):
+        keras_grow.save_growth(lm, tmp_path / "absent" / "x.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        keras_grow.save_growth(lm, tmp_path / "folder.safetensors")
+    assert os.listdir(tmp_path) == ["folder.safetensors"]
+
+
+def test_a_save_that_is_killed_leaves_the_old_file(path, tmp_path):
+    lm = trained(layers=1)
+    keras_grow.save_growth(lm, path)
+    old = path.read_bytes()
+    killed = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+import keras_grow
+from conftest import tiny_lm
+lm = tiny_lm("gemma3", intermediate_dim=2048, hidden_dim=1024)
+keras_grow.grow_model(lm)
+print("saving", flush=True)
+keras_grow.save_growth(lm, {str(path)!r})
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", killed], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if list(tmp_path.glob("*.part")):
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert path.read_bytes() == old
+    keras_grow.load_growth(tiny_lm("gemma3"), path)
+
+
+def test_the_config_is_json_in_and_out(path):
+    config = keras_grow.GrowthConfig(3, (0, 2), "g_train", shares="unequal")
+    assert keras_grow.GrowthConfig.from_json(config.to_json()) == config
+    for text, message in [
+        ({"factor": 2}, "missing fields"),
+        ({"factor": 2, "layers": [0], "x": 1}, r"unknown fields \['x'\]"),
+        ({"factor": 1, "layers": [0]}, "factor=1"),
+        ({"factor": 2, "layers": [0, 0]}, "once"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            keras_grow.GrowthConfig.from_json(json.dumps(text))
