@@ -1,0 +1,9 @@
+"""Methods against each other: same model, data, order and updates."""
+
+from keras_grow.comparison.compare import compare
+from keras_grow.comparison.method import Method
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.report import read_results
+from keras_grow.comparison.report import write_report
+
+__all__ = ["Method", "Plan", "compare", "read_results", "write_report"]

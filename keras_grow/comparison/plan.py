@@ -1,0 +1,108 @@
+"""`Plan`: everything that defines a comparison, as data."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_grow.comparison.method import Method
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, on what, for how long.
+
+    Attributes:
+        model: name of the base model, see `keras_grow.models.load_model`.
+        task: name of the new task, see `keras_grow.tasks.load_task`.
+        methods: the methods.
+        retention: names of tasks that the base can do, scored by their own
+            metric, or as `perplexity:TASK` by the perplexity of their prompts,
+            or paths of `.txt` files, scored by perplexity.
+        updates: optimizer steps of every method.
+        batch_size: examples of a step.
+        sequence_length: tokens of a row, None for that of the longest
+            example. Longer prompts lose tokens on their left.
+        seeds: seeds of the data order, one run of every method each.
+        evaluations: how many times a run is scored, the start not counted.
+        examples: how many examples of every set a score is over.
+        dtype: dtype of the base model.
+        data_dir: folder of prepared TFDS data sets.
+        keep_weights: whether the weights of finished runs are kept.
+    """
+
+    model: str
+    task: str
+    methods: tuple[Method, ...]
+    retention: tuple[str, ...] = ()
+    updates: int = 100
+    batch_size: int = 8
+    sequence_length: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    evaluations: int = 5
+    examples: int = 200
+    dtype: str = "float32"
+    data_dir: str | None = None
+    keep_weights: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot run."""
+        names = [method.name for method in self.methods]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                "Expected at least one method, every one with a name of its "
+                f"own. Received: methods={names}"
+            )
+        for name in ("updates", "batch_size", "evaluations", "examples"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"Expected `{name}` to be a positive int. "
+                    f"Received: {name}={value!r}"
+                )
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                "Expected one seed or more, each once. "
+                f"Received: seeds={self.seeds}"
+            )
+
+    @property
+    def steps(self) -> list[int]:
+        """The updates after which a run is scored, the start included."""
+        count = min(self.evaluations, self.updates)
+        return [round(i * self.updates / count) for i in range(count + 1)]
+
+    @property
+    def runs(self) -> list[tuple[Method, int]]:
+        """Every method with every seed, seeds outermost."""
+        return [(m, seed) for seed in self.seeds for m in self.methods]
+
+    def to_json(self) -> str:
+        """The plan as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Make a plan from what `to_json` returned."""
+        values: dict[str, Any] = json.loads(text)
+        methods = tuple(Method.from_dict(m) for m in values["methods"])
+        values.update(
+            methods=methods,
+            retention=tuple(values["retention"]),
+            seeds=tuple(values["seeds"]),
+        )
+        return cls(**values)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Plan":
+        """Read the plan of a comparison that was begun in `folder`."""
+        return cls.from_json((folder / PLAN_FILE).read_text("utf-8"))
+
+
+def run_name(method: Method, seed: int) -> str:
+    """Folder name of the run of a method with a seed."""
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in method.name)
+    return f"{safe}-seed{seed}"

