@@ -5,5 +5,13 @@ from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.report import read_results
 from keras_grow.comparison.report import write_report
+from keras_grow.comparison.run import load_run
 
-__all__ = ["Method", "Plan", "compare", "read_results", "write_report"]
+__all__ = [
+    "Method",
+    "Plan",
+    "compare",
+    "load_run",
+    "read_results",
+    "write_report",
+]

@@ -23,7 +23,10 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import Scores
 from keras_grow.evaluation.results import Result
+from keras_grow.growth.grown import newest_slices
 from keras_grow.models.load import load_model
+from keras_grow.saving import load_growth
+from keras_grow.saving import save_growth
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.training import response_only
@@ -31,6 +34,7 @@ from keras_grow.training import response_only
 RESULTS_FILE = "results.jsonl"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
+GROWTH_FILE = "growth.grow.safetensors"
 DONE_FILE = "done.json"
 
 
@@ -132,7 +136,7 @@ def run(folder: Path, method: Method, seed: int) -> None:
         _write(folder, method, seed, step, scores.run(), extra)
         checkpoint.save_checkpoint(lm, saved, step, seconds)
     if plan.keep_weights:
-        checkpoint.save_weights(lm, own / WEIGHTS_FILE)
+        _keep(lm, own)
     trainable = sum(int(np.prod(w.shape)) for w in lm.trainable_variables)
     done = {
         "trainable_parameters": trainable,
@@ -145,10 +149,50 @@ def run(folder: Path, method: Method, seed: int) -> None:
     saved.unlink()
 
 
+def load_run(
+    folder: Path, method: Method | None = None, seed: int = 0
+) -> keras.Model:
+    """Load the model that a finished run made.
+
+    Args:
+        folder: folder of the comparison.
+        method: one of its methods; None for the base model.
+        seed: one of its seeds.
+
+    Returns:
+        A KerasHub `CausalLM`; for a grown one the base is inside, see
+        `growth_disabled`.
+
+    Raises:
+        FileNotFoundError: if the run is not finished or kept no weights.
+    """
+    plan = Plan.load(folder)
+    lm = load_model(plan.model, plan.dtype)
+    if method is None:
+        return lm
+    own = folder / run_name(method, seed)
+    if (own / GROWTH_FILE).exists():
+        return load_growth(lm, own / GROWTH_FILE)
+    lm = method.prepare(lm)
+    checkpoint.load_weights(lm, own / WEIGHTS_FILE)
+    return lm
+
+
 def peak_bytes() -> int:
     """Peak resident memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _keep(lm: keras.Model, own: Path) -> None:
+    """Save what was learnt: a growth file where the base is untouched."""
+    slices = {id(w) for new in newest_slices(lm) for w in new.weights}
+    if slices and slices >= {
+        id(w) for w in lm.trainable_variables if "lora_kernel" not in w.name
+    }:
+        save_growth(lm, own / GROWTH_FILE)
+    else:
+        checkpoint.save_weights(lm, own / WEIGHTS_FILE)
 
 
 def _adam(method: Method, updates: int) -> keras.optimizers.Optimizer:

