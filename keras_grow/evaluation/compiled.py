@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import keras
 
+from keras_grow.evaluation.tokens import bucketed
+
 T = TypeVar("T")
 _KEPT = 4
 _SCALARS = (bool, int, float, str, type(None))
@@ -70,6 +72,29 @@ def _compile_jax(
         return compiled([variable.value for variable in variables], *arrays)
 
     return call
+
+
+def compiled_length(length: int) -> int:
+    """The length to pad rows of `length` tokens to.
+
+    Args:
+        length: tokens of the longest row.
+
+    Returns:
+        One of few sizes where each size is compiled; on PyTorch, which runs
+        eagerly, `length` itself.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.compiled import compiled_length
+
+    compiled_length(100)  # 112, on PyTorch 100
+    ```
+    """
+    if keras.backend.backend() == "torch":
+        return length
+    return bucketed(length)
 
 
 class PerState(Generic[T]):

@@ -15,9 +15,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_grow.evaluation.compiled import PerState
+from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
-from keras_grow.evaluation.tokens import bucketed
 from keras_grow.tasks.encode import tokenize
 
 
@@ -139,7 +139,7 @@ class Decoder:
         stop_ids: tuple[int, ...],
     ) -> NDArray[np.int32]:
         """Tokens `[B, S]` of prompts and what follows them."""
-        length = bucketed(max(map(len, rows)) + max_new_tokens)
+        length = compiled_length(max(map(len, rows)) + max_new_tokens)
         token_ids = np.zeros((len(rows), length), dtype="int32")
         mask = np.zeros((len(rows), length), dtype=bool)
         for row, ids in enumerate(rows):

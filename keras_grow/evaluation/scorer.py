@@ -12,14 +12,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from keras_grow.evaluation.batches import group_requests
+from keras_grow.evaluation.batches import pad_rows
+from keras_grow.evaluation.batches import positions
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
+from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.decoding import Decoder
 from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
-from keras_grow.evaluation.tokens import bucketed
 from keras_grow.evaluation.tokens import encode_pairs
 
 # Bytes of float32 logits that are formed at a time.
@@ -157,7 +160,13 @@ class Scorer:
             ValueError: if a context is empty or a continuation is longer
                 than `max_length`.
         """
-        groups = self._group(pairs)
+        groups, cut = group_requests(pairs, self.max_length)
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(pairs)} contexts were cut on their left to "
+                f"max_length={self.max_length} tokens.",
+                stacklevel=3,
+            )
         logprob = np.zeros(len(pairs), dtype="float64")
         is_greedy = np.ones(len(pairs), dtype=bool)
         report = reporter(self.progress, len(groups))
@@ -166,14 +175,14 @@ class Scorer:
         hidden_states, project = self._hidden.get(), self._project.get()
         for start in range(0, len(rows), self.batch_size):
             batch = rows[start : start + self.batch_size]
-            length = bucketed(len(batch[0]))
-            hidden = hidden_states(*self._pad(batch, length))
+            length = compiled_length(len(batch[0]))
+            hidden = hidden_states(*pad_rows(batch, self.batch_size, length))
             wanted = [
                 (request, row * length + len(tokens) - len(pairs[request][1]))
                 for row, tokens in enumerate(batch)
                 for request in groups[tokens]
             ]
-            owners, index, targets = _positions(wanted, pairs)
+            owners, index, targets = positions(wanted, pairs)
             for part in self._chunks(len(index)):
                 logprobs, greedy = self._apply(
                     project, hidden, index[part], targets[part]
@@ -183,52 +192,6 @@ class Scorer:
             report(min(start + self.batch_size, len(rows)))
         n_tokens = np.array([len(pair[1]) for pair in pairs], dtype="int64")
         return LogLikelihoods(logprob, n_tokens, is_greedy)
-
-    def _group(self, pairs: Sequence[Pair]) -> dict[tuple[int, ...], list[int]]:
-        """Requests by the tokens that the model reads for them.
-
-        Choices of one token share a context, and are read once.
-        """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        cut = 0
-        for request, (context, continuation) in enumerate(pairs):
-            if not context:
-                raise ValueError(
-                    "Expected a context of one token at least. "
-                    f"Received: pairs[{request}]={pairs[request]}"
-                )
-            if len(continuation) > self.max_length:
-                raise ValueError(
-                    f"Expected a continuation of at most {self.max_length} "
-                    f"tokens. Received: {len(continuation)} tokens in "
-                    f"pairs[{request}]. Raise `max_length`, or score long "
-                    "texts with `perplexity`."
-                )
-            if not continuation:
-                continue
-            tokens = (*context, *continuation)[:-1]
-            cut += len(tokens) > self.max_length
-            groups.setdefault(tokens[-self.max_length :], []).append(request)
-        if cut:
-            warnings.warn(
-                f"{cut} of {len(pairs)} contexts were cut on their left to "
-                f"max_length={self.max_length} tokens.",
-                stacklevel=4,
-            )
-        return groups
-
-    def _pad(
-        self, batch: Sequence[tuple[int, ...]], length: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """A full batch of token ids `[B, S]` with its padding mask."""
-        token_ids = np.zeros((self.batch_size, length), dtype="int32")
-        mask = np.zeros((self.batch_size, length), dtype=bool)
-        # Attention over nothing would be NaN in the rows that fill up.
-        mask[:, 0] = True
-        for row, tokens in enumerate(batch):
-            token_ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = True
-        return token_ids, mask
 
     def _chunks(self, count: int) -> Iterator[slice]:
         """Slices over `count` positions, each of at most a chunk."""
@@ -273,22 +236,3 @@ class Scorer:
         chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
         likeliest = ops.cast(ops.argmax(logits, axis=-1), targets.dtype)
         return chosen - ops.logsumexp(logits, axis=-1), likeliest == targets
-
-
-def _positions(
-    wanted: Sequence[tuple[int, int]], pairs: Sequence[Pair]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """For each token to score: its request, its position, its id."""
-    owners: list[int] = []
-    index: list[int] = []
-    targets: list[int] = []
-    for request, first in wanted:
-        continuation = pairs[request][1]
-        owners.extend([request] * len(continuation))
-        index.extend(range(first, first + len(continuation)))
-        targets.extend(continuation)
-    return (
-        np.array(owners, dtype="int64"),
-        np.array(index, dtype="int32"),
-        np.array(targets, dtype="int32"),
-    )

@@ -98,8 +98,11 @@ def test_chosen_steps_and_several_steps_an_execution():
         at_start=False,
         on_result=rows.append,
     )
-    fit_any_model([watch], steps_per_execution=2)
-    assert [row["step"] for row in rows] == [2, 6]
+    # Keras has no several steps an execution on PyTorch.
+    several = 1 if keras.backend.backend() == "torch" else 2
+    fit_any_model([watch], steps_per_execution=several)
+    expected = [1, 5] if several == 1 else [2, 6]
+    assert [row["step"] for row in rows] == expected
 
 
 def test_misuse_is_refused():

@@ -1,0 +1,128 @@
+"""Requests for log-likelihoods arranged in batches, in NumPy alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.evaluation.tokens import Pair
+
+
+def group_requests(
+    pairs: Sequence[Pair], max_length: int
+) -> tuple[dict[tuple[int, ...], list[int]], int]:
+    """Requests by the tokens that the model has to read for them.
+
+    Choices of one token share what is read, and so are read once. Requests
+    without a continuation are in no group.
+
+    Args:
+        pairs: N pairs of context and continuation.
+        max_length: the most tokens that the model reads; what is longer
+            loses tokens on its left.
+
+    Returns:
+        Indices of requests by the tokens to read, and how many requests lost
+        tokens.
+
+    Raises:
+        ValueError: if a context is empty or a continuation is longer than
+            `max_length`.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.batches import group_requests
+
+    group_requests([([2, 5], [6]), ([2, 5], [7])], max_length=8)
+    # ({(2, 5): [0, 1]}, 0)
+    ```
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    cut = 0
+    for request, (context, continuation) in enumerate(pairs):
+        if not context:
+            raise ValueError(
+                "Expected a context of one token at least. "
+                f"Received: pairs[{request}]={pairs[request]}"
+            )
+        if len(continuation) > max_length:
+            raise ValueError(
+                f"Expected a continuation of at most {max_length} tokens. "
+                f"Received: {len(continuation)} tokens in pairs[{request}]. "
+                "Raise `max_length`, or score long texts with `perplexity`."
+            )
+        if not continuation:
+            continue
+        tokens = (*context, *continuation)[:-1]
+        cut += len(tokens) > max_length
+        groups.setdefault(tokens[-max_length:], []).append(request)
+    return groups, cut
+
+
+def pad_rows(
+    rows: Sequence[Sequence[int]], batch_size: int, length: int
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """A full batch of rows of tokens, padded on the right.
+
+    Args:
+        rows: at most `batch_size` rows of at most `length` tokens.
+        batch_size: B.
+        length: S.
+
+    Returns:
+        Token ids, int32 `[B, S]`, and padding mask, bool `[B, S]`.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.batches import pad_rows
+
+    token_ids, padding_mask = pad_rows([[2, 5]], batch_size=2, length=4)
+    ```
+    """
+    token_ids = np.zeros((batch_size, length), dtype="int32")
+    mask = np.zeros((batch_size, length), dtype=bool)
+    # Attention over nothing would be NaN in the rows that fill up.
+    mask[:, 0] = True
+    for row, tokens in enumerate(rows):
+        token_ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = True
+    return token_ids, mask
+
+
+def positions(
+    wanted: Sequence[tuple[int, int]], pairs: Sequence[Pair]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """For each token to score: its request, its position, its id.
+
+    Args:
+        wanted: pairs of a request and the position, in the flattened batch,
+            whose logits predict the first token of its continuation.
+        pairs: the requests.
+
+    Returns:
+        Three arrays `[P]`: requests, positions and token ids.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.batches import positions
+
+    positions([(0, 7)], [([2, 5], [6, 9])])
+    # ([0, 0], [7, 8], [6, 9])
+    ```
+    """
+    owners: list[int] = []
+    index: list[int] = []
+    targets: list[int] = []
+    for request, first in wanted:
+        continuation = pairs[request][1]
+        owners.extend([request] * len(continuation))
+        index.extend(range(first, first + len(continuation)))
+        targets.extend(continuation)
+    return (
+        np.array(owners, dtype="int64"),
+        np.array(index, dtype="int32"),
+        np.array(targets, dtype="int32"),
+    )
