@@ -37,6 +37,16 @@ class Bytes:
         return bytes(int(t) - 4 for t in row[1:length]).decode()
 
 
+class Words:
+    """A tokenizer of one token a word; two examples are 12 tokens in all."""
+
+    pad_token_id, start_token_id = 0, 2
+    words = ["Q:", "A:", *LETTERS, *LETTERS.upper()]
+
+    def __call__(self, texts):
+        return [[4 + self.words.index(w) for w in t.split()] for t in texts]
+
+
 def texts(batch) -> list[str]:
     return [
         Bytes.text(row, n)
@@ -92,11 +102,12 @@ def test_a_task_of_ones_own_is_read_from_json(tmp_path):
 
 
 def test_finding_a_function_vector_is_its_steps_in_one(tmp_path):
-    lm = tiny_lm(vocabulary_size=132, num_layers=2)
+    lm = tiny_lm(num_layers=1)
     found = find_function_vector(
-        lm, TASK, Bytes(), prompts=2, shots=2, top=3, verbose=0
+        lm, TASK, Words(), prompts=2, shots=2, top=3, verbose=0
     )
-    drawn = task_prompts(TASK, Bytes(), prompts=2, shots=2)
+    drawn = task_prompts(TASK, Words(), prompts=2, shots=2)
+    assert drawn.clean.token_ids.shape == (2, 12)
     means = mean_head_activations(lm, drawn.clean)
     effects = causal_indirect_effects(lm, drawn.corrupted, means.activations)
     np.testing.assert_allclose(found.effects, effects.mean(axis=0), atol=1e-7)
@@ -155,7 +166,7 @@ def test_misuse_is_named(tmp_path):
     with pytest.raises(ValueError, match="from 2 examples a prompt to 15"):
         task_prompts(TASK, Bytes(), shots=16)
     with pytest.raises(ValueError, match="or `tokenizer`"):
-        find_function_vector(tiny_lm(num_layers=1), TASK)
+        find_function_vector(tiny_lm(), TASK)
     path = tmp_path / "other.json"
     path.write_text('{"pairs": 3}')
     with pytest.raises(ValueError, match="Expected JSON"):
