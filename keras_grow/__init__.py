@@ -20,6 +20,9 @@ from keras_grow.growth import verify_preserved
 from keras_grow.layers import GrowableDense
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
+from keras_grow.selection import LayerScores
+from keras_grow.selection import rank_layers
+from keras_grow.training import response_only
 
 __version__ = "0.1.0"
 
@@ -28,6 +31,7 @@ __all__ = [
     "GrowableDense",
     "GrowthConfig",
     "GrowthReport",
+    "LayerScores",
     "PreservationReport",
     "grow_mlp",
     "grow_model",
@@ -35,8 +39,10 @@ __all__ = [
     "growth_report",
     "load_growth",
     "merge_growth",
+    "rank_layers",
     "register_family",
     "remove_growth",
+    "response_only",
     "save_growth",
     "trainable_mask",
     "verify_preserved",

@@ -82,9 +82,10 @@ def grow_mlp(
     check_mlp(ups, down, config)
     number = 1 + len(getattr(down, "slices", ()))
     grown_ups, grown_down = _grow(ups, down, config, number, seed=(seed,))
-    for layer in (*grown_ups, grown_down):
-        for frozen in (layer.base, *layer.slices[:-1]):
-            frozen.trainable = False
+    new = slice_names(config, number)
+    for grown in (*grown_ups, grown_down):
+        for layer in (grown.base, *grown.slices):
+            layer.trainable = layer.name in new
     return grown_ups, grown_down
 
 

@@ -1,6 +1,7 @@
 """Growth switched off for a while, and the check that nothing was lost."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,8 +59,8 @@ def growth_disabled(model: keras.Model) -> Iterator[keras.Model]:
         for part in parts:
             base = getattr(part, "_compiled_without_growth", None)
             (base or _Compiled()).install(part)
-            part.train_function = _refuse_training
-        yield model
+        with _training_refused(parts):
+            yield model
     finally:
         for (layer, name), state in zip(switches, states, strict=True):
             setattr(layer, name, state)
@@ -193,6 +194,25 @@ class _Compiled:
 def _compile_key(model: keras.Model) -> Any:
     """An object that every call of `compile` replaces."""
     return getattr(model, "_compile_metrics", None)
+
+
+@contextmanager
+def _training_refused(models: Sequence[keras.Model]) -> Iterator[None]:
+    """Let `fit` fail before it starts: on JAX a failing step takes the weights
+    with it.
+    """
+    name = "make_train_function"
+    before = [vars(model).get(name) for model in models]
+    for model in models:
+        vars(model)[name] = _refuse_training
+    try:
+        yield
+    finally:
+        for model, method in zip(models, before, strict=True):
+            if method is None:
+                del vars(model)[name]
+            else:
+                vars(model)[name] = method
 
 
 def _refuse_training(*args: Any, **kwargs: Any) -> NoReturn:

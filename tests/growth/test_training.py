@@ -86,7 +86,9 @@ def test_mixed_precision_trains(dtype):
 
 def test_rematerialised_blocks_train_to_the_same_weights():
     plain = tiny_lm("gemma3")
-    with keras.RematScope(mode="full"):
+    # On JAX, mode="full" fails on the tied embedding of any KerasHub model.
+    blocks = [f"decoder_block_{index}" for index in range(4)]
+    with keras.RematScope(mode="list_of_layers", layer_names=blocks):
         remat = tiny_lm("gemma3")
     for lm in (plain, remat):
         keras_grow.grow_model(lm)
@@ -139,9 +141,9 @@ class MaskedModel:
             if self.adam:
                 moment[0] = 0.9 * moment[0] + 0.1 * gradient
                 moment[1] = 0.999 * moment[1] + 0.001 * gradient**2
-                mean = moment[0] / (1 - 0.9**self.steps)
-                square = moment[1] / (1 - 0.999**self.steps)
-                gradient = mean / (np.sqrt(square) + 1e-7)
+                # Kingma and Ba's form with epsilon outside the correction.
+                scale = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+                gradient = scale * moment[0] / (np.sqrt(moment[1]) + 1e-7)
             kernel -= rate * gradient
 
 
