@@ -36,7 +36,8 @@ PLAN = Plan(
     batch_size=8,
     sequence_length=64,
     evaluations=3,
-    examples=100,
+    examples=80,
+    generated=32,
 )
 
 PROMPTS = (

@@ -42,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
         ("sequence-length", int, None),
         ("evaluations", int, 5),
         ("examples", int, 200),
+        ("generated", int, 64),
         ("dtype", str, "float32"),
         ("data-dir", str, None),
     ):
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         seeds=tuple(options.seeds),
         evaluations=options.evaluations,
         examples=options.examples,
+        generated=options.generated,
         dtype=options.dtype,
         data_dir=options.data_dir,
     )

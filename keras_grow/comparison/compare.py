@@ -103,7 +103,7 @@ def _begin(plan: Plan, folder: Path) -> None:
 def _run(
     folder: Path, method: str, seed: int, say: Callable[[str], None]
 ) -> None:
-    command = [sys.executable, "-m", "keras_grow.comparison.run"]
+    command = [sys.executable, "-m", "keras_grow.comparison"]
     process = subprocess.Popen(
         [*command, os.fspath(folder), method, str(seed)],
         stdout=subprocess.PIPE,

@@ -29,6 +29,7 @@ class Plan:
         seeds: seeds of the data order, one run of every method each.
         evaluations: how many times a run is scored, the start not counted.
         examples: how many examples of every set a score is over.
+        generated: how many of them, where answers have to be generated.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
         keep_weights: whether the weights of finished runs are kept.
@@ -44,6 +45,7 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     evaluations: int = 5
     examples: int = 200
+    generated: int = 64
     dtype: str = "float32"
     data_dir: str | None = None
     keep_weights: bool = True
@@ -56,7 +58,13 @@ class Plan:
                 "Expected at least one method, every one with a name of its "
                 f"own. Received: methods={names}"
             )
-        for name in ("updates", "batch_size", "evaluations", "examples"):
+        for name in (
+            "updates",
+            "batch_size",
+            "evaluations",
+            "examples",
+            "generated",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(

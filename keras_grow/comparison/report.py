@@ -10,6 +10,7 @@ import numpy as np
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 
+RESULTS_FILE = "results.jsonl"
 Rows = list[dict[str, Any]]
 _LOWER_IS_BETTER = ("loss", "perplexity")
 
@@ -24,7 +25,7 @@ def read_results(folder: Path) -> Rows:
         Rows with `method`, `seed`, `step`, `scores` and `details`.
     """
     rows = {}
-    with (folder / "results.jsonl").open(encoding="utf-8") as file:
+    with (folder / RESULTS_FILE).open(encoding="utf-8") as file:
         for line in file:
             if not line.endswith("\n"):
                 continue  # A write that was killed.

@@ -21,6 +21,8 @@ from keras_grow.comparison import checkpoint
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
+from keras_grow.comparison.report import RESULTS_FILE
+from keras_grow.comparison.report import read_results
 from keras_grow.comparison.scores import Scores
 from keras_grow.evaluation.results import Result
 from keras_grow.growth.grown import newest_slices
@@ -31,7 +33,6 @@ from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.training import response_only
 
-RESULTS_FILE = "results.jsonl"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
 GROWTH_FILE = "growth.grow.safetensors"
@@ -122,7 +123,8 @@ def run(folder: Path, method: Method, seed: int) -> None:
         step, seconds = checkpoint.load_checkpoint(lm, saved)
         print(f"goes on after update {step}", flush=True)
     else:
-        _write(folder, method, seed, 0, scores.run(), {})
+        # No method changes the function before it trains.
+        _write(folder, method, seed, 0, _base(folder) or scores.run(), {})
     for stop in [s for s in plan.steps if s > step]:
         batches = Batches(data, plan.batch_size, seed, step, stop)
         start = time.perf_counter()
@@ -211,14 +213,23 @@ def _adam(method: Method, updates: int) -> keras.optimizers.Optimizer:
 
 def _fit(lm: keras.Model, batches: Batches) -> float:
     """Run the updates inside plain `fit`; the mean training loss."""
-    # The batches hold token ids already.
-    preprocessor, lm.preprocessor = lm.preprocessor, None
-    try:
-        history = lm.fit(batches, shuffle=False, verbose=0)
-    finally:
-        lm.preprocessor = preprocessor
+    # The batches hold token ids already: past the preprocessor of the task.
+    history = keras.Model.fit(lm, batches, shuffle=False, verbose=0)
     loss = float(history.history["loss"][-1])
     return loss if math.isfinite(loss) else math.inf
+
+
+def _base(folder: Path) -> dict[str, Result]:
+    """The scores of the base model, if a run has taken them."""
+    if not (folder / RESULTS_FILE).exists():
+        return {}
+    details = next(
+        row["details"] for row in read_results(folder) if row["step"] == 0
+    )
+    return {
+        name: Result(values["metric"], values["score"], values["n"])
+        for name, values in details.items()
+    }
 
 
 def _write(
@@ -247,14 +258,10 @@ def _write(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one method of a plan: what `compare` starts as a process."""
-    parser = argparse.ArgumentParser(prog="python -m keras_grow.comparison.run")
+    parser = argparse.ArgumentParser(prog="python -m keras_grow.comparison")
     parser.add_argument("folder", type=Path)
     parser.add_argument("method", help="name of a method of the plan")
     parser.add_argument("seed", type=int)
     options = parser.parse_args(arguments)
     methods = {m.name: m for m in Plan.load(options.folder).methods}
     run(options.folder, methods[options.method], options.seed)
-
-
-if __name__ == "__main__":
-    main()

