@@ -157,4 +157,4 @@ def _fresh_keras_state():
     """Seed every test and drop the graphs that the previous one built."""
     keras.utils.set_random_seed(0)
     yield
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
