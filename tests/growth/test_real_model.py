@@ -1,0 +1,24 @@
+"""The claims that rest on real weights, on Gemma 3 270M."""
+
+import pytest
+
+import keras_grow
+from keras_grow.models import load_model
+
+PROMPTS = ["The capital of France is", "def fibonacci(n):"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_growing_every_block_changes_no_bit_of_the_real_model(dtype):
+    lm = load_model("gemma3_270m_pip", dtype)
+    keras_grow.grow_model(lm)
+    preserved = keras_grow.verify_preserved(lm, PROMPTS)
+    assert preserved.exact
+    assert preserved.max_abs_output > 1.0
+    report = keras_grow.growth_report(lm)
+    assert report.base_parameters == 268_098_176
+    assert report.trainable_parameters == 70_778_880
+    assert report.step_ratio == pytest.approx(0.923, abs=5e-4)
+    if dtype == "bfloat16":
+        assert report.training_bytes / 1e9 == pytest.approx(1.67, abs=5e-3)
