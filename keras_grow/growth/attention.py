@@ -1,0 +1,188 @@
+"""Growing the attention in place of the MLP: the paper's ablations."""
+
+from typing import Any
+
+import keras
+from keras.layers import Layer
+
+from keras_grow.growth import surgery
+from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.families import family_of
+from keras_grow.growth.grown import newest_slices
+from keras_grow.layers.grown_attention import GROWS
+from keras_grow.layers.grown_attention import GrownAttention
+
+NEEDED = (
+    "query_dense",
+    "key_dense",
+    "value_dense",
+    "output_dense",
+    "_apply_rope",
+    "_compute_attention",
+)
+
+
+def grow_attention(
+    model: keras.Model,
+    grows: str = "heads",
+    factor: int = 2,
+    layers: Any = None,
+    *,
+    slice_dtype: str = "float32",
+) -> keras.Model:
+    """Grow the attention of a Gemma; it computes the same function.
+
+    The model is changed in place. Only what is new trains from now on,
+    together with the slices of an MLP growth made before. `growth_disabled`
+    gives the base back; `generate` works with its cache, but for
+    `grows="head_dim"` in some blocks only of a Gemma or Gemma 2.
+
+    In float32 the logits differ from the base's by rounding, up to about
+    1e-5 of their size. The paper compares these with the growth of the MLP;
+    they are made for that comparison: growth files, presets and
+    `merge_growth` do not know them. Keep the weights with `save_weights`, and
+    load them into a base that is grown in the same way.
+
+    Args:
+        model: a KerasHub `GemmaCausalLM` or `Gemma3CausalLM`, or its
+            backbone.
+        grows: `"heads"`: `factor` times as many query heads over the same
+            keys and values. `"head_dim"`: queries, keys and values `factor`
+            times as long. See `GrownAttention`.
+        factor: int of 2 or more. Defaults to 2.
+        layers: the blocks to grow, as in `grow_model`. Defaults to `None`.
+        slice_dtype: dtype of the new variables, `"float32"` or the dtype that
+            the model computes in. Defaults to `"float32"`.
+
+    Returns:
+        `model`.
+
+    Raises:
+        TypeError: if `model` is no KerasHub model.
+        ValueError: if its attention is of another kind, unbuilt, quantised,
+            under LoRA or grown already, or an argument is out of range. The
+            model is as it was.
+
+    Example:
+
+    ```python
+    from keras_grow.growth.ablations import grow_attention
+
+    grow_attention(lm, grows="heads", layers=10)
+    lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
+    ```
+    """
+    backbone = backbone_of(model)
+    blocks = family_of(backbone).blocks_of(backbone)
+    indices = resolve_layers(layers, len(blocks))
+    _check_arguments(grows, factor)
+    if getattr(backbone, "expansions", None):
+        raise ValueError(
+            "Expected a model without inserted blocks, whose training would "
+            "end. Received: a model from `expand_blocks`."
+        )
+    for index in indices:
+        _check_attention(blocks[index], index, slice_dtype)
+    grown = {}
+    for index in indices:
+        block = blocks[index]
+        with keras.name_scope(block.name):
+            layer = GrownAttention(
+                block.attention,
+                grows,
+                factor,
+                slice_dtype,
+                every_block=len(indices) == len(blocks),
+            )
+            layer.build((None, None, block.hidden_dim))
+        grown[block] = layer
+    for block, layer in grown.items():
+        surgery.replace_layer(block, "attention", layer)
+    surgery.train_only(
+        backbone, [*newest_slices(backbone), *attention_slices(backbone)]
+    )
+    surgery.reset_compiled(model)
+    return model
+
+
+def attention_slices(model: keras.Model) -> list[Layer]:
+    """The new layers of every grown attention of a model.
+
+    Args:
+        model: a KerasHub task or backbone.
+
+    Returns:
+        The layers, lowest block first; none if no attention is grown.
+
+    Example:
+
+    ```python
+    from keras_grow.growth.attention import attention_slices
+
+    sum(layer.count_params() for layer in attention_slices(lm))
+    ```
+    """
+    return [
+        new
+        for layer in backbone_of(model)._flatten_layers()
+        if isinstance(layer, GrownAttention)
+        for new in layer.slices
+    ]
+
+
+def _check_arguments(grows: str, factor: int) -> None:
+    if grows not in GROWS:
+        raise ValueError(
+            f"Expected `grows` to be one of {list(GROWS)}. "
+            f"Received: grows={grows!r}"
+        )
+    if (
+        not hasattr(factor, "__index__")
+        or isinstance(factor, bool)
+        or factor < 2
+    ):
+        raise ValueError(
+            "Expected `factor` to be an int of 2 or more. "
+            f"Received: factor={factor!r}"
+        )
+
+
+def _check_attention(block: Layer, index: int, slice_dtype: str) -> None:
+    """Refuse a block whose attention cannot be grown."""
+    attention: Any = getattr(block, "attention", None)
+    if isinstance(attention, GrownAttention):
+        raise ValueError(
+            "Expected an attention that is not grown yet. Received: that of "
+            f"block {index}, grown in {attention.grows!r} already."
+        )
+    if not all(hasattr(attention, name) for name in NEEDED):
+        raise ValueError(
+            "Expected the attention of KerasHub's Gemma, Gemma 2 or Gemma 3. "
+            f"Received: {attention!r} in block {index}"
+        )
+    if not block.built:
+        raise ValueError(
+            f"Expected a built model. Received: block {index}, which has no "
+            "weights yet. Call the model once first."
+        )
+    for layer in attention._flatten_layers(include_self=False):
+        if layer.quantization_mode is not None:
+            raise ValueError(
+                f"Expected float weights to copy. Received: `{layer.name}` of "
+                f"block {index}, quantised to {layer.quantization_mode}. "
+                "Grow the model first."
+            )
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                "Expected an attention without LoRA. Received: "
+                f"`{layer.name}` of block {index} with LoRA of rank "
+                f"{layer.lora_rank}"
+            )
+    compute = attention.compute_dtype
+    if slice_dtype not in ("float32", compute):
+        raise ValueError(
+            'Expected `slice_dtype` to be "float32" or the dtype that the '
+            f'model computes in, "{compute}". '
+            f"Received: slice_dtype={slice_dtype!r}"
+        )
