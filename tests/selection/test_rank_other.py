@@ -60,7 +60,7 @@ def test_gradient_scores_agree_with_finite_differences():
     relative = rank_by_gradient(lm, [batch(0)])
 
     # The mean square slope along unit Gaussian moves is the squared norm.
-    slopes = slopes_along_random_ways(lm, batch(0), count=24)
+    slopes = slopes_along_random_ways(lm, batch(0), count=8)
     for index, score in zip(relative.blocks, relative.scores, strict=True):
         block = lm.backbone.transformer_layers[index]
         norm = np.linalg.norm(
@@ -72,7 +72,7 @@ def test_gradient_scores_agree_with_finite_differences():
             )
         )
         estimate = np.sqrt(np.mean(slopes[:, index] ** 2)) / norm
-        assert score == pytest.approx(estimate, rel=0.4)
+        assert score == pytest.approx(estimate, rel=0.5)
 
     # Nothing of the caller's has changed.
     assert lm.optimizer is optimizer
