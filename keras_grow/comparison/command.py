@@ -37,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     for name, kind, default in (
+        ("anchor", str, None),
         ("updates", int, 100),
         ("batch-size", int, 8),
         ("sequence-length", int, None),
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
         task=options.task,
         methods=tuple(options.methods),
         retention=tuple(options.retention),
+        anchor=options.anchor,
         updates=options.updates,
         batch_size=options.batch_size,
         sequence_length=options.sequence_length,

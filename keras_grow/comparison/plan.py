@@ -22,6 +22,8 @@ class Plan:
         retention: names of tasks that the base can do, scored by their own
             metric, or as `perplexity:TASK` by the perplexity of their prompts,
             or paths of `.txt` files, scored by perplexity.
+        anchor: name of a task whose prompts are the text that anchored
+            methods are held to. It should not be among the retention sets.
         updates: optimizer steps of every method.
         batch_size: examples of a step.
         sequence_length: tokens of a row, None for that of the longest
@@ -39,6 +41,7 @@ class Plan:
     task: str
     methods: tuple[Method, ...]
     retention: tuple[str, ...] = ()
+    anchor: str | None = None
     updates: int = 100
     batch_size: int = 8
     sequence_length: int | None = None
@@ -71,6 +74,12 @@ class Plan:
                     f"Expected `{name}` to be a positive int. "
                     f"Received: {name}={value!r}"
                 )
+        anchored = [m.name for m in self.methods if m.anchor]
+        if anchored and self.anchor is None:
+            raise ValueError(
+                "Expected `anchor`, the text that anchored methods are held "
+                f"to. Received: anchor=None with methods {anchored}"
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(
                 "Expected one seed or more, each once. "

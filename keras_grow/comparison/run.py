@@ -32,11 +32,13 @@ from keras_grow.saving import save_growth
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.training import response_only
+from keras_grow.training.anchor import Anchor
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
 GROWTH_FILE = "growth.grow.safetensors"
 DONE_FILE = "done.json"
+ANCHOR_PASSAGES = 64
 
 
 class Batches(keras.utils.PyDataset):
@@ -107,7 +109,7 @@ def run(folder: Path, method: Method, seed: int) -> None:
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
     )
-    response_only(lm)
+    response_only(lm, anchor=_anchor(plan, method, seed))
     data = tuple(
         encode(
             task.train,
@@ -209,6 +211,17 @@ def _adam(method: Method, updates: int) -> keras.optimizers.Optimizer:
             warmup_steps=method.warmup,
         )
     return keras.optimizers.Adam(rate)
+
+
+def _anchor(plan: Plan, method: Method, seed: int) -> Anchor | None:
+    """The anchor of an anchored method: short passages of general text."""
+    if not method.anchor or plan.anchor is None:
+        return None
+    task = load_task(plan.anchor, plan.data_dir)
+    texts = [e.prompt for e in (task.train or task.validation or task.test)]
+    return Anchor(
+        texts[:ANCHOR_PASSAGES], weight=method.anchor, batch_size=2, seed=seed
+    )
 
 
 def _fit(lm: keras.Model, batches: Batches) -> float:

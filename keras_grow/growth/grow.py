@@ -33,7 +33,8 @@ def grow_model(
 
     For `factor=2` the logits are those of the base bit for bit in float32 and
     bfloat16, and in float16 but for weights so small that their half is
-    subnormal. For other factors they differ by rounding. See
+    subnormal. For other factors they differ by rounding, and so they do in
+    TensorFlow's graphs where no norm follows the MLP (Gemma 1, PaliGemma). See
     `verify_preserved`.
 
     A grown model can be grown again: the earlier slices freeze and a further

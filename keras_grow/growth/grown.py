@@ -177,7 +177,7 @@ def remove_growth(model: keras.Model) -> keras.Model:
                 surgery.replace_layer(block, attribute, layer.base)
     backbone.__class__ = family.backbone_cls
     del backbone.growths
-    backbone.trainable = True
+    surgery.train_all(model)
     surgery.reset_compiled(model)
     return model
 

@@ -41,6 +41,21 @@ def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
     _train_only(model, keep, _holders(model, keep))
 
 
+def train_all(model: keras.Model) -> None:
+    """Let every weight of `model` train, but for kernels under LoRA.
+
+    `model.trainable = True` does nothing on TensorFlow if it is True already.
+
+    Args:
+        model: a task or a backbone.
+    """
+    for layer in model._flatten_layers():
+        layer.trainable = True
+        lora = getattr(layer, "lora_enabled", False)
+        for variable in layer._trainable_variables:
+            variable.trainable = not lora or "lora_kernel" in variable.name
+
+
 def reset_compiled(model: keras.Model) -> None:
     """Forget every compiled function, and the state of the optimizer.
 
@@ -89,10 +104,10 @@ def _holders(layer: Layer, keep: set[int]) -> set[int]:
 
 
 def _train_only(layer: Layer, keep: set[int], holders: set[int]) -> None:
-    # Setting `trainable` reaches every layer below, so go from the top down.
+    # Setting `trainable` reaches every layer below, so go from the top down;
+    # on TensorFlow it reaches none if nothing changes, so set variables too.
     layer.trainable = id(layer) in holders
-    if id(layer) not in keep:
-        for variable in layer._trainable_variables:
-            variable.trainable = "lora_kernel" in variable.name
+    for variable in layer._trainable_variables:
+        variable.trainable = id(layer) in keep or "lora_kernel" in variable.name
     for child in layer._flatten_layers(include_self=False, recursive=False):
         _train_only(child, keep, holders)

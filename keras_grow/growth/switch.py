@@ -198,9 +198,8 @@ def _compile_key(model: keras.Model) -> Any:
 
 @contextmanager
 def _training_refused(models: Sequence[keras.Model]) -> Iterator[None]:
-    """Let `fit` fail before it starts: on JAX a failing step takes the weights
-    with it.
-    """
+    """Let `fit` fail before it starts."""
+    # On JAX a step that fails takes the weights with it.
     name = "make_train_function"
     before = [vars(model).get(name) for model in models]
     for model in models:
