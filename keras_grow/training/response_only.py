@@ -8,7 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.training.anchor import Anchor
+from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions
+from keras_grow.training.compiled_loss import check_compiled
+from keras_grow.training.compiled_loss import loss_values
+from keras_grow.training.compiled_loss import reduction_scale
 
 _REPLACED = (
     "make_train_function",
@@ -19,7 +24,11 @@ _REPLACED = (
 
 
 def response_only(
-    lm: keras.Model, enabled: bool = True, *, chunk_size: int = 256
+    lm: keras.Model,
+    enabled: bool = True,
+    *,
+    chunk_size: int = 256,
+    anchor: Anchor | None = None,
 ) -> keras.Model:
     """Train a causal language model on the logits of supervised positions only.
 
@@ -43,14 +52,18 @@ def response_only(
         enabled: False puts the plain training path back.
         chunk_size: the most positions whose logits exist at once. 256 of
             Gemma 3's are 268 MB in float32.
+        anchor: a penalty on the divergence of the model from its base, added
+            to the loss of every training step. What the base predicts is
+            computed by this call, before training.
 
     Returns:
         `lm`, changed in place.
 
     Raises:
         TypeError: `lm` is not a causal language model with such a head.
-        ValueError: `chunk_size` is not a positive integer. Raised by `fit`:
-            the loss or the metrics need more than the supervised positions.
+        ValueError: `chunk_size` is not a positive integer, or the anchor does
+            not fit the model. Raised by `fit`: the loss or the metrics need
+            more than the supervised positions.
 
     Example:
         ```python
@@ -65,11 +78,17 @@ def response_only(
             "`chunk_size` must be a positive integer, the most positions "
             f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
         )
+    anchored = None
+    if enabled and anchor is not None:
+        anchored = AnchoredLoss(anchor.prepare(lm))
     for name in _REPLACED:
         vars(lm).pop(name, None)
+    AnchoredLoss.detach(lm)
     if enabled:
-        steps = _Steps(lm, chunk_size)
+        steps = _Steps(lm, chunk_size, anchored)
         vars(lm).update({name: getattr(steps, name) for name in _REPLACED})
+        if anchored is not None:
+            anchored.attach(lm)
     # A step that is already compiled holds the other path.
     lm.train_function = None
     lm.test_function = None
@@ -111,27 +130,33 @@ class _Steps:
     questions they ask of the model: its outputs, its loss, its metrics.
     """
 
-    def __init__(self, lm: keras.Model, chunk_size: int) -> None:
+    def __init__(
+        self, lm: keras.Model, chunk_size: int, anchored: AnchoredLoss | None
+    ) -> None:
         self.lm = lm
         self.chunk_size = chunk_size
+        self.anchored = anchored
+        self.step: Any = None
 
     # A step that fails on JAX takes the weights with it, so what can be
     # refused is refused while the step is made.
 
     def make_train_function(self, force: bool = False) -> Any:
         if force or self.lm.train_function is None:
-            _check_compiled(self.lm)
+            check_compiled(self.lm)
         return type(self.lm).make_train_function(self.lm, force)
 
     def make_test_function(self, force: bool = False) -> Any:
         if force or self.lm.test_function is None:
-            _check_compiled(self.lm)
+            check_compiled(self.lm)
         return type(self.lm).make_test_function(self.lm, force)
 
     def train_step(self, *arguments: Any) -> Any:
+        self.step = _step_number(self.lm.optimizer, arguments)
         return self._run(type(self.lm).train_step, arguments)
 
     def test_step(self, *arguments: Any) -> Any:
+        self.step = None
         return self._run(type(self.lm).test_step, arguments)
 
     def _run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -166,7 +191,7 @@ class _Steps:
         if sample_weight is None:
             sample_weight = ops.ones(shape)
         weights = ops.cast(sample_weight, "float32")
-        scale = _scale(lm, loss, shape, weights)
+        scale = reduction_scale(lm, loss, shape, weights)
 
         def term(
             hidden: Any, weights: Any, targets: list[Any], state: list[Any]
@@ -174,7 +199,7 @@ class _Steps:
             (labels,) = targets
             # The softmax is in float32 under any compute dtype, as in Keras.
             logits = ops.cast(head(hidden, reverse=True), "float32")
-            values = _loss_values(loss, labels, logits)
+            values = loss_values(loss, labels, logits)
             total = ops.sum(values * weights) * scale
             if metrics is None:
                 return total, state
@@ -198,82 +223,38 @@ class _Steps:
             variable.assign(value)
         for extra in lm.losses:
             total = total + ops.sum(ops.cast(extra, total.dtype))
+        if self.anchored is not None and training:
+            total = self.anchored.add(
+                total, lm, self.step, ops.shape(y_pred)[0], self.chunk_size
+            )
         return total
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> Any:
         """What `compute_loss` has counted."""
-        return self.lm.get_metrics_result()
+        logs = self.lm.get_metrics_result()
+        if self.step is None and self.anchored is not None:
+            # Evaluation measures the task alone.
+            for metric in self.anchored.metrics:
+                del logs[metric.name]
+        return logs
 
 
-def _check_compiled(lm: Any) -> None:
-    """Refuse a loss or metrics that need other positions' logits."""
-    loss = keras.losses.get(lm.loss)
-    if lm._compile_loss._user_loss_weights is not None:
-        raise ValueError(
-            "`response_only` supports no `loss_weights`. Received: "
-            f"loss_weights={lm._compile_loss._user_loss_weights}. Scale the "
-            "sample weights instead."
-        )
-    if getattr(loss, "ignore_class", None) is not None:
-        raise ValueError(
-            "`response_only` reads the supervised positions from the sample "
-            "weights. Received a loss with ignore_class="
-            f"{loss.ignore_class}. Give those positions a sample weight of "
-            "zero instead."
-        )
-    if _reduction(loss) in (None, "none"):
-        raise ValueError(
-            "`fit` needs a loss that is reduced to a scalar. Received: "
-            f"loss={loss!r} with reduction={_reduction(loss)!r}"
-        )
-    vocabulary_size = lm.outputs[0].shape[-1]
-    values = _loss_values(
-        loss, ops.zeros((2,), "int32"), ops.zeros((2, vocabulary_size))
+def _step_number(optimizer: Any, arguments: tuple[Any, ...]) -> Any:
+    """How many updates there were, which a resumed training remembers."""
+    # A scaled loss is counted by the optimizer inside.
+    counter = getattr(optimizer, "inner_optimizer", optimizer)._iterations
+    if keras.config.backend() != "jax":
+        return ops.convert_to_tensor(counter)
+    # On JAX the variables hold no values while a step runs: its state does.
+    _, _, optimizer_variables, _ = arguments[0]
+    for variable, value in zip(
+        optimizer.variables, optimizer_variables, strict=True
+    ):
+        if variable is counter:
+            return value
+    raise RuntimeError(
+        "Expected the optimizer's variables to include its step counter. "
+        f"Received: {optimizer!r}"
     )
-    if tuple(values.shape) != (2,):
-        raise ValueError(
-            "`response_only` needs a loss with one value per position, such "
-            "as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
-            f" Received: loss={loss!r}, whose values for 2 positions have "
-            f"shape {tuple(values.shape)}"
-        )
-    metrics = lm._compile_metrics
-    if metrics is not None and metrics._user_metrics:
-        raise ValueError(
-            "`metrics` are measured at every position, those without a sample "
-            "weight too, and `response_only` has no logits there. Received: "
-            f"metrics={metrics._user_metrics}. Pass them to `compile` as "
-            "`weighted_metrics`."
-        )
-
-
-def _reduction(loss: Any) -> str | None:
-    """How Keras reduces `loss`; a plain function is reduced by the default."""
-    reduction: str | None = getattr(loss, "reduction", "sum_over_batch_size")
-    return reduction
-
-
-def _loss_values(loss: Any, labels: Any, logits: Any) -> Any:
-    """One loss a position, before any reduction."""
-    if isinstance(loss, keras.losses.Loss):
-        return loss.call(
-            ops.cast(labels, loss.dtype), ops.cast(logits, loss.dtype)
-        )
-    return loss(labels, logits)
-
-
-def _scale(lm: Any, loss: Any, shape: Any, weights: Any) -> Any:
-    """What Keras' reduction multiplies the sum of the weighted losses by."""
-    reduction = _reduction(loss)
-    if reduction == "sum":
-        return 1.0
-    if reduction == "mean_with_sample_weight":
-        divisor = ops.sum(weights)
-    else:
-        # All positions, supervised or not: Keras counts the weightless too.
-        divisor = ops.cast(ops.prod(ops.convert_to_tensor(shape)), "float32")
-    strategy = getattr(lm, "distribute_strategy", None)
-    replicas = strategy.num_replicas_in_sync if strategy else 1
-    return ops.divide_no_nan(1.0, divisor * replicas)

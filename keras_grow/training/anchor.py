@@ -1,0 +1,275 @@
+"""Passages that a model should go on reading as its base does."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_grow.training.divergence import DIRECTIONS
+from keras_grow.training.divergence import likeliest
+from keras_grow.training.passages import base_of
+from keras_grow.training.passages import token_arrays
+from keras_grow.training.passages import write_passages
+
+_ARRAYS = ("token_ids", "padding_mask", "indices", "log_probs")
+
+
+class Anchor:
+    """A penalty on how far a model's predictions move from its base's.
+
+    Frozen weights alone do not freeze behaviour: new slices act on every
+    input. An anchor adds `weight` times the mean divergence of the model from
+    its base, on unlabelled passages, to the loss of each training step:
+
+        loss = task_loss + weight * mean KL(base || model)
+
+    The base's predictions are computed once, before training, from the same
+    weights with growth switched off (for other methods, from the model as it
+    is then), and kept: for each position the log-probabilities of the `top_k`
+    likeliest tokens and of all others together, `8 * top_k + 4` bytes. The
+    divergence on these `top_k + 1` classes is a lower bound of the one over
+    the whole vocabulary.
+
+    Args:
+        passages: what the model should go on reading as its base does: a
+            sequence of strings (the model needs a preprocessor), a sequence of
+            token-id sequences, or `{"token_ids": ..., "padding_mask": ...}`
+            with arrays of shape `(passages, length)`.
+        weight: what the mean divergence, in nats a position, is multiplied by.
+        top_k: number of tokens a position with a class of their own.
+        batch_size: passages a training step. They are taken in turn, in an
+            order that `seed` fixes, whatever the task's batches are.
+        length: most tokens of a passage, those beyond are left out. Used for
+            strings and token sequences.
+        direction: `"base_to_model"` for KL(base || model), `"model_to_base"`
+            for KL(model || base).
+        seed: seed of the order of the passages.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+
+    ```python
+    anchor = keras_grow.Anchor(wiki_passages, weight=2.0)
+    keras_grow.response_only(lm, anchor=anchor)
+    lm.fit(task_data)  # logs task_loss and anchor_loss
+    ```
+    """
+
+    def __init__(
+        self,
+        passages: Sequence[str] | Sequence[Sequence[int]] | dict[str, Any],
+        *,
+        weight: float = 1.0,
+        top_k: int = 64,
+        batch_size: int = 4,
+        length: int = 64,
+        direction: str = "base_to_model",
+        seed: int = 0,
+    ) -> None:
+        if not weight > 0:
+            raise ValueError(
+                f"`weight` must be positive. Received: weight={weight}. To "
+                "train without an anchor, pass none."
+            )
+        for name, value in [
+            ("top_k", top_k),
+            ("batch_size", batch_size),
+            ("length", length),
+        ]:
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: "
+                    f"{name}={value!r}"
+                )
+        if direction not in DIRECTIONS:
+            raise ValueError(
+                f"`direction` must be one of {DIRECTIONS}. Received: "
+                f"direction={direction!r}"
+            )
+        if len(passages) == 0:
+            raise ValueError(
+                "`passages` must hold at least one passage. Received: "
+                f"passages={passages!r}"
+            )
+        self.passages = passages
+        self.weight = weight
+        self.top_k = top_k
+        self.batch_size = batch_size
+        self.length = length
+        self.direction = direction
+        self.seed = seed
+        self.arrays: dict[str, Any] = {}
+
+    @classmethod
+    def from_model(
+        cls,
+        lm: keras.Model,
+        num_passages: int = 64,
+        length: int = 64,
+        temperature: float = 1.0,
+        seed: int = 0,
+        start_token_id: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Anchor a model to text that its base writes itself.
+
+        For a user with no general text at hand: passages are sampled from the
+        base, beginning with the start token.
+
+        Args:
+            lm: the KerasHub model that will be trained.
+            num_passages: number of passages to write.
+            length: tokens of a passage, the start token included. A passage
+                in which the base stops is shorter.
+            temperature: what the logits are divided by. 1 samples from the
+                base as it is.
+            seed: seed of the sampling and of the order of the passages.
+            start_token_id: the first token. None takes the tokenizer's.
+            **options: other arguments of `Anchor`.
+
+        Returns:
+            An anchor with `num_passages` passages.
+
+        Raises:
+            ValueError: `start_token_id` is None and `lm` has no tokenizer.
+
+        Example:
+
+        ```python
+        anchor = keras_grow.Anchor.from_model(lm, weight=2.0)
+        ```
+        """
+        with base_of(lm):
+            passages = write_passages(
+                lm, num_passages, length, temperature, seed, start_token_id
+            )
+        return cls(passages, length=length, seed=seed, **options)
+
+    def prepare(self, lm: keras.Model) -> Self:
+        """Compute what the base predicts, unless that is known already.
+
+        Args:
+            lm: the KerasHub model that will be trained, before it is.
+
+        Returns:
+            The anchor itself.
+
+        Raises:
+            ValueError: the passages or `top_k` do not fit the model.
+        """
+        head = lm.backbone.token_embedding
+        if self.top_k > head.input_dim:
+            raise ValueError(
+                "`top_k` must not exceed the model's vocabulary of "
+                f"{head.input_dim}. Received: top_k={self.top_k}"
+            )
+        if self.arrays:
+            tokens = max(self.arrays[n].max() for n in ("token_ids", "indices"))
+            if tokens >= head.input_dim:
+                raise ValueError(
+                    "The anchor was prepared with another model: it has token "
+                    f"id {tokens}, and the vocabulary {head.input_dim} tokens."
+                )
+            return self
+        inputs = token_arrays(self.passages, lm, self.length)
+        if inputs["token_ids"].max() >= head.input_dim:
+            raise ValueError(
+                "`passages` must hold ids of the model's vocabulary of "
+                f"{head.input_dim}. Received: {inputs['token_ids'].max()}"
+            )
+        order = np.random.default_rng(self.seed).permutation(
+            len(inputs["token_ids"])
+        )
+        inputs = {name: array[order] for name, array in inputs.items()}
+        with base_of(lm):
+            # A passage at a time: its logits may be large.
+            predictions = _Reader(lm.backbone, self.top_k).predict(
+                inputs, batch_size=1, verbose=0
+            )
+        self.arrays = {**inputs, **predictions}
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the kept predictions and the passages take."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the passages and the base's predictions to a file.
+
+        Args:
+            path: an `.npz` file. It appears whole or not at all.
+
+        Raises:
+            ValueError: nothing has been computed yet.
+        """
+        if not self.arrays:
+            raise ValueError(
+                "Expected an anchor whose predictions are computed. Call "
+                "`anchor.prepare(lm)` first."
+            )
+        folder = os.path.dirname(os.path.abspath(path))
+        with tempfile.NamedTemporaryFile(
+            dir=folder, suffix=".npz", delete=False
+        ) as file:
+            try:
+                np.savez_compressed(file, **self.arrays)
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file.
+            **options: `weight`, `batch_size` and `direction` as for `Anchor`.
+
+        Returns:
+            An anchor that needs no base to compute its predictions.
+
+        Raises:
+            ValueError: the file is not an anchor's.
+        """
+        with np.load(path) as file:
+            if set(file.files) != set(_ARRAYS):
+                raise ValueError(
+                    f"Expected a file that `Anchor.save` wrote, with {_ARRAYS}."
+                    f" Received: path={path}, with {file.files}"
+                )
+            arrays = {name: file[name] for name in _ARRAYS}
+        passages = {name: arrays[name] for name in _ARRAYS[:2]}
+        anchor = cls(passages, top_k=arrays["indices"].shape[-1], **options)
+        anchor.arrays = arrays
+        return anchor
+
+
+class _Reader(keras.Model):
+    """A backbone whose outputs are its likeliest next tokens."""
+
+    def __init__(self, backbone: keras.Model, top_k: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.top_k = top_k
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        hidden = self.backbone(inputs)
+        shape = ops.shape(hidden)[:-1]
+        logits = self.backbone.token_embedding(
+            ops.reshape(hidden, (-1, hidden.shape[-1])), reverse=True
+        )
+        indices, log_probs = likeliest(logits, self.top_k)
+        return {
+            "indices": ops.reshape(indices, (*shape, self.top_k)),
+            "log_probs": ops.reshape(log_probs, (*shape, self.top_k + 1)),
+        }

@@ -1,0 +1,78 @@
+"""What `compile` was given, as sums over positions."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def check_compiled(lm: Any) -> None:
+    """Refuse a loss or metrics that need other positions' logits."""
+    loss = keras.losses.get(lm.loss)
+    if lm._compile_loss._user_loss_weights is not None:
+        raise ValueError(
+            "`response_only` supports no `loss_weights`. Received: "
+            f"loss_weights={lm._compile_loss._user_loss_weights}. Scale the "
+            "sample weights instead."
+        )
+    if getattr(loss, "ignore_class", None) is not None:
+        raise ValueError(
+            "`response_only` reads the supervised positions from the sample "
+            "weights. Received a loss with ignore_class="
+            f"{loss.ignore_class}. Give those positions a sample weight of "
+            "zero instead."
+        )
+    if _reduction(loss) in (None, "none"):
+        raise ValueError(
+            "`fit` needs a loss that is reduced to a scalar. Received: "
+            f"loss={loss!r} with reduction={_reduction(loss)!r}"
+        )
+    vocabulary_size = lm.outputs[0].shape[-1]
+    values = loss_values(
+        loss, ops.zeros((2,), "int32"), ops.zeros((2, vocabulary_size))
+    )
+    if tuple(values.shape) != (2,):
+        raise ValueError(
+            "`response_only` needs a loss with one value per position, such "
+            "as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
+            f" Received: loss={loss!r}, whose values for 2 positions have "
+            f"shape {tuple(values.shape)}"
+        )
+    metrics = lm._compile_metrics
+    if metrics is not None and metrics._user_metrics:
+        raise ValueError(
+            "`metrics` are measured at every position, those without a sample "
+            "weight too, and `response_only` has no logits there. Received: "
+            f"metrics={metrics._user_metrics}. Pass them to `compile` as "
+            "`weighted_metrics`."
+        )
+
+
+def _reduction(loss: Any) -> str | None:
+    """How Keras reduces `loss`; a plain function is reduced by the default."""
+    reduction: str | None = getattr(loss, "reduction", "sum_over_batch_size")
+    return reduction
+
+
+def loss_values(loss: Any, labels: Any, logits: Any) -> Any:
+    """One loss a position, before any reduction."""
+    if isinstance(loss, keras.losses.Loss):
+        return loss.call(
+            ops.cast(labels, loss.dtype), ops.cast(logits, loss.dtype)
+        )
+    return loss(labels, logits)
+
+
+def reduction_scale(lm: Any, loss: Any, shape: Any, weights: Any) -> Any:
+    """What Keras' reduction multiplies the sum of the weighted losses by."""
+    reduction = _reduction(loss)
+    if reduction == "sum":
+        return 1.0
+    if reduction == "mean_with_sample_weight":
+        divisor = ops.sum(weights)
+    else:
+        # All positions, supervised or not: Keras counts the weightless too.
+        divisor = ops.cast(ops.prod(ops.convert_to_tensor(shape)), "float32")
+    strategy = getattr(lm, "distribute_strategy", None)
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    return ops.divide_no_nan(1.0, divisor * replicas)

@@ -1,0 +1,153 @@
+"""An anchor keeps what the base predicts on some passages."""
+
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+from keras import ops
+
+import keras_grow
+from keras_grow.training import Anchor
+
+
+def softmax(x):
+    e = np.exp(x.astype("float64") - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def assert_predictions_of(lm, anchor):
+    """Every kept log-probability is the model's own."""
+    inputs = {n: anchor.arrays[n] for n in ("token_ids", "padding_mask")}
+    p = softmax(ops.convert_to_numpy(lm(inputs)))
+    kept = np.exp(anchor.arrays["log_probs"])
+    chosen = np.take_along_axis(p, anchor.arrays["indices"], -1)
+    np.testing.assert_allclose(kept[..., :-1], chosen, atol=1e-5)
+    np.testing.assert_allclose(kept[..., -1], 1 - chosen.sum(-1), atol=1e-5)
+
+
+def test_the_kept_predictions_are_the_models():
+    lm = tiny_lm(num_layers=1)
+    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    assert_predictions_of(lm, anchor)
+    positions = 3 * 6
+    kept = anchor.arrays["indices"].nbytes + anchor.arrays["log_probs"].nbytes
+    assert kept == positions * (8 * anchor.top_k + 4)
+
+
+def test_the_base_of_a_grown_model_is_the_model_without_growth():
+    lm, base = (tiny_lm(num_layers=1) for _ in range(2))
+    keras_grow.grow_model(lm)
+    for variable in lm.trainable_variables:
+        variable.assign(variable + 0.1)
+    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    assert_predictions_of(base, anchor)
+
+
+def test_strings_are_tokenised_and_cut():
+    lm = tiny_lm(tokenizer=True, num_layers=1)
+    anchor = Anchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
+    assert anchor.arrays["token_ids"].shape == (2, 5)
+    start = lm.preprocessor.tokenizer.start_token_id
+    assert (anchor.arrays["token_ids"][:, 0] == start).all()
+
+
+def test_token_sequences_are_padded_and_cut():
+    lm = tiny_lm(num_layers=1)
+    anchor = Anchor([[5, 6], [7] * 9], top_k=2, length=4).prepare(lm)
+    assert sorted(anchor.arrays["token_ids"].tolist()) == [
+        [5, 6, 0, 0],
+        [7, 7, 7, 7],
+    ]
+    assert sorted(anchor.arrays["padding_mask"].sum(-1)) == [2, 4]
+
+
+def test_the_order_is_the_seeds():
+    lm = tiny_lm(num_layers=1)
+    passages = [[i] for i in range(4, 20)]
+
+    def order(seed):
+        anchor = Anchor(passages, top_k=1, length=1, seed=seed).prepare(lm)
+        return anchor.arrays["token_ids"][:, 0].tolist()
+
+    assert order(0) == order(0) != order(1)
+
+
+def test_a_saved_anchor_is_read_back(tmp_path):
+    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
+    anchor.save(tmp_path / "anchor.npz")
+    again = Anchor.load(tmp_path / "anchor.npz", weight=3.0)
+    assert again.weight == 3.0
+    assert again.top_k == 5
+    for name, array in anchor.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array)
+    # Nothing is computed anew: another model's predictions would differ.
+    again.prepare(tiny_lm(num_layers=1, seed=1))
+    np.testing.assert_array_equal(
+        again.arrays["log_probs"], anchor.arrays["log_probs"]
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["anchor.npz"]
+
+
+def test_a_failed_save_leaves_no_file(tmp_path, monkeypatch):
+    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
+
+    def full(*args, **kwargs):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space"):
+        anchor.save(tmp_path / "anchor.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_base_writes_its_own_passages():
+    lm = tiny_lm(tokenizer=True, num_layers=1)
+    sampler = lm.sampler
+    first, same, other = (
+        Anchor.from_model(lm, num_passages=3, length=6, seed=seed, weight=2.0)
+        for seed in (0, 0, 1)
+    )
+    assert lm.sampler is sampler
+    assert first.weight == 2.0
+    tokens = first.passages["token_ids"]
+    assert tokens.shape == (3, 6)
+    assert (tokens[:, 0] == lm.preprocessor.tokenizer.start_token_id).all()
+    np.testing.assert_array_equal(same.passages["token_ids"], tokens)
+    assert (other.passages["token_ids"] != tokens).any()
+
+
+def test_a_model_without_a_tokenizer_needs_a_start_token():
+    lm = tiny_lm(num_layers=1)
+    with pytest.raises(ValueError, match="start_token_id=None"):
+        Anchor.from_model(lm, num_passages=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(weight=0.0), "weight=0.0"),
+        (dict(top_k=0), "top_k=0"),
+        (dict(batch_size=1.5), "batch_size=1.5"),
+        (dict(length=-1), "length=-1"),
+        (dict(direction="sideways"), "direction='sideways'"),
+        (dict(passages=[]), "at least one passage"),
+    ],
+)
+def test_a_bad_argument_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Anchor(**{"passages": [[4]], **options})
+
+
+def test_what_does_not_fit_the_model_is_refused(tmp_path):
+    lm = tiny_lm(num_layers=1)
+    with pytest.raises(ValueError, match="top_k=81"):
+        Anchor([[4]], top_k=81).prepare(lm)
+    with pytest.raises(ValueError, match="Received: 80"):
+        Anchor([[80]], top_k=1).prepare(lm)
+    with pytest.raises(ValueError, match="preprocessor"):
+        Anchor(["text"], top_k=1).prepare(lm)
+    with pytest.raises(ValueError, match="prepare"):
+        Anchor([[4]]).save(tmp_path / "anchor.npz")
+    np.savez(tmp_path / "other.npz", a=np.zeros(1))
+    with pytest.raises(ValueError, match=r"Anchor\.save"):
+        Anchor.load(tmp_path / "other.npz")
