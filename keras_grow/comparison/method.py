@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from keras_grow.growth import surgery
+from keras_grow.growth.ablations import expand_blocks
+from keras_grow.growth.ablations import grow_attention
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grow import grow_model
@@ -23,7 +25,8 @@ class Method:
         learning_rate: of Adam, after the warm-up.
         warmup: updates over which the rate rises linearly from zero.
         layers: grown blocks, as in `grow_model`: a number of last blocks,
-            indices, or None for all.
+            indices, or None for all. For `block_expansion`, how many blocks
+            to insert, or after which.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
         anchor: weight of the divergence from the base on the plan's anchor
@@ -156,6 +159,23 @@ def _lora(lm: keras.Model, method: Method) -> keras.Model:
     return lm
 
 
+def _attention(
+    grows: str, mlp: bool = False
+) -> Callable[[keras.Model, Method], keras.Model]:
+    def prepare(lm: keras.Model, method: Method) -> keras.Model:
+        if mlp:
+            grow_model(lm, method.factor, method.layers)
+        return grow_attention(lm, grows, method.factor, method.layers)
+
+    return prepare
+
+
+def _block_expansion(lm: keras.Model, method: Method) -> keras.Model:
+    if isinstance(method.layers, tuple):
+        return expand_blocks(lm, after=method.layers)
+    return expand_blocks(lm, method.layers or NEW_BLOCKS)
+
+
 KINDS: dict[str, Callable[[keras.Model, Method], keras.Model]] = {
     "sft": _sft,
     "sft_up": _sft_up,
@@ -166,7 +186,12 @@ KINDS: dict[str, Callable[[keras.Model, Method], keras.Model]] = {
     "lora_growth": _growth(lora=True),
     "zero_new": _growth(init="zero_down"),
     "zero_all": _growth(init="zero_down", train_all=True),
+    "grow_heads": _attention("heads"),
+    "grow_head_dim": _attention("head_dim"),
+    "grow_mlp_and_heads": _attention("heads", mlp=True),
+    "block_expansion": _block_expansion,
 }
+NEW_BLOCKS = 4  # of block expansion, where a method names no number
 
 # Where to start. Those of sft and g_freeze were the best of a few on Gemma 3
 # 270M over 30 updates; tune them all for your model and task.
@@ -180,6 +205,10 @@ DEFAULT_RATES = {
     "lora_growth": 5e-5,
     "zero_new": 1e-4,
     "zero_all": 2e-5,
+    "grow_heads": 5e-5,
+    "grow_head_dim": 5e-5,
+    "grow_mlp_and_heads": 5e-5,
+    "block_expansion": 5e-5,
 }
 
 

@@ -19,6 +19,8 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import load_run
 from keras_grow.comparison import read_results
+from keras_grow.comparison.method import DEFAULT_RATES
+from keras_grow.comparison.method import KINDS
 from keras_grow.comparison.run import example_order
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
@@ -190,9 +192,10 @@ def test_a_plan_is_json_in_and_out_and_refuses_what_cannot_run(sources):
 
 def test_every_method_trains_what_its_name_says():
     trained = {}
-    for kind in ("sft", "sft_up", "g_freeze", "g_train", "lora", "zero_all"):
+    for kind in KINDS:
         lm = tiny_lm("gemma3", num_layers=2)
-        lm = Method(kind, kind, 1e-3, rank=2).prepare(lm)
+        layers = 1 if kind == "block_expansion" else None
+        lm = Method(kind, kind, 1e-3, rank=2, layers=layers).prepare(lm)
         trained[kind] = sum(int(np.prod(w.shape)) for w in lm.trainable_weights)
     base = tiny_lm("gemma3", num_layers=2).count_params()
     up, mlp = 2 * 2 * 16 * 24, 2 * 3 * 16 * 24
@@ -202,6 +205,16 @@ def test_every_method_trains_what_its_name_says():
     assert trained["g_train"] == 2 * up
     assert trained["zero_all"] == base + mlp
     assert 0 < trained["lora"] < up
+    assert trained["lora_growth"] == trained["lora"] + mlp
+    assert trained["grow_mlp_and_heads"] == trained["grow_heads"] + mlp
+    assert trained["grow_head_dim"] > 0
+    block = sum(
+        int(np.prod(w.shape))
+        for w in lm.backbone.transformer_layers[0].weights
+        if "post" not in w.path
+    )
+    assert trained["block_expansion"] == block
+    assert set(trained) == set(DEFAULT_RATES)
 
 
 def test_the_order_of_examples_is_every_example_once_an_epoch():
