@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_grow.analysis import blocks
-from keras_grow.analysis.in_context import PromptBatch
+from keras_grow.analysis.prompts import PromptBatch
 from keras_grow.selection.kernels import Array
 
 Progress = Callable[[int, int], None]
