@@ -104,20 +104,18 @@ def _run(
     folder: Path, method: str, seed: int, say: Callable[[str], None]
 ) -> None:
     command = [sys.executable, "-m", "keras_grow.comparison"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, os.fspath(folder), method, str(seed)],
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            say("  " + line.rstrip())
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                say("  " + line.rstrip())
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
     if code:
         raise RuntimeError(
             f"Expected the run of {method!r} with seed {seed} to finish. "

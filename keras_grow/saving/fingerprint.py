@@ -68,7 +68,7 @@ def stored_array(variable: Any) -> np.ndarray:
     if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
         # Keras returns float32 where the backend has no such NumPy dtype.
         array = array.astype(ml_dtypes.bfloat16)
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")
 
 
 def _parts(variable: Any) -> list[Any]:
