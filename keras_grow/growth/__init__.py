@@ -1,5 +1,7 @@
 """Plan, apply, switch, report, merge: the growth of a KerasHub model."""
 
+from keras_grow.growth.ablations import expand_blocks
+from keras_grow.growth.ablations import grow_attention
 from keras_grow.growth.apply import grow_mlp
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
@@ -19,6 +21,8 @@ __all__ = [
     "GrowthConfig",
     "GrowthReport",
     "PreservationReport",
+    "expand_blocks",
+    "grow_attention",
     "grow_mlp",
     "grow_model",
     "growth_disabled",

@@ -19,6 +19,7 @@ from keras_grow.growth.families import Family
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.layers.grown_attention import GrownAttention
 
 
 class GrownBackbone:
@@ -129,6 +130,7 @@ def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
     Raises:
         ValueError: if the backbone cannot be grown so.
     """
+    check_only_mlps(backbone)
     family = family_of(backbone)
     growths = (*growths_of(backbone), config)
     grown = apply.grow_blocks(backbone, family, config, number=len(growths))
@@ -169,6 +171,7 @@ def remove_growth(model: keras.Model) -> keras.Model:
     ```
     """
     backbone = check_grown(model)
+    check_only_mlps(backbone)
     family = family_of(backbone)
     for block in family.blocks_of(backbone):
         for attribute in family.slots:
@@ -201,6 +204,24 @@ def check_grown(model: Any) -> keras.Model:
             "`keras_grow.grow_model(model)` first."
         )
     return backbone
+
+
+def check_only_mlps(backbone: keras.Model) -> None:
+    """Refuse a backbone with an ablation that this call would lose.
+
+    Raises:
+        ValueError: if its attention is grown or blocks were inserted.
+    """
+    attention = any(
+        isinstance(layer, GrownAttention)
+        for layer in backbone._flatten_layers()
+    )
+    if attention or getattr(backbone, "expansions", None):
+        raise ValueError(
+            "Expected a model of which nothing but MLPs is grown. Received: "
+            f"`{backbone.name}`, with grown attention or inserted blocks. "
+            "Grow the MLPs first; keep such a model with `save_weights`."
+        )
 
 
 def grown_layers(model: Any) -> list[GrowableDense]:

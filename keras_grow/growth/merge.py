@@ -10,6 +10,7 @@ from keras.layers import Layer
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grown import check_grown
+from keras_grow.growth.grown import check_only_mlps
 from keras_grow.layers import expand
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
@@ -45,6 +46,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     ```
     """
     backbone = check_grown(model)
+    check_only_mlps(backbone)
     family = family_of(backbone)
     blocks = family.blocks_of(backbone)
     if any(layer.quantization_mode for layer in backbone._flatten_layers()):

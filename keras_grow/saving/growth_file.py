@@ -21,6 +21,7 @@ from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grown import add_growth
 from keras_grow.growth.grown import check_grown
+from keras_grow.growth.grown import check_only_mlps
 from keras_grow.growth.grown import grown_mlps
 from keras_grow.growth.grown import growths_of
 from keras_grow.growth.grown import newest_slices
@@ -55,6 +56,7 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     ```
     """
     backbone = check_grown(model)
+    check_only_mlps(backbone)
     tensors = {
         key: stored_array(variable)
         for key, variable in {**_slices(backbone), **_lora(backbone)}.items()
