@@ -8,11 +8,10 @@ from typing import Self
 
 import keras
 import numpy as np
-from keras import ops
 
+from keras_grow.training.base_predictions import base_of
+from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
-from keras_grow.training.divergence import likeliest
-from keras_grow.training.passages import base_of
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
 
@@ -188,12 +187,7 @@ class Anchor:
             len(inputs["token_ids"])
         )
         inputs = {name: array[order] for name, array in inputs.items()}
-        with base_of(lm):
-            # A passage at a time: its logits may be large.
-            predictions = _Reader(lm.backbone, self.top_k).predict(
-                inputs, batch_size=1, verbose=0
-            )
-        self.arrays = {**inputs, **predictions}
+        self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
         return self
 
     @property
@@ -252,24 +246,3 @@ class Anchor:
         anchor = cls(passages, top_k=arrays["indices"].shape[-1], **options)
         anchor.arrays = arrays
         return anchor
-
-
-class _Reader(keras.Model):
-    """A backbone whose outputs are its likeliest next tokens."""
-
-    def __init__(self, backbone: keras.Model, top_k: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.top_k = top_k
-
-    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        hidden = self.backbone(inputs)
-        shape = ops.shape(hidden)[:-1]
-        logits = self.backbone.token_embedding(
-            ops.reshape(hidden, (-1, hidden.shape[-1])), reverse=True
-        )
-        indices, log_probs = likeliest(logits, self.top_k)
-        return {
-            "indices": ops.reshape(indices, (*shape, self.top_k)),
-            "log_probs": ops.reshape(log_probs, (*shape, self.top_k + 1)),
-        }

@@ -1,22 +1,11 @@
 """Token arrays of passages: given, tokenised, or written by the base."""
 
-import contextlib
 from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
 from keras import ops
-
-from keras_grow.growth.grown import growths_of
-from keras_grow.growth.switch import growth_disabled
-
-
-def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
-    """Where a model is its base: growth off, or as it is if not grown."""
-    if growths_of(lm):
-        return growth_disabled(lm)
-    return contextlib.nullcontext()
 
 
 def token_arrays(

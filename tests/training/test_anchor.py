@@ -63,10 +63,10 @@ def test_token_sequences_are_padded_and_cut():
 
 def test_the_order_is_the_seeds():
     lm = tiny_lm(num_layers=1)
-    passages = [[i] for i in range(4, 20)]
+    passages = [[i, i] for i in range(4, 20)]
 
     def order(seed):
-        anchor = Anchor(passages, top_k=1, length=1, seed=seed).prepare(lm)
+        anchor = Anchor(passages, top_k=1, length=2, seed=seed).prepare(lm)
         return anchor.arrays["token_ids"][:, 0].tolist()
 
     assert order(0) == order(0) != order(1)
@@ -135,7 +135,7 @@ def test_a_model_without_a_tokenizer_needs_a_start_token():
 )
 def test_a_bad_argument_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Anchor(**{"passages": [[4]], **options})
+        Anchor(**{"passages": [[4, 5]], **options})
 
 
 def test_what_does_not_fit_the_model_is_refused(tmp_path):
@@ -143,7 +143,7 @@ def test_what_does_not_fit_the_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="top_k=81"):
         Anchor([[4]], top_k=81).prepare(lm)
     with pytest.raises(ValueError, match="Received: 80"):
-        Anchor([[80]], top_k=1).prepare(lm)
+        Anchor([[4, 80]], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="preprocessor"):
         Anchor(["text"], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="prepare"):

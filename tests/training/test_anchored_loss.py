@@ -120,13 +120,15 @@ def test_at_the_start_nothing_pulls():
 
 
 def test_an_anchored_model_stays_closer_to_its_base():
-    free, held = (keras_grow.grow_model(tiny_lm(num_layers=1)) for _ in "ab")
+    free, held = (tiny_lm(num_layers=1) for _ in range(2))
     anchor = anchored(held)
-    fit(free, epochs=4)
-    logs = fit(held, epochs=4, anchor=anchor)
-    assert logs["task_loss"][-1] < logs["task_loss"][0]
-    drift = [float(full_divergence(lm, anchor)) for lm in (free, held)]
-    assert drift[1] < 0.7 * drift[0]
+    fit(free, epochs=8, rate=0.2)
+    logs = fit(held, epochs=8, rate=0.2, anchor=anchor)
+    assert logs["task_loss"][-1] < 0.6 * logs["task_loss"][0]
+    drift = [
+        ops.convert_to_numpy(full_divergence(lm, anchor)) for lm in (free, held)
+    ]
+    assert drift[1] < 0.6 * drift[0]
 
 
 def test_passages_are_taken_in_turn_wherever_training_goes_on():

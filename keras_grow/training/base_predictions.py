@@ -1,0 +1,52 @@
+"""What the base of a model predicts."""
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_grow.growth.grown import growths_of
+from keras_grow.growth.switch import growth_disabled
+from keras_grow.training.divergence import likeliest
+
+
+def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
+    """Where a model is its base: growth off, or as it is if not grown."""
+    if growths_of(lm):
+        return growth_disabled(lm)
+    return contextlib.nullcontext()
+
+
+def base_predictions(
+    lm: Any, inputs: dict[str, np.ndarray], top_k: int
+) -> dict[str, np.ndarray]:
+    """The base's `indices` and `log_probs` at every position of `inputs`."""
+    with base_of(lm):
+        # A passage at a time: its logits may be large.
+        predictions: dict[str, np.ndarray] = _Reader(
+            lm.backbone, top_k
+        ).predict(inputs, batch_size=1, verbose=0)
+    return predictions
+
+
+class _Reader(keras.Model):
+    """A backbone whose outputs are its likeliest next tokens."""
+
+    def __init__(self, backbone: keras.Model, top_k: int) -> None:
+        super().__init__(name="reader")
+        self.backbone = backbone
+        self.top_k = top_k
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        hidden = self.backbone(inputs)
+        shape = ops.shape(hidden)[:-1]
+        logits = self.backbone.token_embedding(
+            ops.reshape(hidden, (-1, hidden.shape[-1])), reverse=True
+        )
+        indices, log_probs = likeliest(logits, self.top_k)
+        return {
+            "indices": ops.reshape(indices, (*shape, self.top_k)),
+            "log_probs": ops.reshape(log_probs, (*shape, self.top_k + 1)),
+        }
