@@ -60,7 +60,7 @@ def test_with_a_class_for_every_token_it_is_the_true_divergence(k):
 
 def test_it_is_a_lower_bound_of_the_true_divergence():
     base, model = logits(0), logits(1)
-    values = [measured(base, model, k)[0] for k in range(1, VOCABULARY)]
+    values = [measured(base, model, k)[0] for k in (1, 4, 11)]
     assert (np.diff(values, axis=0) > -1e-5).all()
 
 
