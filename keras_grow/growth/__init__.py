@@ -10,6 +10,7 @@ from keras_grow.growth.grown import register_family
 from keras_grow.growth.grown import remove_growth
 from keras_grow.growth.merge import merge_growth
 from keras_grow.growth.merge import trainable_mask
+from keras_grow.growth.quantize import quantize_base
 from keras_grow.growth.report import GrowthReport
 from keras_grow.growth.report import growth_report
 from keras_grow.growth.switch import PreservationReport
@@ -28,6 +29,7 @@ __all__ = [
     "growth_disabled",
     "growth_report",
     "merge_growth",
+    "quantize_base",
     "register_family",
     "remove_growth",
     "trainable_mask",

@@ -16,6 +16,8 @@ from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
 from keras_grow.layers.growable_dense import check_growable
 from keras_grow.layers.growable_dense import slice_like
+from keras_grow.layers.quantised import float_kernel
+from keras_grow.layers.quantised import weights_only
 
 
 def grow_mlp(
@@ -144,10 +146,11 @@ def check_mlp(
                 f"Expected a built model. Received: {name}, which has no "
                 "weights yet. Call the model once, or `build` it."
             )
-        if base.quantization_mode is not None:
+        if not weights_only(base):
             raise ValueError(
                 f"Expected float weights to copy. Received: {name}, quantised "
-                f"to {base.quantization_mode}. Grow the model first."
+                f"to {base.quantization_mode}, with its inputs. Use "
+                "`keras_grow.quantize_base`, before or after growing."
             )
         if base.lora_enabled:
             raise ValueError(
@@ -227,7 +230,7 @@ def _grow_up(
         fold=config.factor if whole else None,
     )
     for new in slices:
-        kernel = ops.cast(grown.base.kernel, new.kernel.dtype)
+        kernel = ops.cast(float_kernel(grown.base), new.kernel.dtype)
         if config.init == "random_zero_down":
             noise = np.random.default_rng(seed).standard_normal(
                 new.kernel.shape
@@ -253,7 +256,7 @@ def _grow_down(
         layer, "input", copies, config, names, base_share=share
     )
     if config.init == "copy":
-        kernel = ops.cast(grown.base.kernel, new.kernel.dtype)
+        kernel = ops.cast(float_kernel(grown.base), new.kernel.dtype)
         new.kernel.assign(expand.copy_rows(kernel, copies, share))
     return grown
 

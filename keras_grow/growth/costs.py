@@ -16,6 +16,7 @@ from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.grown_attention import GrownAttention
 
 ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
 
@@ -29,22 +30,18 @@ class ModelShape:
         attention: attention weights of a block.
         up: weights of the up-projections of a block.
         down: weights of its down-projection.
-        num_up: number of up-projections, 2 if the MLP is gated.
         head: weights of the output head (the tied embedding).
         heads_dim: query heads times their dimension.
         parameters: all parameters of the model.
-        frozen_bytes: bytes of all parameters as they are stored.
     """
 
     num_blocks: int
     attention: int
     up: int
     down: int
-    num_up: int
     head: int
     heads_dim: int
     parameters: int
-    frozen_bytes: int
 
     @property
     def mlp(self) -> int:
@@ -69,26 +66,35 @@ class ModelShape:
         added = {
             id(weight)
             for layer in backbone._flatten_layers()
-            if isinstance(layer, GrowableDense)
+            if isinstance(layer, (GrowableDense, GrownAttention))
             for new in layer.slices
             for weight in new.weights
         }
-        weights = [w for w in backbone.weights if id(w) not in added]
+        # Scales of quantised kernels are bytes, but no parameters.
+        weights = [
+            w
+            for w in backbone.weights
+            if id(w) not in added
+            and not w.name.endswith("_scale")
+            and not w.name.startswith("lora_kernel")
+        ]
+        base = {id(w) for w in weights} - mlp
         attention = sum(
             size(w)
             for w in blocks[0].weights
-            if len(w.shape) > 1 and id(w) not in mlp | added
+            if len(w.shape) > 1 and id(w) in base
         )
+        heads = backbone.num_query_heads
+        # Llama and its like have no `head_dim` of their own.
+        head_dim = getattr(backbone, "head_dim", backbone.hidden_dim // heads)
         return cls(
             num_blocks=len(blocks),
             attention=attention,
             up=sum(size(kernel) for kernel in kernels[:-1]),
             down=size(kernels[-1]),
-            num_up=len(family.up),
-            head=size(backbone.token_embedding.embeddings),
-            heads_dim=backbone.num_query_heads * backbone.head_dim,
+            head=size(backbone.token_embedding._embeddings),
+            heads_dim=heads * head_dim,
             parameters=sum(size(w) for w in weights),
-            frozen_bytes=sum(variable_bytes(w) for w in weights),
         )
 
 
@@ -176,10 +182,15 @@ def size(variable: Any) -> int:
 def variable_bytes(variable: Any) -> int:
     """Bytes of a variable as it is stored."""
     dtype = keras.backend.standardize_dtype(variable.dtype)
+    return size(variable) * dtype_bits(dtype) // 8
+
+
+def dtype_bits(dtype: str) -> int:
+    """Bits of a value of a standardised dtype."""
     bits = {"bool": 8, "bfloat16": 16, "int4": 4}.get(dtype)
     if bits is None:
         bits = int("".join(c for c in dtype.split("_")[0] if c.isdigit())[:2])
-    return size(variable) * bits // 8
+    return bits
 
 
 def _scores(shape: ModelShape, length: int) -> int:

@@ -20,6 +20,8 @@ from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.grown_attention import GrownAttention
+from keras_grow.layers.quantised import quantised_layers
+from keras_grow.layers.quantised import weights_only
 
 
 class GrownBackbone:
@@ -34,15 +36,24 @@ class GrownBackbone:
     def get_config(self) -> dict[str, Any]:
         """The config of the base backbone, and the growths."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
-        return {**config, "growths": [g.to_dict() for g in self.growths]}
+        config["growths"] = [g.to_dict() for g in self.growths]
+        # KerasHub's config says which layers are in int8, not how.
+        layers = quantised_layers(self)
+        if layers and all(weights_only(layer) for layer in layers):
+            config["quantized"] = "weights"
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
         """Build the base backbone and grow it as it was grown."""
         config = dict(config)
         growths = config.pop("growths")
+        quantised = config.pop("quantized", None)
         base = next(base for base in cls.__mro__ if base in FAMILIES)
         backbone = base.from_config(config)  # type: ignore[attr-defined]
+        if quantised == "weights":
+            for layer in quantised_layers(backbone):
+                layer.inputs_quantizer = None
         for values in growths:
             growth = GrowthConfig.from_dict(values)
             add_growth(backbone, with_fitting_dtype(backbone, growth))
@@ -221,6 +232,20 @@ def check_only_mlps(backbone: keras.Model) -> None:
             "Expected a model of which nothing but MLPs is grown. Received: "
             f"`{backbone.name}`, with grown attention or inserted blocks. "
             "Grow the MLPs first; keep such a model with `save_weights`."
+        )
+
+
+def check_switched_on(backbone: keras.Model) -> None:
+    """Refuse a grown backbone that is switched off, with LoRA beside it.
+
+    Raises:
+        ValueError: inside `growth_disabled`.
+    """
+    if not all(layer.growth_enabled for layer in grown_layers(backbone)):
+        raise ValueError(
+            "Expected a grown model that is switched on. Received: "
+            f"`{backbone.name}` inside `growth_disabled`. Leave the `with` "
+            "block first."
         )
 
 

@@ -11,6 +11,7 @@ from keras_grow.growth.families import Family
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grown import check_grown
 from keras_grow.growth.grown import check_only_mlps
+from keras_grow.growth.grown import check_switched_on
 from keras_grow.layers import expand
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
@@ -36,7 +37,8 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
         A task or backbone of the plain KerasHub class.
 
     Raises:
-        ValueError: if the model is not grown, or its base is quantised.
+        ValueError: if the model is not grown, or its base is quantised, or
+            inside `growth_disabled`.
 
     Example:
 
@@ -47,6 +49,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     """
     backbone = check_grown(model)
     check_only_mlps(backbone)
+    check_switched_on(backbone)
     family = family_of(backbone)
     blocks = family.blocks_of(backbone)
     if any(layer.quantization_mode for layer in backbone._flatten_layers()):

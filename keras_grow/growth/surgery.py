@@ -10,6 +10,8 @@ import keras
 from keras.layers import Layer
 
 COMPILED = ("train_function", "test_function", "predict_function")
+# Where `growth_disabled` keeps what was compiled for the model without growth.
+WITHOUT_GROWTH = "_compiled_without_growth"
 
 
 def replace_layer(parent: Layer, attribute: str, new: Layer) -> None:
@@ -68,6 +70,7 @@ def reset_compiled(model: keras.Model) -> None:
     for part in models_in(model):
         for name in compiled_names(part):
             setattr(part, name, None)
+        vars(part).pop(WITHOUT_GROWTH, None)
         optimizer = getattr(part, "optimizer", None)
         if optimizer is not None:
             part.optimizer = optimizer.__class__.from_config(

@@ -57,7 +57,7 @@ def growth_disabled(model: keras.Model) -> Iterator[keras.Model]:
         for layer, name in switches:
             setattr(layer, name, False)
         for part in parts:
-            base = getattr(part, "_compiled_without_growth", None)
+            base = getattr(part, surgery.WITHOUT_GROWTH, None)
             (base or _Compiled()).install(part)
         with _training_refused(parts):
             yield model
@@ -66,9 +66,7 @@ def growth_disabled(model: keras.Model) -> Iterator[keras.Model]:
             setattr(layer, name, state)
         for part, functions in zip(parts, grown, strict=True):
             # Past the attribute tracking of Keras: functions are no state.
-            object.__setattr__(
-                part, "_compiled_without_growth", _Compiled.of(part)
-            )
+            object.__setattr__(part, surgery.WITHOUT_GROWTH, _Compiled.of(part))
             functions.install(part)
 
 
@@ -123,7 +121,10 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
     print(keras_grow.verify_preserved(lm, ["The capital of France is"]))
     ```
     """
-    check_grown(model)
+    if not is_switchable(model):
+        check_grown(model)
+    if isinstance(inputs, str):
+        inputs = [inputs]
     if isinstance(inputs, (list, tuple)) and isinstance(inputs[0], str):
         inputs = model.preprocessor.generate_preprocess(list(inputs))
     inputs = {name: ops.convert_to_numpy(x) for name, x in inputs.items()}
@@ -142,12 +143,23 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
 
 def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
     """Outputs of the compiled model at the positions that count."""
-    # `predict` of a task would run its preprocessor over token ids.
-    predict = keras.Model.predict_on_batch
-    outputs = predict(model, inputs)
+    # A function that TensorFlow has traced for several shapes may round in
+    # another way than one of a single shape: compile for these inputs alone.
+    kept = _Compiled.of(model)
+    _Compiled().install(model)
+    try:
+        # `predict` of a task would run its preprocessor over token ids.
+        outputs = keras.Model.predict_on_batch(model, inputs)
+    finally:
+        kept.install(model)
     outputs = np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32")))
     mask = inputs.get("padding_mask")
     return outputs if mask is None else outputs[mask.astype(bool)]
+
+
+def is_switchable(model: keras.Model) -> bool:
+    """Whether `growth_disabled` makes this model its base."""
+    return bool(_switches(model))
 
 
 def _switches(model: keras.Model) -> list[tuple[Any, str]]:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_grow.layers import expand
+from keras_grow.layers.quantised import float_kernel
 
 Dense = keras.layers.Dense
 EinsumDense = keras.layers.EinsumDense
@@ -101,6 +102,9 @@ class GrowableDense(keras.layers.Layer):
         self.fold = fold
         self.shares = shares
         self.growth_enabled = True
+        for layer in self.slices:
+            # Keras' `quantize` of a model visits every layer in it.
+            layer.quantize = _stay_float
         if base.built and all(layer.built for layer in self.slices):
             self.built = True
 
@@ -173,7 +177,7 @@ class GrowableDense(keras.layers.Layer):
             Array `[h, width]` (`grows="output"`) or `[width, h]`
             (`grows="input"`), in float32.
         """
-        base = ops.cast(self.base.kernel, "float32")
+        base = ops.cast(float_kernel(self.base), "float32")
         slices = [ops.cast(layer.kernel, "float32") for layer in self.slices]
         if self.grows == "output":
             return ops.concatenate(
@@ -265,6 +269,10 @@ def check_growable(layer: Any) -> None:
     )
 
 
+def _stay_float(*args: Any, **kwargs: Any) -> None:
+    """In place of `Layer.quantize`: what trains stays as it is."""
+
+
 def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The layer that stood in the place of `layer` before it grew."""
     return layer.base if isinstance(layer, GrowableDense) else layer
@@ -323,8 +331,8 @@ def _product(layer: keras.layers.Layer, inputs: Any) -> Any:
     if plain:
         return layer(inputs)
     if isinstance(layer, EinsumDense):
-        return ops.einsum(layer.equation, inputs, layer.kernel)
-    return ops.matmul(inputs, layer.kernel)
+        return ops.einsum(layer.equation, inputs, float_kernel(layer))
+    return ops.matmul(inputs, float_kernel(layer))
 
 
 def _float_policy(layer: keras.layers.Layer) -> str:

@@ -1,9 +1,9 @@
 """Growth files: the new slices of a model in one safetensors file."""
 
+import errno
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from keras_grow.growth.families import family_of
 from keras_grow.growth.grown import add_growth
 from keras_grow.growth.grown import check_grown
 from keras_grow.growth.grown import check_only_mlps
+from keras_grow.growth.grown import check_switched_on
 from keras_grow.growth.grown import grown_mlps
 from keras_grow.growth.grown import growths_of
 from keras_grow.growth.grown import newest_slices
@@ -46,8 +47,9 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
         path: the file to write, customarily `*.grow.safetensors`.
 
     Raises:
-        ValueError: if the model is not grown.
-        OSError: if the file cannot be written.
+        ValueError: if the model is not grown, or inside `growth_disabled`, or
+            if there can be no such file.
+        OSError: if the disk is full.
 
     Example:
 
@@ -57,6 +59,7 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """
     backbone = check_grown(model)
     check_only_mlps(backbone)
+    check_switched_on(backbone)
     tensors = {
         key: stored_array(variable)
         for key, variable in {**_slices(backbone), **_lora(backbone)}.items()
@@ -71,15 +74,22 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     }
     metadata["checksum"] = _checksum(tensors, metadata)
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=path.name, suffix=".part"
-    )
-    os.close(handle)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        temporary.touch()
+    except OSError as error:
+        raise ValueError(
+            "Expected a path that can be written. Received: "
+            f"path={os.fspath(path)!r} ({error.strerror}). Make its folder, "
+            "or choose another."
+        ) from error
     try:
         save_file(tensors, temporary, metadata)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 

@@ -233,6 +233,7 @@ def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
         if weight.path in values:
             assert np.array_equal(numpy(weight), values[weight.path])
     assert np.abs(logits(lm) - before).max() > 1e-3
+    assert not keras_grow.verify_preserved(lm, token_batch()).exact
     with keras_grow.growth_disabled(lm):
         np.testing.assert_array_equal(logits(lm), before)
 

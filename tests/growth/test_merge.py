@@ -112,3 +112,13 @@ def test_what_is_not_grown_has_nothing_to_merge():
     for call in (keras_grow.merge_growth, keras_grow.trainable_mask):
         with pytest.raises(ValueError, match="Expected a grown model"):
             call(tiny_lm("gemma3"))
+
+
+def test_a_model_that_is_switched_off_is_not_merged_without_its_lora():
+    lm = tiny_lm("gemma3", num_layers=1)
+    keras_grow.grow_model(lm)
+    with (
+        keras_grow.growth_disabled(lm),
+        pytest.raises(ValueError, match="switched on"),
+    ):
+        keras_grow.merge_growth(lm)

@@ -18,11 +18,9 @@ def gemma3_shape(blocks, hidden, width, parameters):
         attention=attention,
         up=2 * hidden * width,
         down=hidden * width,
-        num_up=2,
         head=262144 * hidden,
         heads_dim=4 * 256,
         parameters=parameters,
-        frozen_bytes=4 * parameters,
     )
 
 

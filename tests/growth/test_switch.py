@@ -97,6 +97,28 @@ def test_a_hundred_switches_compile_once_a_state_and_leave_nothing_behind():
     assert len(gc.get_objects()) - before < 100
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="KerasHub compiles nothing there"
+)
+def test_switching_compiles_generation_once_a_state():
+    lm, _ = trained(tokenizer=True)
+    step, traces = lm.generate_step, []
+
+    def counted(inputs, stop_token_ids=None):
+        traces.append(inputs)
+        return step(inputs, stop_token_ids)
+
+    # A compiled function runs its Python only while it is traced.
+    vars(lm)["generate_step"] = counted
+    grown = lm.generate(PROMPTS, max_length=8)
+    assert len(traces) == 1
+    for _ in range(3):
+        with keras_grow.growth_disabled(lm):
+            lm.generate(PROMPTS, max_length=8)
+        assert lm.generate(PROMPTS, max_length=8) == grown
+        assert len(traces) == 2
+
+
 def test_training_inside_the_block_is_refused_and_outside_goes_on():
     lm, _ = trained()
     lm.compile(optimizer="sgd", loss=lm.loss)

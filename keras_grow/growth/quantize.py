@@ -1,0 +1,97 @@
+"""`quantize_base`: the frozen weights in a quarter of their memory."""
+
+import keras
+
+from keras_grow.growth import surgery
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.grown import check_only_mlps
+from keras_grow.growth.grown import grown_layers
+from keras_grow.layers.quantised import quantised_layers
+
+WITH_KERNEL = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Embedding,
+)
+
+
+def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
+    """Store what does not train in int8, by Keras' own quantisation.
+
+    Kernels and embedding of the base become int8 with a scale a column; new
+    slices, LoRA kernels and norms stay in float. Inputs of the layers stay in
+    float too (Keras' `quantize("int8")` would round them as well, and a
+    rounded input of the output head has no gradient), so growth trains on top
+    as it does on a float base. The int8 base is another function than the
+    float one, by its rounding.
+
+    The model can be grown before or after, and once it is grown it can be
+    saved in any way. (KerasHub's config of a model that is not grown does not
+    say that inputs stay in float: save the float model.) A growth file that
+    is saved from an int8 base loads on the same base in int8.
+
+    Args:
+        model: a KerasHub task or backbone, grown or not.
+        mode: `"int8"`.
+
+    Returns:
+        `model`, changed in place. If it was compiled it stays so, with a new
+        optimizer of the same settings.
+
+    Raises:
+        ValueError: if `mode` is not `"int8"`, the model is quantised already,
+            or a grown down-projection has a bias or an activation.
+        RuntimeError: on the PyTorch backend.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm, layers=10)
+    keras_grow.quantize_base(lm)
+    lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
+    ```
+    """
+    backbone = backbone_of(model)
+    check_only_mlps(backbone)
+    if keras.config.backend() == "torch":
+        # Its `EinsumDense` lays out the scale of the kernel twice there.
+        raise RuntimeError(
+            "Expected the JAX or TensorFlow backend: on PyTorch, Keras' int8 "
+            "layers fail in the backward pass when their inputs stay in "
+            "float. Received: backend='torch'. Use bfloat16 there."
+        )
+    if mode != "int8":
+        raise ValueError(
+            'Expected `mode="int8"`, the one in which gradients pass through '
+            f"Keras' quantised layers and head. Received: mode={mode!r}"
+        )
+    quantised = quantised_layers(backbone)
+    if quantised:
+        raise ValueError(
+            "Expected a model in float. Received: "
+            f"{len(quantised)} quantised layers, such as `{quantised[0].path}`"
+        )
+    grown = grown_layers(backbone)
+    for layer in grown:
+        base = layer.base
+        linear = base.activation in (None, keras.activations.linear)
+        if layer.grows == "input" and not (base.bias is None and linear):
+            raise ValueError(
+                "Expected down-projections without bias and activation, which "
+                "come after the slices and not in the quantised product. "
+                f"Received: `{base.path}`"
+            )
+    slices = {id(new) for layer in grown for new in layer.slices}
+    backbone.quantize(
+        config=keras.quantizers.Int8QuantizationConfig(
+            activation_quantizer=None
+        ),
+        mode="int8",
+        filters=lambda layer: (
+            isinstance(layer, WITH_KERNEL)
+            and id(layer) not in slices
+            and not getattr(layer, "lora_enabled", False)
+        ),
+    )
+    surgery.reset_compiled(model)
+    return model

@@ -1,0 +1,40 @@
+"""Frozen layers in int8, by Keras' own quantisation of their weights."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def float_kernel(layer: keras.layers.Layer) -> Any:
+    """The kernel that a dense layer multiplies with.
+
+    Args:
+        layer: a built `Dense` or `EinsumDense`, in float or with its weights
+            in int8.
+
+    Returns:
+        The kernel itself, or what the int8 kernel stands for, in float32.
+    """
+    if layer.quantization_mode is None:
+        return layer.kernel
+    scale = ops.cast(layer.kernel_scale, "float32")
+    if isinstance(layer, keras.layers.EinsumDense):
+        scale = layer._adjust_scale_for_dequant(scale)
+    return ops.cast(layer._kernel, "float32") / scale
+
+
+def weights_only(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is in float, or in int8 with inputs left in float."""
+    if layer.quantization_mode is None:
+        return True
+    return layer.quantization_mode == "int8" and layer.inputs_quantizer is None
+
+
+def quantised_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Every quantised layer inside a model."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if getattr(layer, "quantization_mode", None) is not None
+    ]
