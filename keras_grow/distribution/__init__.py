@@ -1,0 +1,8 @@
+"""Training over several devices, through `keras.distribution`."""
+
+from keras_grow.distribution.forecast import DeviceMemory
+from keras_grow.distribution.forecast import memory_per_device
+from keras_grow.distribution.layout import layout_map
+from keras_grow.distribution.place import distribute
+
+__all__ = ["DeviceMemory", "distribute", "layout_map", "memory_per_device"]

@@ -1,0 +1,130 @@
+"""Memory of a training step's state on each device, before it is run."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_grow.distribution.layout import layout_map
+from keras_grow.growth.apply import slice_names
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.costs import dtype_bits
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.families import family_of
+from keras_grow.growth.grown import growths_of
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Bytes that the state of a training step takes on each device.
+
+    Activations, and kernels gathered for as long as they are used, come on
+    top.
+
+    Attributes:
+        frozen: weights that do not train.
+        trainable: weights that do.
+        gradients: their gradients.
+        moments: Adam's two moments of them.
+    """
+
+    frozen: int
+    trainable: int
+    gradients: int
+    moments: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.frozen + self.trainable + self.gradients + self.moments
+
+
+def memory_per_device(
+    model: keras.Model, mesh: Any, growth: GrowthConfig | None = None
+) -> DeviceMemory:
+    """Forecast the memory that training takes on each device of a mesh.
+
+    On a mesh of one device the total is the `training_bytes` of
+    `growth_report`.
+
+    Args:
+        model: a KerasHub task or backbone that `layout_map` knows. It may be
+            one built in a `keras.StatelessScope`, without memory for weights.
+        mesh: a `keras.distribution.DeviceMesh` with the axes `"batch"` and
+            `"model"`. Its devices need not exist.
+        growth: a growth to come, of which only the new weights would train.
+            Defaults to `None`: the model trains as it stands.
+
+    Returns:
+        A `DeviceMemory`.
+
+    Raises:
+        ValueError: if `growth` is given for a model that is grown already.
+
+    Example:
+
+    ```python
+    mesh = keras.distribution.DeviceMesh(
+        (1, 8), ("batch", "model"), devices=[f"gpu:{i}" for i in range(8)]
+    )
+    with keras.StatelessScope(initialize_variables=False):
+        backbone = keras_hub.models.Gemma3Backbone(**config, dtype="bfloat16")
+    growth = keras_grow.GrowthConfig(factor=2, layers=tuple(range(10)))
+    print(memory_per_device(backbone, mesh, growth).total)
+    ```
+    """
+    backbone = backbone_of(model)
+    if growth is not None and growths_of(backbone):
+        raise ValueError(
+            "Expected a model that is not grown, or `growth=None` to read what "
+            f"is grown from the model. Received: growth={growth!r}"
+        )
+    layouts = layout_map(backbone, mesh)
+    sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
+    frozen = trainable = 0
+    for path, shape, dtype, trains in _variables(backbone, growth):
+        layout = layouts[path]
+        axes = layout.axes if layout is not None else ()
+        devices = math.prod(sizes[axis] for axis in axes if axis is not None)
+        count = math.prod(shape) // devices * dtype_bits(dtype) // 8
+        if trains:
+            trainable += count
+        else:
+            frozen += count
+    return DeviceMemory(frozen, trainable, trainable, 2 * trainable)
+
+
+def _variables(
+    backbone: keras.Model, growth: GrowthConfig | None
+) -> Iterator[tuple[str, tuple[int, ...], str, bool]]:
+    """Path, shape and dtype of every weight, and whether it trains."""
+    for weight in backbone.weights:
+        dtype = keras.backend.standardize_dtype(weight.dtype)
+        trains = weight.trainable and growth is None
+        yield weight.path, tuple(weight.shape), dtype, trains
+    if growth is None:
+        return
+    family = family_of(backbone)
+    whole = growth.strategy == "g_train"
+    copies = 1 if whole else growth.factor - 1
+    for index in growth.layers:
+        block = family.blocks_of(backbone)[index]
+        for slot, layer in zip(family.slots, family.mlp_of(block), strict=True):
+            down = slot == family.down
+            if whole and down:
+                continue
+            kernel = layer._kernel
+            rows, columns = kernel.shape
+            if down:
+                rows *= copies
+            else:
+                columns *= copies
+            folder = kernel.path.rpartition("/")[0]
+            for name in slice_names(growth, 1):
+                new = f"{folder}/{name}"
+                shape = (rows, columns)
+                yield f"{new}/kernel", shape, growth.slice_dtype, True
+                if not down and layer.bias is not None:
+                    yield f"{new}/bias", (columns,), growth.slice_dtype, True

@@ -1,0 +1,94 @@
+"""Training on eight virtual devices against training on one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_lm
+from conftest import token_batch
+
+import keras_grow
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX"
+)
+HERE = Path(__file__).parent
+
+
+def run(folder, **case):
+    """What `eight_devices.py` reports, for one case."""
+    case = {
+        "family": "gemma3",
+        "strategy": "g_freeze",
+        "response_only": False,
+        "mesh": [2, 4],
+        "move": False,
+        **case,
+    }
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": str(HERE.parent),
+    }
+    subprocess.run(
+        [sys.executable, HERE / "eight_devices.py", json.dumps(case), folder],
+        check=True,
+        env=environment,
+    )
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"mesh": [2, 4], "response_only": True},
+        {
+            "mesh": [1, 8],
+            "family": "gemma",
+            "strategy": "g_train",
+            "move": True,
+        },
+        {"mesh": None},
+    ],
+    ids=str,
+)
+def test_eight_devices_learn_what_one_does_and_one_loads_it(case, tmp_path):
+    report = run(tmp_path, **case)
+    np.testing.assert_allclose(report["eight"], report["one"], rtol=1e-4)
+    # It learns: by far more than the tolerance above.
+    assert report["one"][-1] < 0.999 * report["one"][0]
+
+    # On the one device of this process.
+    lm = tiny_lm(case.get("family", "gemma3"), num_layers=2)
+    keras_grow.load_growth(lm, tmp_path / "eight.grow.safetensors")
+    np.testing.assert_allclose(
+        np.asarray(lm.backbone(token_batch())),
+        np.load(tmp_path / "hidden.npy"),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+    split = set(report["split"])
+    kernels = {
+        "token_embedding/embeddings",
+        "decoder_block_0/ffw_gating/kernel",
+        "decoder_block_1/ffw_gating/kernel",
+        "decoder_block_1/ffw_linear/kernel",
+        *(w.path for w in lm.weights if "slice_1" in w.path),
+    }
+    if case["mesh"] is None:
+        assert not split
+        return
+    assert kernels <= split
+    # Four heads are no eight.
+    query = "decoder_block_0/attention/query/kernel"
+    assert (query in split) == (case["mesh"] == [2, 4])
+    # The forecast is what the first device holds, byte for byte.
+    assert report["forecast"]["weights"] == report["weight_bytes"]
+    assert report["forecast"]["moments"] == report["moment_bytes"]
