@@ -96,7 +96,7 @@ class Decoder:
             )
         tokens = self._encode(prompts, self.max_length - max_new_tokens)
         order = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
-        ends = self._end_tokens()
+        ends = end_tokens(self.tokenizer)
         stop_ids = tuple(sorted(ends | self._stop_tokens(stop)))
         report = reporter(self.progress, len(order))
         written: dict[int, list[int]] = {}
@@ -168,15 +168,6 @@ class Decoder:
         finally:
             self.lm.sampler, self.lm.generate_function = kept
 
-    def _end_tokens(self) -> set[int]:
-        """Ids that end an answer: end of text, end of turn."""
-        names = ("end_token_id", "end_token2_id")
-        ends = {getattr(self.tokenizer, name, None) for name in names}
-        turn = tokenize(self.tokenizer, ["<end_of_turn>"])[0]
-        if len(turn) == 1:
-            ends.add(turn[0])
-        return {token for token in ends if token is not None}
-
     def _stop_tokens(self, stop: Sequence[str]) -> set[int]:
         """Ids that are nothing but a stop text, once or more."""
         repeats = [text * times for text in stop for times in range(1, 9)]
@@ -187,6 +178,31 @@ class Decoder:
             if len(ids) == 1 and detokenize(self.tokenizer, [ids]) == [text]:
                 found.add(ids[0])
         return found
+
+
+def end_tokens(tokenizer: Any) -> set[int]:
+    """Ids that end an answer: end of text, end of turn.
+
+    Args:
+        tokenizer: a KerasHub tokenizer.
+
+    Returns:
+        The ids that the tokenizer has of these.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.decoding import end_tokens
+
+    end_tokens(lm.preprocessor.tokenizer)
+    ```
+    """
+    names = ("end_token_id", "end_token2_id")
+    ends = {getattr(tokenizer, name, None) for name in names}
+    turn = tokenize(tokenizer, ["<end_of_turn>"])[0]
+    if len(turn) == 1:
+        ends.add(turn[0])
+    return {token for token in ends if token is not None}
 
 
 def detokenize(tokenizer: Any, ids: Sequence[Sequence[int]]) -> list[str]:

@@ -183,6 +183,11 @@ class Anchor:
                 "`passages` must hold ids of the model's vocabulary of "
                 f"{head.input_dim}. Received: {inputs['token_ids'].max()}"
             )
+        if not inputs["padding_mask"].any(axis=1).all():
+            raise ValueError(
+                "`passages` must hold a token each. Received: an empty one. "
+                "Leave it out."
+            )
         order = np.random.default_rng(self.seed).permutation(
             len(inputs["token_ids"])
         )

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_grow.growth.grown import growths_of
 from keras_grow.growth.switch import growth_disabled
+from keras_grow.growth.switch import is_switchable
 from keras_grow.training.divergence import likeliest
 
 
 def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
     """Where a model is its base: growth off, or as it is if not grown."""
-    if growths_of(lm):
+    if is_switchable(lm):
         return growth_disabled(lm)
     return contextlib.nullcontext()
 

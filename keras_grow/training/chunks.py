@@ -28,7 +28,7 @@ def sum_over_positions(
     weights: Any,
     targets: Sequence[Any],
     state: Sequence[Any] = (),
-    chunk_size: int = 256,
+    chunk_size: int = 128,
     differentiate: bool = True,
 ) -> tuple[Any, list[Any]]:
     """Sum a term over the positions whose weight is not zero.

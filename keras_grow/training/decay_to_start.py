@@ -74,7 +74,9 @@ class DecayToStart(keras.callbacks.Callback):
         if keras.config.backend() == "jax":
             # Between batches the values are in the trainer's hands.
             self.model.jax_state_sync()
-        optimizer = self.model.optimizer
+        # A scaled loss is counted by the optimizer inside.
+        outer = self.model.optimizer
+        optimizer = getattr(outer, "inner_optimizer", outer)
         accumulated = optimizer.gradient_accumulation_steps or 1
         if accumulated > 1 and int(optimizer._iterations) % accumulated:
             return

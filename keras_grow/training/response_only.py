@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.layers.quantised import weights_only
 from keras_grow.training.anchor import Anchor
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions
@@ -27,7 +28,7 @@ def response_only(
     lm: keras.Model,
     enabled: bool = True,
     *,
-    chunk_size: int = 256,
+    chunk_size: int = 128,
     anchor: Anchor | None = None,
 ) -> keras.Model:
     """Train a causal language model on the logits of supervised positions only.
@@ -50,8 +51,8 @@ def response_only(
             `backbone.token_embedding(hidden, reverse=True)`, such as Gemma and
             Gemma 3; with or without a preprocessor, grown, with LoRA or plain.
         enabled: False puts the plain training path back.
-        chunk_size: the most positions whose logits exist at once. 256 of
-            Gemma 3's are 268 MB in float32.
+        chunk_size: the most positions whose logits exist at once. 128 of
+            Gemma 3's are 134 MB in float32.
         anchor: a penalty on the divergence of the model from its base, added
             to the loss of every training step. What the base predicts is
             computed by this call, before training.
@@ -61,8 +62,9 @@ def response_only(
 
     Raises:
         TypeError: `lm` is not a causal language model with such a head.
-        ValueError: `chunk_size` is not a positive integer, or the anchor does
-            not fit the model. Raised by `fit`: the loss or the metrics need
+        ValueError: `chunk_size` is not a positive integer, the head rounds
+            its inputs (Keras' own int8), or the anchor does not fit the
+            model. Raised by `fit`: the loss or the metrics need
             more than the supervised positions.
 
     Example:
@@ -109,6 +111,14 @@ def _check_head(lm: Any) -> None:
             "`lm.backbone.token_embedding(hidden, reverse=True)`, such as "
             "`keras_hub.models.Gemma3CausalLM`. Received: "
             f"lm={lm!r} of type {type(lm).__name__}"
+        )
+
+    if not weights_only(head):
+        raise ValueError(
+            "Expected an output head through which gradients pass. Received: "
+            f"`{head.name}`, quantised to {head.quantization_mode}, which "
+            "rounds the inputs of the head too. Quantise with "
+            "`keras_grow.quantize_base(lm)` instead."
         )
 
 

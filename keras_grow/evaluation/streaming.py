@@ -1,0 +1,334 @@
+"""Answers token by token, as they are written."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_grow.evaluation.compiled import PerState
+from keras_grow.evaluation.compiled import compile_over
+from keras_grow.evaluation.decoding import detokenize
+from keras_grow.evaluation.decoding import end_tokens
+from keras_grow.evaluation.sampling import Sampling
+from keras_grow.growth.switch import growth_disabled
+from keras_grow.tasks.encode import tokenize
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """What is compiled for one state of a model."""
+
+    read: Callable[..., Any]
+    step: Callable[..., Any]
+    logprobs: Callable[..., Any]
+
+
+class Streamer:
+    """A causal language model that hands out its answers as it writes them.
+
+    Prompts are read in pieces of one size and tokens are written one at a
+    time into a cache of one size, so that there are two shapes to compile,
+    whatever the prompt: once with growth and once without.
+
+    Several streams may be read in turn, or from several threads; each step
+    holds the model for itself. No stream may outlive a change of the model.
+
+    Args:
+        lm: a KerasHub `GemmaCausalLM` or `Gemma3CausalLM`, grown or not, with
+            a preprocessor.
+        max_length: the most tokens of prompt and answer together, rounded up
+            to a multiple of `piece`. Longer prompts lose tokens on their
+            left. Defaults to 512.
+        piece: tokens of a prompt that are read at a time. Defaults to 32.
+
+    Raises:
+        TypeError: if `lm` has no cache of Gemma's kind.
+        ValueError: if it has no preprocessor, or a size is not positive.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.streaming import Streamer
+
+    for text in Streamer(lm).stream("The capital of France is", 8):
+        print(text, end="", flush=True)
+    ```
+    """
+
+    def __init__(
+        self, lm: keras.Model, max_length: int = 512, piece: int = 32
+    ) -> None:
+        models = keras_hub.models
+        if not isinstance(lm, models.GemmaCausalLM | models.Gemma3CausalLM):
+            raise TypeError(
+                "Expected `lm` to be a KerasHub GemmaCausalLM or "
+                f"Gemma3CausalLM. Received: lm={lm!r}"
+            )
+        if getattr(lm, "preprocessor", None) is None:
+            raise ValueError(
+                "Expected `lm` to have a preprocessor with a tokenizer. "
+                "Received: lm.preprocessor=None"
+            )
+        if max_length < 1 or piece < 1:
+            raise ValueError(
+                "Expected `max_length` and `piece` to be positive. "
+                f"Received: max_length={max_length}, piece={piece}"
+            )
+        self.lm = lm
+        self.tokenizer = lm.preprocessor.tokenizer
+        self.piece = piece
+        self.max_length = -(-max_length // piece) * piece
+        self.ends = end_tokens(self.tokenizer)
+        self._lock = threading.Lock()
+        self._functions = PerState(lm.backbone, self._compile)
+
+    def stream(
+        self,
+        prompt: str,
+        max_new_tokens: int,
+        sampling: Sampling | None = None,
+        stop: Sequence[str] = (),
+        growth: bool = True,
+    ) -> "Stream":
+        """Begin an answer; nothing is computed before it is read.
+
+        Args:
+            prompt: the text to continue.
+            max_new_tokens: the most tokens to write.
+            sampling: how tokens are chosen. Defaults to `None`: greedily.
+            stop: the answer ends before the first of these texts. Defaults
+                to `()`: at an end token alone.
+            growth: whether a grown model answers as such, or as its base.
+                Defaults to `True`.
+
+        Returns:
+            An iterator over pieces of text, with the state of the answer.
+
+        Raises:
+            ValueError: unless `0 < max_new_tokens < max_length`.
+        """
+        if not 0 < max_new_tokens < self.max_length:
+            raise ValueError(
+                f"Expected `max_new_tokens` to be from 1 to "
+                f"{self.max_length - 1}. "
+                f"Received: max_new_tokens={max_new_tokens}"
+            )
+        sampling = sampling or Sampling()
+        return Stream(self, prompt, max_new_tokens, sampling, stop, growth)
+
+    def loglikelihood(
+        self, prompt: str, token_ids: Sequence[int], growth: bool = True
+    ) -> float:
+        """Log-likelihood of an answer, of token ids, after a prompt.
+
+        Args:
+            prompt: the text before it.
+            token_ids: the answer, such as `Stream.token_ids`.
+            growth: see `stream`.
+
+        Returns:
+            The sum over the tokens, in nats; 0 without any.
+        """
+        answer = list(token_ids)[: self.max_length - 1]
+        context = self.encode(prompt)[-(self.max_length - len(answer)) :]
+        read, targets = (context + answer)[:-1], (context + answer)[1:]
+        cache = self.empty_cache()
+        total = 0.0
+        for start in range(0, len(read), self.piece):
+            hidden, cache = self.read(read, start, cache, growth)
+            last = min(start + self.piece, len(read))
+            if not answer or last < len(context):
+                continue
+            padded = np.zeros((self.piece,), dtype="int32")
+            padded[: last - start] = targets[start:last]
+            with self._state(growth):
+                values = self._functions.get().logprobs(hidden, _int32(padded))
+            first = max(len(context) - 1 - start, 0)
+            values = ops.convert_to_numpy(values)[first : last - start]
+            total += float(values.astype("float64").sum())
+        return total
+
+    def encode(self, prompt: str) -> list[int]:
+        """Tokens of a prompt, the start token first."""
+        start = [self.tokenizer.start_token_id]
+        return start + tokenize(self.tokenizer, [prompt])[0]
+
+    def empty_cache(self) -> Any:
+        """A cache of no token, as `call_with_cache` takes it."""
+        backbone = self.lm.backbone
+        heads, size = backbone.num_key_value_heads, backbone.head_dim
+        layers, dtype = len(backbone.transformer_layers), self.lm.compute_dtype
+        shape = (1, self.max_length, heads, size)
+        if isinstance(self.lm, keras_hub.models.Gemma3CausalLM):
+            return tuple(
+                (ops.zeros(shape, dtype), ops.zeros(shape, dtype))
+                for _ in range(layers)
+            )
+        return ops.zeros((1, layers, 2, *shape[1:]), dtype)
+
+    def read(
+        self, tokens: Sequence[int], start: int, cache: Any, growth: bool
+    ) -> tuple[Any, Any]:
+        """Read a piece of `tokens` from `start` on into the cache."""
+        padded = np.zeros((1, self.piece), dtype="int32")
+        part = tokens[start : start + self.piece]
+        padded[0, : len(part)] = part
+        with self._state(growth):
+            function = self._functions.get().read
+            result: tuple[Any, Any] = function(
+                _int32(padded), cache, _int32(start)
+            )
+            return result
+
+    def step(
+        self, token: int, index: int, cache: Any, growth: bool
+    ) -> tuple[Any, Any]:
+        """Logits `[vocabulary]` after the token at `index`; the cache."""
+        with self._state(growth):
+            function = self._functions.get().step
+            logits, cache = function(_int32([[token]]), cache, _int32(index))
+            return np.asarray(ops.convert_to_numpy(logits)), cache
+
+    @contextlib.contextmanager
+    def _state(self, growth: bool) -> Iterator[None]:
+        """The model for one thread alone, with growth or without."""
+        off = contextlib.nullcontext() if growth else growth_disabled(self.lm)
+        with self._lock, off:
+            yield
+
+    def _compile(self) -> _Functions:
+        backbone = self.lm.backbone
+
+        def call(token_ids: Any, cache: Any, index: Any) -> tuple[Any, ...]:
+            outputs: tuple[Any, ...] = self.lm.call_with_cache(
+                token_ids, cache=cache, cache_update_index=index
+            )
+            return outputs
+
+        def read(token_ids: Any, cache: Any, index: Any) -> tuple[Any, Any]:
+            _, hidden, cache = call(token_ids, cache, index)
+            return hidden, cache
+
+        def step(token_ids: Any, cache: Any, index: Any) -> tuple[Any, Any]:
+            logits, _, cache = call(token_ids, cache, index)
+            return ops.cast(logits[0, -1], "float32"), cache
+
+        def logprobs(hidden: Any, targets: Any) -> Any:
+            logits = backbone.token_embedding(hidden, reverse=True)[0]
+            logits = ops.cast(logits, "float32")
+            chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)
+            return chosen[:, 0] - ops.logsumexp(logits, axis=-1)
+
+        return _Functions(
+            *(compile_over(f, backbone) for f in (read, step, logprobs))
+        )
+
+
+class Stream:
+    """One answer as it is written: an iterator over pieces of text.
+
+    Attributes:
+        text: what has been written so far.
+        token_ids: its tokens, without those of the end token or stop text
+            that ended it.
+        finished: `"end"` after an end token, `"stop"` after a stop text,
+            `"length"` after the most tokens; None before.
+        cut: tokens that the prompt lost on its left.
+    """
+
+    def __init__(
+        self,
+        streamer: Streamer,
+        prompt: str,
+        max_new_tokens: int,
+        sampling: Sampling,
+        stop: Sequence[str],
+        growth: bool,
+    ) -> None:
+        self.text = ""
+        self.token_ids: list[int] = []
+        self.finished: str | None = None
+        whole = streamer.encode(prompt)
+        self._prompt = whole[-(streamer.max_length - max_new_tokens) :]
+        self.cut = len(whole) - len(self._prompt)
+        self._streamer = streamer
+        self._max_new_tokens = max_new_tokens
+        self._sampling = sampling
+        self._rng = np.random.default_rng(sampling.seed)
+        self._stop = tuple(stop)
+        self._growth = growth
+        self._cache: Any = None
+        self._read = 0
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> str:
+        """Write one token more; the text it adds, which may be empty.
+
+        The first call reads the prompt.
+        """
+        if self.finished is not None:
+            raise StopIteration
+        if self._cache is None:
+            self._read_prompt()
+        sequence = self._prompt + self.token_ids
+        logits, self._cache = self._streamer.step(
+            sequence[-1], len(sequence) - 1, self._cache, self._growth
+        )
+        token = self._sampling.choose(logits, self._rng)
+        if token in self._streamer.ends:
+            return self._finish("end", self._decoded())
+        self.token_ids.append(token)
+        text = self._decoded()
+        ends = [text.find(mark) for mark in self._stop if mark in text]
+        if ends:
+            return self._finish("stop", text[: min(ends)])
+        if len(self.token_ids) == self._max_new_tokens:
+            return self._finish("length", text)
+        return self._grow(text[: len(text) - self._unsure(text)])
+
+    def _read_prompt(self) -> None:
+        cache = self._streamer.empty_cache()
+        before = self._prompt[:-1]
+        for start in range(0, len(before), self._streamer.piece):
+            _, cache = self._streamer.read(before, start, cache, self._growth)
+        self._cache = cache
+
+    def _decoded(self) -> str:
+        return detokenize(self._streamer.tokenizer, [self.token_ids])[0]
+
+    def _finish(self, reason: str, text: str) -> str:
+        self.finished, self._cache = reason, None
+        while reason == "stop" and self.token_ids:
+            *kept, last = self.token_ids
+            self.token_ids = kept
+            if len(self._decoded()) < len(text):
+                self.token_ids = [*kept, last]
+                break
+        return self._grow(text)
+
+    def _unsure(self, text: str) -> int:
+        """How many last characters the next token may still take back."""
+        # Half a character of several bytes, or half a stop text.
+        halves = [len(text) - len(text.rstrip("\ufffd"))]
+        for mark in self._stop:
+            halves += [n for n in range(len(mark)) if text.endswith(mark[:n])]
+        return max(halves)
+
+    def _grow(self, text: str) -> str:
+        new = text[len(self.text) :]
+        self.text = text
+        return new
+
+
+def _int32(value: Any) -> Any:
+    return ops.convert_to_tensor(value, "int32")

@@ -1,0 +1,186 @@
+"""Answers written token by token, against KerasHub's own `generate`."""
+
+import threading
+
+import numpy as np
+import pytest
+from conftest import tiny_lm
+
+from keras_grow import grow_model
+from keras_grow import growth_disabled
+from keras_grow.evaluation import Scorer
+from keras_grow.evaluation import generate
+from keras_grow.evaluation.sampling import Sampling
+from keras_grow.evaluation.streaming import Streamer
+
+PROMPTS = [
+    "",
+    "hello",
+    "a model that grows does not forget what it knew",
+    "the quick brown fox jumps over the lazy dog",
+]
+
+
+@pytest.fixture(scope="module")
+def lm():
+    """A grown model whose slices were moved, so that growth shows."""
+    lm = grow_model(tiny_lm(tokenizer=True, num_layers=2))
+    rng = np.random.default_rng(1)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0.0, 0.3, weight.shape))
+    return lm
+
+
+@pytest.fixture(scope="module")
+def streamer(lm):
+    return Streamer(lm, max_length=60, piece=8)
+
+
+@pytest.mark.parametrize("growth", [True, False])
+def test_greedy_streams_are_what_generate_writes(lm, streamer, growth):
+    streams = [streamer.stream(p, 6, growth=growth) for p in PROMPTS]
+    # In turn, a token each: streams do not disturb one another.
+    while any([next(stream, None) is not None for stream in streams]):
+        pass
+    if growth:
+        expected = generate(lm, PROMPTS, 6, stop=())
+    else:
+        with growth_disabled(lm):
+            expected = generate(lm, PROMPTS, 6, stop=())
+    assert [stream.text for stream in streams] == expected
+    assert len({stream.finished for stream in streams} - {"end"}) <= 1
+    if growth:
+        with growth_disabled(lm):
+            assert generate(lm, PROMPTS, 6, stop=()) != expected
+
+
+def test_gemma_and_gemma2_stream_as_they_generate():
+    for family in ("gemma", "gemma2"):
+        lm = grow_model(tiny_lm(family, tokenizer=True, num_layers=2))
+        stream = Streamer(lm, max_length=64, piece=8).stream(PROMPTS[3], 5)
+        assert "".join(stream) == generate(lm, PROMPTS[3:], 5, stop=())[0]
+
+
+def test_pieces_of_text_make_up_the_text(streamer):
+    stream = streamer.stream("hello", 6)
+    pieces = list(stream)
+    assert "".join(pieces) == stream.text
+    assert stream.finished == "length"
+    assert len(pieces) == len(stream.token_ids) == 6
+
+
+def test_an_answer_ends_before_a_stop_text_and_keeps_its_tokens(streamer):
+    whole = streamer.stream("hello", 6)
+    text = "".join(whole)
+    stop = text[3:5]
+    cut = streamer.stream("hello", 6, stop=[stop])
+    assert "".join(cut) == text[: text.index(stop)]
+    assert cut.finished == "stop"
+    kept = len(cut.token_ids)
+    assert cut.token_ids == whole.token_ids[:kept]
+    assert kept < len(whole.token_ids)
+
+
+def test_an_end_token_ends_an_answer(streamer, monkeypatch):
+    whole = streamer.stream("hello", 6)
+    list(whole)
+    monkeypatch.setattr(streamer, "ends", {whole.token_ids[2]})
+    cut = streamer.stream("hello", 6)
+    list(cut)
+    first = whole.token_ids.index(whole.token_ids[2])
+    assert cut.token_ids == whole.token_ids[:first]
+    assert cut.finished == "end"
+
+
+@pytest.mark.parametrize("growth", [True, False])
+def test_likelihoods_are_the_scorers(lm, streamer, growth):
+    for prompt in PROMPTS:
+        stream = streamer.stream(prompt, 11, growth=True)
+        list(stream)
+        context = streamer.encode(prompt)
+        pairs = [(context, stream.token_ids)]
+        if growth:
+            expected = Scorer(lm).score_tokens(pairs).logprob[0]
+        else:
+            with growth_disabled(lm):
+                expected = Scorer(lm).score_tokens(pairs).logprob[0]
+        found = streamer.loglikelihood(prompt, stream.token_ids, growth)
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert streamer.loglikelihood("hello", []) == 0.0
+
+
+def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
+    streamer = Streamer(lm, max_length=16, piece=8)
+    stream = streamer.stream(PROMPTS[3], 4)
+    assert stream.cut == len(streamer.encode(PROMPTS[3])) - 12 > 0
+    assert len(list(stream)) == 4
+
+
+def test_a_seed_gives_the_same_answer_and_another_gives_another(streamer):
+    def write(seed):
+        sampling = Sampling(temperature=2.0, top_k=20, seed=seed)
+        return "".join(streamer.stream("hello", 12, sampling))
+
+    assert write(1) == write(1)
+    assert len({write(seed) for seed in range(4)}) > 1
+
+
+def test_threads_stream_at_once_and_get_what_they_get_alone(streamer):
+    alone = {
+        growth: "".join(streamer.stream("hello", 6, growth=growth))
+        for growth in (True, False)
+    }
+    found: list[tuple[bool, str]] = []
+
+    def write(growth):
+        text = "".join(streamer.stream("hello", 6, growth=growth))
+        found.append((growth, text))
+
+    threads = [
+        threading.Thread(target=write, args=[growth])
+        for growth in (True, False, True, False)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(text == alone[growth] for growth, text in found)
+
+
+def test_sampling_draws_from_the_softmax_of_the_likeliest():
+    logits = np.log(np.array([0.1, 0.4, 0.2, 0.3], "float32"))
+    rng = np.random.default_rng(0)
+    assert Sampling().choose(logits, rng) == 1
+    draws = [Sampling(1.0).choose(logits, rng) for _ in range(4000)]
+    shares = np.bincount(draws, minlength=4) / 4000
+    np.testing.assert_allclose(shares, [0.1, 0.4, 0.2, 0.3], atol=0.03)
+    draws = [Sampling(0.5, top_k=2).choose(logits, rng) for _ in range(4000)]
+    shares = np.bincount(draws, minlength=4) / 4000
+    # Squares of 0.4 and 0.3, made to sum to one.
+    np.testing.assert_allclose(shares, [0, 0.64, 0, 0.36], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": -1.0}, "temperature=-1.0"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"top_k": 0}, "top_k=0"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_impossible_sampling_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**arguments)
+
+
+def test_what_cannot_stream_is_refused(lm, streamer):
+    with pytest.raises(TypeError, match="GemmaCausalLM"):
+        Streamer(lm.backbone)
+    with pytest.raises(ValueError, match="preprocessor=None"):
+        Streamer(tiny_lm(num_layers=1))
+    with pytest.raises(ValueError, match="piece=0"):
+        Streamer(lm, piece=0)
+    with pytest.raises(ValueError, match="max_new_tokens=64"):
+        streamer.stream("hello", 64)
