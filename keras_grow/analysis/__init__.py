@@ -10,7 +10,6 @@ from keras_grow.analysis.function_vectors import FunctionVector
 from keras_grow.analysis.function_vectors import find_function_vector
 from keras_grow.analysis.function_vectors import function_vector
 from keras_grow.analysis.function_vectors import top_heads
-from keras_grow.analysis.function_vectors import zero_shot_accuracy
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.analysis.in_context import built_in_tasks
 from keras_grow.analysis.kept_vectors import Kept
@@ -24,6 +23,8 @@ from keras_grow.analysis.prompts import task_prompts
 from keras_grow.analysis.rank_map import RankMap
 from keras_grow.analysis.rank_map import effective_rank_map
 from keras_grow.analysis.snapshots import KernelSnapshots
+from keras_grow.analysis.zero_shot import ZeroShot
+from keras_grow.analysis.zero_shot import zero_shot
 
 __all__ = [
     "FunctionVector",
@@ -34,6 +35,7 @@ __all__ = [
     "PromptBatch",
     "RankMap",
     "TaskPrompts",
+    "ZeroShot",
     "built_in_tasks",
     "causal_indirect_effects",
     "compare_with_base",
@@ -49,5 +51,5 @@ __all__ = [
     "task_prompts",
     "threshold_rank",
     "top_heads",
-    "zero_shot_accuracy",
+    "zero_shot",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_grow.growth import families
+from keras_grow.growth.grown import check_only_mlps
 from keras_grow.selection.kernels import Array
 
 Tensor = Any
@@ -67,7 +68,7 @@ def gemma_of(model: Any) -> tuple[keras.Model, Sequence[keras.layers.Layer]]:
     """The backbone and blocks of a Gemma 1, 2 or 3.
 
     Raises:
-        ValueError: if `model` is another model.
+        ValueError: if `model` is another model, or more than MLPs has grown.
     """
     backbone = families.backbone_of(model)
     known = (
@@ -79,6 +80,7 @@ def gemma_of(model: Any) -> tuple[keras.Model, Sequence[keras.layers.Layer]]:
             "Expected a Gemma 1, 2 or 3 text model. "
             f"Received: {type(backbone).__name__}"
         )
+    check_only_mlps(backbone)
     return backbone, families.family_of(backbone).blocks_of(backbone)
 
 

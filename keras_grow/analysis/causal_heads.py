@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_grow.analysis import blocks
 from keras_grow.analysis.prompts import PromptBatch
+from keras_grow.layers.quantised import float_kernel
 from keras_grow.selection.kernels import Array
 
 Progress = Callable[[int, int], None]
@@ -238,7 +239,7 @@ def _patched_probabilities(
 
 def _contribution(block: keras.layers.Layer, heads: Array) -> Array:
     """What each head adds to the residual stream, `(batch, heads, hidden)`."""
-    kernel = _numpy(block.attention.output_dense.kernel)
+    kernel = _numpy(float_kernel(block.attention.output_dense))
     added: Array = np.einsum("bnh,nhd->bnd", heads, kernel)
     if not block.use_post_attention_norm:
         return added

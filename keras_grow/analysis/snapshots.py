@@ -67,16 +67,22 @@ class KernelSnapshots(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Keep the start, if it is a chosen step."""
-        self._last = int(self.model.optimizer.iterations) - 1
+        self._last = int(self._optimizer().iterations) - 1
         self._keep(self._last + 1)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Take the optimizer's count as that of the epoch's start."""
-        self._epoch_start = int(self.model.optimizer.iterations)
+        """Take the optimizer's count of batches as that of the start."""
+        self._epoch_start = int(self._optimizer()._iterations)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep the step, if it is chosen."""
-        self._keep(self._epoch_start + batch + 1)
+        accumulated = self._optimizer().gradient_accumulation_steps or 1
+        self._keep((self._epoch_start + batch + 1) // accumulated)
+
+    def _optimizer(self) -> Any:
+        # A scaled loss is counted by the optimizer inside.
+        outer = self.model.optimizer
+        return getattr(outer, "inner_optimizer", outer)
 
     def _keep(self, step: int) -> None:
         # With `steps_per_execution`, one call stands for several steps.

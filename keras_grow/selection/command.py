@@ -1,7 +1,6 @@
 """`keras-grow rank`: rank the blocks of checkpoints on disk."""
 
 import argparse
-import sys
 from typing import Any
 
 from keras_grow.selection.spectrum import rank_by_signal_to_noise
@@ -47,35 +46,31 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Rank, print the table, write what was asked for; 0 on success."""
+def run(args: argparse.Namespace) -> None:
+    """Rank, print the table, write what was asked for.
+
+    Raises:
+        ValueError: if the checkpoints are too many, too few or unfit.
+        OSError: if a file cannot be read or written.
+    """
     wanted = 2 if args.method == "update" else 1
     if len(args.checkpoints) != wanted:
-        return _fail(
+        raise ValueError(
             f"Expected {wanted} checkpoint(s) for --method {args.method}. "
             f"Received: {args.checkpoints}"
         )
     over = args.over
     if over not in ("mlp", "up", "all"):
         over = over.split(",")
-    try:
-        if args.method == "update":
-            before, after = args.checkpoints
-            scores = rank_layers(before, after, over, not args.absolute)
-        else:
-            scores = rank_by_signal_to_noise(args.checkpoints[0], over)
-        if args.top is not None:
-            scores = scores.top(args.top)
-        if args.save:
-            scores.save(args.save)
-        if args.plot:
-            scores.plot().figure.savefig(args.plot)
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
+    if args.method == "update":
+        before, after = args.checkpoints
+        scores = rank_layers(before, after, over, not args.absolute)
+    else:
+        scores = rank_by_signal_to_noise(args.checkpoints[0], over)
+    if args.top is not None:
+        scores = scores.top(args.top)
+    if args.save:
+        scores.save(args.save)
+    if args.plot:
+        scores.plot().figure.savefig(args.plot)
     print(scores)
-    return 0
-
-
-def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 2

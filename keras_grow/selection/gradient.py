@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_grow.growth import families
+from keras_grow.growth.grown import growths_of
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.kernels import squared_norm
@@ -57,6 +58,11 @@ def rank_by_gradient(
     """
     backbone = families.backbone_of(lm)
     family = families.family_of(backbone)
+    if growths_of(backbone):
+        raise ValueError(
+            "Expected a base model. Received: one that is grown already. Rank "
+            "the model before growing it."
+        )
     slots = slots_of(family, "mlp")
     kernels = [
         [getattr(block, slot).kernel for slot in slots]
@@ -66,7 +72,7 @@ def rank_by_gradient(
     if frozen:
         raise ValueError(
             "Expected every MLP kernel to be trainable, as in SFT. Received: "
-            f"frozen {frozen}. Rank the model before growing it."
+            f"frozen {frozen}. Make them trainable for the ranking."
         )
     # A model of its own over the same variables: what the caller has compiled
     # stays as it is.

@@ -12,6 +12,14 @@ from typing import Any
 from keras_grow.selection.atomic import write_atomically
 
 FORMAT = "keras_grow.layer_scores"
+# What each ranking of this package takes, the model aside.
+COSTS = {
+    "update": "a preliminary SFT run",
+    "gradient": "a forward and a backward pass a batch",
+    "signal_to_noise": "a singular value decomposition a kernel, no data",
+    "evenly_spaced": "nothing",
+    "last": "nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,10 @@ class LayerScores:
         )
 
     def __str__(self) -> str:
-        lines = [f"{self.method}: {self.measured}", "rank  block  score"]
+        lines = [f"{self.method}: {self.measured}"]
+        if self.method in COSTS:
+            lines.append(f"cost: {COSTS[self.method]}")
+        lines.append("rank  block  score")
         for rank, (block, score) in enumerate(
             zip(self.blocks, self.scores, strict=True), start=1
         ):

@@ -12,7 +12,7 @@ from keras_grow.analysis import blocks
 from keras_grow.analysis import causal_indirect_effects
 from keras_grow.analysis import mean_head_activations
 from keras_grow.analysis import top_heads
-from keras_grow.analysis import zero_shot_accuracy
+from keras_grow.analysis import zero_shot
 
 FAMILIES = ["gemma", "gemma2", "gemma3"]
 HEADS = 4
@@ -263,9 +263,9 @@ def test_the_head_that_carries_a_task_is_found_with_its_effect_on_paper():
     # Its function vector makes the task work with no example.
     vector = 2.0 * means.contributions[CARRIER]
     question = twice(*[2] * 11, 1)
-    assert zero_shot_accuracy(lm, question) == 0.0
+    assert zero_shot(lm, question).accuracy == 0.0
     for layer in range(2):
-        assert zero_shot_accuracy(lm, question, vector, layer) == 1.0
+        assert zero_shot(lm, question, vector, layer).accuracy == 1.0
 
 
 def test_accuracy_without_a_vector_is_the_models_own():
@@ -274,7 +274,11 @@ def test_accuracy_without_a_vector_is_the_models_own():
     best = logits[np.arange(2), batch.lengths - 1].argmax(axis=1)
     targets = np.array([best[0], best[1] - 1])
     batch = PromptBatch(batch.token_ids, batch.lengths, targets)
-    assert zero_shot_accuracy(lm, batch, batch_size=1) == 0.5
+    found = zero_shot(lm, batch, batch_size=1)
+    assert found.accuracy == 0.5
+    last = logits[np.arange(2), batch.lengths - 1].astype("float64")
+    chosen = last[np.arange(2), targets] - np.log(np.exp(last).sum(axis=1))
+    assert found.log_probability == pytest.approx(chosen.mean(), abs=1e-5)
 
 
 def test_misuse_is_named():
@@ -284,10 +288,10 @@ def test_misuse_is_named():
     with pytest.raises(TypeError, match="Expected a KerasHub model"):
         mean_head_activations(keras.Sequential(), batch)
     with pytest.raises(ValueError, match="together, or neither"):
-        zero_shot_accuracy(lm, batch, layer=1)
+        zero_shot(lm, batch, layer=1)
     for vector, layer in ((np.zeros(3), 1), (np.zeros(16), 4)):
         with pytest.raises(ValueError, match=r"`layer` from 0 to 3\. Received"):
-            zero_shot_accuracy(lm, batch, vector, layer)
+            zero_shot(lm, batch, vector, layer)
     with pytest.raises(ValueError, match=r"`k` to be from 1 to 4"):
         top_heads(np.zeros((2, 2)), 5)
     with pytest.raises(ValueError, match="a length from 1 to"):

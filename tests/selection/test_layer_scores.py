@@ -32,7 +32,8 @@ def test_top_refuses_a_number_that_is_not_there(n):
 def test_it_prints_as_a_table_of_ranks_blocks_and_scores():
     lines = str(SCORES).splitlines()
     assert lines[0] == "update: an example"
-    assert lines[2].split() == ["1", "1", "0.4"]
+    assert lines[1] == "cost: a preliminary SFT run"
+    assert lines[3].split() == ["1", "1", "0.4"]
     assert lines[-1].split() == ["4", "0", "0.1"]
 
 
