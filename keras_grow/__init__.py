@@ -4,6 +4,7 @@ Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 (arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
 """
 
+from keras_grow.distribution import layout_map
 from keras_grow.growth import Family
 from keras_grow.growth import GrowthConfig
 from keras_grow.growth import GrowthReport
@@ -13,6 +14,7 @@ from keras_grow.growth import grow_model
 from keras_grow.growth import growth_disabled
 from keras_grow.growth import growth_report
 from keras_grow.growth import merge_growth
+from keras_grow.growth import quantize_base
 from keras_grow.growth import register_family
 from keras_grow.growth import remove_growth
 from keras_grow.growth import trainable_mask
@@ -41,8 +43,10 @@ __all__ = [
     "grow_model",
     "growth_disabled",
     "growth_report",
+    "layout_map",
     "load_growth",
     "merge_growth",
+    "quantize_base",
     "rank_layers",
     "register_family",
     "remove_growth",

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import PLAN_FILE
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.report import write_report
 from keras_grow.comparison.run import DONE_FILE
+from keras_grow.comparison.sweep import chosen_rate
+from keras_grow.comparison.sweep import rate_file
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
 # surely too little for anything.
@@ -28,11 +31,13 @@ def compare(
 
     Killed at any moment, the same call goes on from the last checkpoint of
     the run that was under way and ends with the same curve. Every run is a
-    process of its own.
+    process of its own. A finished comparison takes further methods and seeds:
+    call again with a plan that has them beside the old ones.
 
     Args:
         plan: what to compare.
-        folder: where results go. It is made, or holds the same plan already.
+        folder: where results go. It is made, or holds the same plan already,
+            or one with fewer methods or seeds.
         say: function that is given every line of progress.
 
     Returns:
@@ -69,7 +74,8 @@ def compare(
             say(f"{name}: done before")
             continue
         say(f"{name}:")
-        _run(folder, method.name, seed, say)
+        _sweep(folder, method, plan.seeds[0], say)
+        _run(folder, [method.name, str(seed)], say)
     report = write_report(folder)
     say(f"wrote {report}")
     return report
@@ -79,11 +85,12 @@ def _begin(plan: Plan, folder: Path) -> None:
     """Check the folder and write the plan into it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / PLAN_FILE
-    if file.exists() and Plan.load(folder) != plan:
+    if file.exists() and not plan.extends(Plan.load(folder)):
         raise ValueError(
             "Expected an empty folder, or one in which this very comparison "
-            f"was begun. Received: folder={os.fspath(folder)!r}, whose "
-            f"{PLAN_FILE} says otherwise. Choose another folder."
+            "was begun, with these methods and seeds or fewer. Received: "
+            f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} says otherwise. "
+            "Choose another folder."
         )
     with tempfile.TemporaryFile(dir=folder):
         pass  # An OSError here says that the folder cannot be written.
@@ -94,20 +101,28 @@ def _begin(plan: Plan, folder: Path) -> None:
             f"Received: {free / 1e9:.1f} GB free. Free some, or choose "
             "another folder."
         )
-    if not file.exists():
-        temporary = folder / "plan.part"
-        temporary.write_text(plan.to_json(), "utf-8")
-        temporary.replace(file)
+    temporary = folder / "plan.part"
+    temporary.write_text(plan.to_json(), "utf-8")
+    temporary.replace(file)
 
 
-def _run(
-    folder: Path, method: str, seed: int, say: Callable[[str], None]
+def _sweep(
+    folder: Path, method: Method, seed: int, say: Callable[[str], None]
 ) -> None:
-    command = [sys.executable, "-m", "keras_grow.comparison"]
+    """Try the learning rates that a method has to choose from."""
+    if len(method.learning_rates) == 1:
+        return
+    for rate in method.learning_rates:
+        if not rate_file(folder, method, seed, rate).exists():
+            words = [method.name, str(seed), "--try-rate", repr(rate)]
+            _run(folder, words, say)
+    say(f"  learning rate {chosen_rate(folder, method, seed):g} chosen")
+
+
+def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
+    command = [sys.executable, "-m", "keras_grow.comparison", os.fspath(folder)]
     with subprocess.Popen(
-        [*command, os.fspath(folder), method, str(seed)],
-        stdout=subprocess.PIPE,
-        text=True,
+        [*command, *words], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             for line in process.stdout or ():
@@ -118,7 +133,7 @@ def _run(
             raise
     if code:
         raise RuntimeError(
-            f"Expected the run of {method!r} with seed {seed} to finish. "
-            f"Received: exit status {code}. Its own message is above; the "
-            "same command goes on from its last checkpoint."
+            f"Expected the run {' '.join(words)!r} to finish. Received: exit "
+            f"status {code}. Its own message is above; the same command goes "
+            "on from its last checkpoint."
         )

@@ -23,17 +23,22 @@ class Plan:
             metric, or as `perplexity:TASK` by the perplexity of their prompts,
             or paths of `.txt` files, scored by perplexity.
         anchor: name of a task whose prompts are the text that anchored
-            methods are held to. It should not be among the retention sets.
+            methods are held to, which should not be among the retention sets,
+            or `"base"` for text that the base writes itself.
         updates: optimizer steps of every method.
         batch_size: examples of a step.
         sequence_length: tokens of a row, None for that of the longest
-            example. Longer prompts lose tokens on their left.
+            example.
+        too_long: what becomes of longer training examples, see
+            `keras_grow.tasks.encode`. How many there were is printed.
         seeds: seeds of the data order, one run of every method each.
         evaluations: how many times a run is scored, the start not counted.
         examples: how many examples of every set a score is over.
         generated: how many of them, where answers have to be generated.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
+        sweep_updates: updates of a run that tries one of several learning
+            rates of a method. None for `updates`.
         keep_weights: whether the weights of finished runs are kept.
     """
 
@@ -45,12 +50,14 @@ class Plan:
     updates: int = 100
     batch_size: int = 8
     sequence_length: int | None = None
+    too_long: str = "cut_prompt"
     seeds: tuple[int, ...] = (0,)
     evaluations: int = 5
     examples: int = 200
     generated: int = 64
     dtype: str = "float32"
     data_dir: str | None = None
+    sweep_updates: int | None = None
     keep_weights: bool = True
 
     def __post_init__(self) -> None:
@@ -61,14 +68,23 @@ class Plan:
                 "Expected at least one method, every one with a name of its "
                 f"own. Received: methods={names}"
             )
+        folders = [run_name(method, 0) for method in self.methods]
+        if len(set(folders)) < len(folders):
+            raise ValueError(
+                "Expected names of methods that differ in more than signs, "
+                f"as they name folders. Received: methods={names}"
+            )
         for name in (
             "updates",
             "batch_size",
             "evaluations",
             "examples",
             "generated",
+            "sweep_updates",
         ):
             value = getattr(self, name)
+            if name == "sweep_updates" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(
                     f"Expected `{name}` to be a positive int. "
@@ -96,6 +112,17 @@ class Plan:
     def runs(self) -> list[tuple[Method, int]]:
         """Every method with every seed, seeds outermost."""
         return [(m, seed) for seed in self.seeds for m in self.methods]
+
+    def extends(self, earlier: "Plan") -> bool:
+        """Whether this is `earlier`, perhaps with more methods and seeds."""
+        same = dataclasses.replace(
+            self, methods=earlier.methods, seeds=earlier.seeds
+        )
+        return (
+            same == earlier
+            and set(earlier.methods) <= set(self.methods)
+            and earlier.seeds == self.seeds[: len(earlier.seeds)]
+        )
 
     def to_json(self) -> str:
         """The plan as JSON."""

@@ -1,41 +1,23 @@
 """The report of a comparison: a table, and curves like the paper's."""
 
 import json
-from collections import defaultdict
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from keras_grow.comparison import plots
+from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
-
-RESULTS_FILE = "results.jsonl"
-Rows = list[dict[str, Any]]
-_LOWER_IS_BETTER = ("loss", "perplexity")
-
-
-def read_results(folder: Path) -> Rows:
-    """Read the rows of a comparison; of a step scored twice, the last.
-
-    Args:
-        folder: folder of the comparison.
-
-    Returns:
-        Rows with `method`, `seed`, `step`, `scores` and `details`.
-    """
-    rows = {}
-    with (folder / RESULTS_FILE).open(encoding="utf-8") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                continue  # A write that was killed.
-            row = json.loads(line)
-            rows[row["method"], row["seed"], row["step"]] = row
-    return list(rows.values())
+from keras_grow.comparison.results import Rows
+from keras_grow.comparison.results import read_results
+from keras_grow.comparison.sweep import chosen_rate
+from keras_grow.comparison.sweep import losses
 
 
-def write_report(folder: Path) -> Path:
-    """Write `report.md` and `curves.png` from the results of a comparison.
+def write_report(folder: str | os.PathLike[str]) -> Path:
+    """Write `report.md` and its pictures from the results of a comparison.
 
     Args:
         folder: folder of the comparison.
@@ -43,9 +25,14 @@ def write_report(folder: Path) -> Path:
     Returns:
         Path of the Markdown report.
     """
+    folder = Path(folder)
     plan = Plan.load(folder)
     rows = read_results(folder)
-    plot_curves(rows, folder / "curves.png")
+    plots.curves(rows).savefig(folder / "curves.png", dpi=110)
+    plots.trade_off(rows).savefig(folder / "trade_off.png", dpi=110)
+    counted = plots.layer_counts(plan, rows)
+    if counted:
+        counted.savefig(folder / "layers.png", dpi=110)
     lines = [
         f"# {plan.task} on {plan.model}",
         "",
@@ -57,69 +44,15 @@ def write_report(folder: Path) -> Path:
         "",
         "![New skill below, old skills above, over updates](curves.png)",
         "",
-        "Learning rates: "
-        + ", ".join(f"{m.name} {m.learning_rate:g}" for m in plan.methods)
-        + ".",
+        "![New skill against old skills, update by update](trade_off.png)",
         "",
     ]
+    if counted:
+        lines += ["![Scores over the number of blocks](layers.png)", ""]
+    lines += ["Methods: ", "", *_methods(plan, folder), ""]
     path = folder / "report.md"
     path.write_text("\n".join(lines), "utf-8")
     return path
-
-
-def plot_curves(rows: Rows, path: Path) -> None:
-    """Plot every score over updates: old skills above, the new task below.
-
-    Args:
-        rows: what `read_results` returned.
-        path: the picture, in any format of matplotlib.
-    """
-    from matplotlib.figure import Figure
-
-    names = list(rows[0]["scores"])
-    old = [name for name in names if name.startswith("old/")]
-    new = [name for name in names if name.startswith("new/")]
-    columns = max(len(old), len(new))
-    figure = Figure(figsize=(4.2 * columns, 6.4), layout="constrained")
-    axes = figure.subplots(2, columns, squeeze=False)
-    for row, group in zip(axes, (old, new), strict=True):
-        for axis, name in zip(row, group, strict=False):
-            _plot_score(axis, rows, name)
-        for axis in row[len(group) :]:
-            axis.set_axis_off()
-    handles, labels = axes[1][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.savefig(path, dpi=110)
-
-
-_STYLES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-
-def _plot_score(axis: Any, rows: Rows, name: str) -> None:
-    lower = _is_lower_better(rows, name)
-    axis.set_title(f"{name} ({'lower' if lower else 'higher'} is better)")
-    axis.set_xlabel("updates")
-    for number, method in enumerate(dict.fromkeys(r["method"] for r in rows)):
-        curves = defaultdict(list)
-        for row in rows:
-            if row["method"] == method:
-                curves[row["step"]].append(row["scores"][name])
-        steps = sorted(curves)
-        mean = np.array([np.mean(curves[step]) for step in steps])
-        axis.plot(
-            steps,
-            mean,
-            label=method,
-            linestyle=_STYLES[number % len(_STYLES)],
-            marker=_MARKERS[number % len(_MARKERS)],
-            markersize=4,
-        )
-        if max(map(len, curves.values())) > 1:
-            spread = np.array([np.std(curves[step]) for step in steps])
-            axis.fill_between(steps, mean - spread, mean + spread, alpha=0.2)
-    if lower and any(r["scores"][name] > 200 for r in rows):
-        axis.set_yscale("log")
 
 
 def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
@@ -152,11 +85,32 @@ def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
                 [
                     *[_mean(last, name) for name in names],
                     f"{costs[0]['trainable_parameters']:,}",
-                    f"{np.mean([c['seconds_a_step'] for c in costs]):.2f}",
+                    f"{np.mean([r['seconds_a_step'] for r in last]):.2f}",
                     f"{max(c['peak_bytes'] for c in costs) / 1e9:.1f}",
                 ],
             )
         )
+    return lines
+
+
+def _methods(plan: Plan, folder: Path) -> list[str]:
+    """The settings of every method, with the learning rates that were tried."""
+    lines = []
+    for method in plan.methods:
+        settings = ", ".join(
+            f"{key} {value}"
+            for key, value in method.to_dict().items()
+            if key not in ("name", "learning_rate")
+            and value != Method.__dataclass_fields__[key].default
+        )
+        tried = losses(folder, method, plan.seeds[0])
+        rate = chosen_rate(folder, method, plan.seeds[0])
+        line = f"- {method.name}: {settings}, learning rate {rate:g}"
+        if tried:
+            line += ", of " + ", ".join(
+                f"{r:g} (held-out loss {loss:.3g})" for r, loss in tried.items()
+            )
+        lines.append(line)
     return lines
 
 
@@ -166,8 +120,3 @@ def _mean(rows: Rows, name: str) -> str:
 
 def _line(name: str, cells: list[str]) -> str:
     return f"| {name} | " + " | ".join(cells) + " |"
-
-
-def _is_lower_better(rows: Rows, name: str) -> bool:
-    metric = rows[0]["details"][name]["metric"]
-    return any(word in metric for word in _LOWER_IS_BETTER)

@@ -5,14 +5,17 @@ grow with what it has compared, and the peak of each method can be read.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
-import math
+import os
 import resource
+import shutil
 import sys
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,73 +24,24 @@ from keras_grow.comparison import checkpoint
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
-from keras_grow.comparison.report import RESULTS_FILE
-from keras_grow.comparison.report import read_results
+from keras_grow.comparison.results import RESULTS_FILE
+from keras_grow.comparison.results import append_result
+from keras_grow.comparison.results import read_results
 from keras_grow.comparison.scores import Scores
+from keras_grow.comparison.sweep import chosen_rate
+from keras_grow.comparison.sweep import try_rate
+from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.growth.grown import newest_slices
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
-from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
-from keras_grow.training import response_only
-from keras_grow.training.anchor import Anchor
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
 GROWTH_FILE = "growth.grow.safetensors"
 DONE_FILE = "done.json"
-ANCHOR_PASSAGES = 64
-
-
-class Batches(keras.utils.PyDataset):
-    """The batches of some updates, in an order that the seed alone decides."""
-
-    def __init__(
-        self,
-        data: tuple[dict[str, Any], Any, Any],
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-    ) -> None:
-        super().__init__()
-        self.data = data
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start = start
-        self.stop = stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
-        """Batch number `index` of these updates."""
-        x, y, weights = self.data
-        first = (self.start + index) * self.batch_size
-        rows = example_order(len(y), self.seed, first, self.batch_size)
-        return {k: v[rows] for k, v in x.items()}, y[rows], weights[rows]
-
-
-def example_order(count: int, seed: int, first: int, length: int) -> Any:
-    """Indices of examples, epoch after epoch, each in an order of its own.
-
-    Args:
-        count: examples of the data set.
-        seed: seed of the order.
-        first: position in the endless sequence.
-        length: indices wanted.
-
-    Returns:
-        Int array `[length]`.
-    """
-    epochs = range(first // count, (first + length - 1) // count + 1)
-    order = np.concatenate(
-        [np.random.default_rng([seed, e]).permutation(count) for e in epochs]
-    )
-    offset = first - epochs[0] * count
-    return order[offset : offset + length]
 
 
 def run(folder: Path, method: Method, seed: int) -> None:
@@ -98,26 +52,19 @@ def run(folder: Path, method: Method, seed: int) -> None:
         method: the method.
         seed: seed of the data order and of new weights.
     """
-    plan = Plan.load(folder)
     own = folder / run_name(method, seed)
     own.mkdir(exist_ok=True)
-    keras.utils.set_random_seed(seed)
+    with _only_one(own):
+        _run(folder, own, method, seed)
+
+
+def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
+    plan = Plan.load(folder)
     task = load_task(plan.task, plan.data_dir)
-    lm = method.prepare(load_model(plan.model, plan.dtype))
-    lm.compile(
-        optimizer=_adam(method, plan.updates),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[],
-    )
-    response_only(lm, anchor=_anchor(plan, method, seed))
-    data = tuple(
-        encode(
-            task.train,
-            lm.preprocessor.tokenizer,
-            plan.sequence_length,
-            too_long="cut_prompt" if plan.sequence_length else "raise",
-        )
-    )
+    rate = chosen_rate(folder, method, plan.seeds[0])
+    training = prepare(plan, method, rate, seed, task.train)
+    lm = training.lm
+    _check_room(own, checkpoint.checkpoint_bytes(lm))
     scores = Scores(lm, plan, task)
     saved = own / CHECKPOINT_FILE
     step, seconds = 0, 0.0
@@ -128,33 +75,48 @@ def run(folder: Path, method: Method, seed: int) -> None:
         # No method changes the function before it trains.
         _write(folder, method, seed, 0, _base(folder) or scores.run(), {})
     for stop in [s for s in plan.steps if s > step]:
-        batches = Batches(data, plan.batch_size, seed, step, stop)
         start = time.perf_counter()
-        loss = _fit(lm, batches)
+        loss = training.update(step, stop)
         elapsed = time.perf_counter() - start
-        seconds, step = seconds + elapsed, stop
         extra = {
             "training_loss": loss,
-            "seconds_a_step": elapsed / len(batches),
+            "seconds_a_step": elapsed / (stop - step),
         }
+        seconds, step = seconds + elapsed, stop
         _write(folder, method, seed, step, scores.run(), extra)
         checkpoint.save_checkpoint(lm, saved, step, seconds)
-    if plan.keep_weights:
+    finish(own, lm, rate, seconds, plan.keep_weights)
+    saved.unlink()
+
+
+def finish(
+    own: Path, lm: keras.Model, rate: float, seconds: float, keep: bool = True
+) -> None:
+    """Save what a run learnt, and say that it is done.
+
+    Args:
+        own: folder of the run.
+        lm: the trained model.
+        rate: the learning rate.
+        seconds: what the updates took.
+        keep: whether to keep the weights. Defaults to `True`.
+    """
+    if keep:
         _keep(lm, own)
     trainable = sum(int(np.prod(w.shape)) for w in lm.trainable_variables)
     done = {
+        "learning_rate": rate,
         "trainable_parameters": trainable,
-        "seconds_a_step": seconds / plan.updates,
+        "seconds": seconds,
         "peak_bytes": peak_bytes(),
     }
     temporary = own / "done.part"
     temporary.write_text(json.dumps(done), "utf-8")
     temporary.replace(own / DONE_FILE)
-    saved.unlink()
 
 
 def load_run(
-    folder: Path, method: Method | None = None, seed: int = 0
+    folder: str | os.PathLike[str], method: Method | None = None, seed: int = 0
 ) -> keras.Model:
     """Load the model that a finished run made.
 
@@ -170,6 +132,7 @@ def load_run(
     Raises:
         FileNotFoundError: if the run is not finished or kept no weights.
     """
+    folder = Path(folder)
     plan = Plan.load(folder)
     lm = load_model(plan.model, plan.dtype)
     if method is None:
@@ -199,50 +162,50 @@ def _keep(lm: keras.Model, own: Path) -> None:
         checkpoint.save_weights(lm, own / WEIGHTS_FILE)
 
 
-def _adam(method: Method, updates: int) -> keras.optimizers.Optimizer:
-    rate: Any = method.learning_rate
-    if method.warmup:
-        # A cosine that does not decay: linear warm-up, then a constant.
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            decay_steps=updates,
-            alpha=1.0,
-            warmup_target=method.learning_rate,
-            warmup_steps=method.warmup,
+@contextlib.contextmanager
+def _only_one(own: Path) -> Iterator[None]:
+    """Hold a run's folder for this process; drop what a killed one left.
+
+    A comparison that is killed may leave the process of its run behind.
+    """
+    with (own / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                "Expected a run that no other process is at. Received: "
+                f"{os.fspath(own)!r}, which one trains already. Wait for it, "
+                "or end it."
+            ) from error
+        for part in own.glob("*.part"):
+            part.unlink()
+        yield
+
+
+def _check_room(own: Path, needed: int) -> None:
+    """Refuse to train where the checkpoint will not fit on the disk."""
+    # A new checkpoint is written beside the old one; the old one is there.
+    free = shutil.disk_usage(own).free
+    held = sum(f.stat().st_size for f in own.glob(CHECKPOINT_FILE))
+    if free + held < 2 * needed:
+        raise OSError(
+            f"Expected {2 * needed / 1e9:.1f} GB of room for checkpoints in "
+            f"{os.fspath(own)!r}. Received: {free / 1e9:.1f} GB free. Free "
+            "some, or choose another folder."
         )
-    return keras.optimizers.Adam(rate)
-
-
-def _anchor(plan: Plan, method: Method, seed: int) -> Anchor | None:
-    """The anchor of an anchored method: short passages of general text."""
-    if not method.anchor or plan.anchor is None:
-        return None
-    task = load_task(plan.anchor, plan.data_dir)
-    texts = [e.prompt for e in (task.train or task.validation or task.test)]
-    return Anchor(
-        texts[:ANCHOR_PASSAGES], weight=method.anchor, batch_size=2, seed=seed
-    )
-
-
-def _fit(lm: keras.Model, batches: Batches) -> float:
-    """Run the updates inside plain `fit`; the mean training loss."""
-    # The batches hold token ids already: past the preprocessor of the task.
-    history = keras.Model.fit(lm, batches, shuffle=False, verbose=0)
-    loss = float(history.history["loss"][-1])
-    return loss if math.isfinite(loss) else math.inf
 
 
 def _base(folder: Path) -> dict[str, Result]:
     """The scores of the base model, if a run has taken them."""
     if not (folder / RESULTS_FILE).exists():
         return {}
-    details = next(
-        row["details"] for row in read_results(folder) if row["step"] == 0
-    )
-    return {
-        name: Result(values["metric"], values["score"], values["n"])
-        for name, values in details.items()
-    }
+    for row in read_results(folder):
+        if row["step"] == 0:
+            return {
+                name: Result(values["metric"], values["score"], values["n"])
+                for name, values in row["details"].items()
+            }
+    return {}
 
 
 def _write(
@@ -254,18 +217,8 @@ def _write(
     extra: dict[str, float],
 ) -> None:
     """Append one row to the results, and say it."""
-    scores = {name: result.score for name, result in results.items()}
-    row = {
-        "method": method.name,
-        "seed": seed,
-        "step": step,
-        "scores": scores,
-        **extra,
-        "details": {name: r.to_dict() for name, r in results.items()},
-    }
-    with (folder / RESULTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    append_result(folder, method, seed, step, results, extra)
+    figures = "  ".join(f"{n} {r.score:.4g}" for n, r in results.items())
     print(f"update {step:>5}  {figures}", flush=True)
 
 
@@ -275,6 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("method", help="name of a method of the plan")
     parser.add_argument("seed", type=int)
+    parser.add_argument("--try-rate", type=float, help="one of a sweep")
     options = parser.parse_args(arguments)
     methods = {m.name: m for m in Plan.load(options.folder).methods}
-    run(options.folder, methods[options.method], options.seed)
+    method = methods[options.method]
+    if options.try_rate is None:
+        run(options.folder, method, options.seed)
+    else:
+        try_rate(options.folder, method, options.seed, options.try_rate)

@@ -34,7 +34,7 @@ class Scores:
     def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
         self.scorer = Scorer(lm)
         self.functions: dict[str, Callable[[], Result]] = {}
-        new = (task.validation or task.test)[: plan.examples]
+        new = (task.test or task.validation)[: plan.examples]
         self.functions["new/loss"] = partial(self._loss, new)
         if task.metric in _GENERATED:
             new = new[: plan.generated]
@@ -42,7 +42,14 @@ class Scores:
             self.scorer, new, task.metric
         )
         for name in plan.retention:
+            before = len(self.functions)
             self._add_retention(name, plan)
+            if len(self.functions) == before:
+                raise ValueError(
+                    "Expected retention sets whose names end differently. "
+                    f"Received: retention={plan.retention}, of which {name!r} "
+                    "would take the place of an earlier one."
+                )
 
     def run(self) -> dict[str, Result]:
         """Score the model as it is now.
@@ -53,10 +60,13 @@ class Scores:
         """
         return {name: score() for name, score in self.functions.items()}
 
+    def _loss(self, examples: tuple[Example, ...]) -> Result:
+        return Result("loss", mean_loss(self.scorer, examples), len(examples))
+
     def _add_retention(self, name: str, plan: Plan) -> None:
         if name.endswith(".txt"):
             text = Path(name).read_text("utf-8")
-            texts = wikitext_articles(text) if "@-@" in text else [text]
+            texts = wikitext_articles(name) if "@-@" in text else [text]
             texts = _up_to(texts, _CHARACTERS * plan.examples)
             self.functions[f"old/{Path(name).stem}"] = lambda: perplexity(
                 self.scorer, texts
@@ -65,7 +75,7 @@ class Scores:
         kind, _, rest = name.partition(":")
         as_text = kind == "perplexity"
         task = load_task(rest if as_text else name, plan.data_dir)
-        examples = (task.validation or task.test)[: plan.examples]
+        examples = (task.test or task.validation)[: plan.examples]
         short = f"old/{name.rpartition(':')[2]}"
         if as_text:
             prompts = [example.prompt for example in examples]
@@ -76,15 +86,15 @@ class Scores:
                 self.scorer, examples, task.metric
             )
 
-    def _loss(self, examples: tuple[Example, ...]) -> Result:
-        """Mean negative log-likelihood of a token of the right answers."""
-        found = loglikelihood(
-            self.scorer,
-            [example.prompt for example in examples],
-            [example.response for example in examples],
-        )
-        loss = -float(found.logprob.sum() / found.n_tokens.sum())
-        return Result("loss", loss, len(examples))
+
+def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> float:
+    """Mean negative log-likelihood of the right answers, in nats a token."""
+    found = loglikelihood(
+        scorer,
+        [example.prompt for example in examples],
+        [example.response for example in examples],
+    )
+    return -float(found.logprob.sum() / found.n_tokens.sum())
 
 
 def _up_to(texts: list[str], characters: int) -> list[str]:

@@ -1,12 +1,16 @@
 """A comparison runs, resumes where it was killed, and reports."""
 
 import dataclasses
+import fcntl
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +23,15 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import load_run
 from keras_grow.comparison import read_results
-from keras_grow.comparison.method import DEFAULT_RATES
-from keras_grow.comparison.method import KINDS
-from keras_grow.comparison.run import example_order
+from keras_grow.comparison.kinds import DEFAULT_RATES
+from keras_grow.comparison.kinds import KINDS
+from keras_grow.comparison.results import append_result
+from keras_grow.comparison.run import run
+from keras_grow.comparison.scores import Scores
+from keras_grow.comparison.training import example_order
+from keras_grow.evaluation.results import Result
+from keras_grow.models import load_model
+from keras_grow.tasks import load_task
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
 
@@ -116,6 +126,53 @@ def test_another_plan_in_the_same_folder_is_refused(sources, tmp_path):
     (tmp_path / "plan.json").write_text(first.to_json(), "utf-8")
     with pytest.raises(ValueError, match="this very comparison"):
         compare(plan(sources, GROWN, updates=7), tmp_path)
+    with pytest.raises(ValueError, match="this very comparison"):
+        compare(plan(sources, Method("sft", "sft", 1e-3)), tmp_path)
+
+
+def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
+    (tmp_path / "results.jsonl").write_bytes(b'{"method": "gro')
+    found = {"new/loss": Result("loss", math.nan, 2)}
+    append_result(tmp_path, GROWN, 0, 0, found, {"training_loss": math.inf})
+    append_result(tmp_path, GROWN, 0, 0, found, {"training_loss": math.inf})
+    text = (tmp_path / "results.jsonl").read_text("utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    (row,) = read_results(str(tmp_path))
+    assert math.isnan(row["scores"]["new/loss"])
+    assert row["training_loss"] is None
+
+
+def test_names_that_would_share_a_folder_or_a_score_are_refused(sources):
+    twin = dataclasses.replace(GROWN, name="a b")
+    with pytest.raises(ValueError, match="name folders"):
+        plan(sources, twin, dataclasses.replace(GROWN, name="a_b"))
+    twice = plan(sources, GROWN, retention=(str(sources / "old.txt"),) * 2)
+    lm = load_model(twice.model)
+    with pytest.raises(ValueError, match="an earlier one"):
+        Scores(lm, twice, load_task(twice.task))
+
+
+def test_a_run_that_another_process_is_at_is_refused(sources, tmp_path):
+    (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json(), "utf-8")
+    own = tmp_path / "grown-seed0"
+    own.mkdir()
+    with (own / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError, match="trains already"):
+            run(tmp_path, GROWN, 0)
+
+
+def test_a_comparison_takes_more_methods_and_seeds_and_loses_none(sources):
+    sft = Method("sft", "sft", (1e-3, 1e-2))
+    begun = plan(sources, sft, seeds=(3, 1))
+    again = Plan.from_json(begun.to_json())
+    assert plan(sources, GROWN, sft, seeds=(3, 1, 0)).extends(again)
+    assert not plan(sources, GROWN, seeds=(3, 1)).extends(again)
+    # The first seed is that of the sweep.
+    assert not plan(sources, sft, seeds=(1, 3)).extends(again)
+    changed = dataclasses.replace(sft, learning_rate=1e-3)
+    assert not plan(sources, changed, seeds=(3, 1)).extends(again)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_before_training(
@@ -223,3 +280,17 @@ def test_the_order_of_examples_is_every_example_once_an_epoch():
         assert sorted(order[10 * epoch : 10 * epoch + 10]) == list(range(10))
     assert not np.array_equal(order[:10], order[10:20])
     np.testing.assert_array_equal(example_order(10, 3, 7, 9), order[7:16])
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_an_error_before_training(
+    sources, tmp_path, monkeypatch
+):
+    whole = plan(sources, GROWN)
+    (tmp_path / "plan.json").write_text(whole.to_json(), "utf-8")
+    # A full disk cannot be had here: the system's answer is made up.
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=1000)
+    )
+    with pytest.raises(OSError, match=r"of room for checkpoints in"):
+        run(tmp_path, GROWN, 0)
+    assert not (tmp_path / "results.jsonl").exists()

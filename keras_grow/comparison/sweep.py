@@ -1,0 +1,85 @@
+"""The choice of a method's learning rate on examples held out of training."""
+
+import json
+import math
+from pathlib import Path
+
+from keras_grow.comparison import training
+from keras_grow.comparison.method import Method
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.plan import run_name
+from keras_grow.comparison.scores import mean_loss
+from keras_grow.evaluation import Scorer
+from keras_grow.tasks import load_task
+from keras_grow.tasks.example import Example
+
+
+def split(
+    examples: tuple[Example, ...], most: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Hold a tenth of the training examples out, `most` at most, one at least.
+
+    Args:
+        examples: training examples, at least two.
+        most: the most examples held out.
+
+    Returns:
+        The examples to train on and those held out, the last ones.
+    """
+    held = max(1, min(most, len(examples) // 10))
+    return examples[:-held], examples[-held:]
+
+
+def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
+    """Train with one learning rate and write the loss that it ends with.
+
+    The loss is that of the held-out examples, in nats a token.
+
+    Args:
+        folder: folder of the comparison, which holds its plan.
+        method: the method.
+        seed: seed of the data order and of new weights.
+        rate: one of the method's learning rates.
+    """
+    plan = Plan.load(folder)
+    train, held = split(
+        load_task(plan.task, plan.data_dir).train, plan.examples
+    )
+    run = training.prepare(plan, method, rate, seed, train)
+    run.update(0, plan.sweep_updates or plan.updates)
+    loss = mean_loss(Scorer(run.lm), held)
+    if not math.isfinite(loss):
+        loss = math.inf
+    path = rate_file(folder, method, seed, rate)
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps({"held_out_loss": loss}), "utf-8")
+    temporary.replace(path)
+    print(f"learning rate {rate:g}  held-out loss {loss:.4g}", flush=True)
+
+
+def rate_file(folder: Path, method: Method, seed: int, rate: float) -> Path:
+    """Where `try_rate` writes the loss of a learning rate."""
+    return folder / run_name(method, seed) / f"rate-{rate:g}.json"
+
+
+def losses(folder: Path, method: Method, seed: int) -> dict[float, float]:
+    """The held-out loss of every learning rate that was tried so far."""
+    found = {}
+    for rate in method.learning_rates:
+        path = rate_file(folder, method, seed, rate)
+        if path.exists():
+            values = json.loads(path.read_text("utf-8"))
+            found[rate] = float(values["held_out_loss"])
+    return found
+
+
+def chosen_rate(folder: Path, method: Method, seed: int) -> float:
+    """The learning rate of a run: the only one, or the best of the sweep.
+
+    The sweep is made once, with the plan's first seed.
+    """
+    if len(method.learning_rates) == 1:
+        return method.learning_rates[0]
+    found = losses(folder, method, seed)
+    return min(method.learning_rates, key=lambda r: found.get(r, math.inf))

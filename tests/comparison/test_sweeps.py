@@ -1,0 +1,154 @@
+"""Learning rates chosen on held-out examples; methods over block counts."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import tiny_lm
+
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison import compare
+from keras_grow.comparison import plots
+from keras_grow.comparison import with_layer_counts
+from keras_grow.comparison.kinds import lora_parameters
+from keras_grow.comparison.sweep import split
+from keras_grow.comparison.training import prepare
+from keras_grow.selection import LayerScores
+from keras_grow.selection import last_blocks
+from keras_grow.tasks import Example
+
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
+
+
+def examples(count):
+    return tuple(
+        Example(f"{WORDS[i % 9]} a", f" {WORDS[i % 7]}") for i in range(count)
+    )
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A plan over a tiny model on disk, with two methods of two blocks."""
+    folder = tmp_path_factory.mktemp("sources")
+    tiny_lm("gemma3", tokenizer=True, num_layers=2).save_to_preset(
+        str(folder / "model")
+    )
+    rows = [{"prompt": e.prompt, "response": e.response} for e in examples(12)]
+    text = "\n".join(map(json.dumps, rows))
+    (folder / "train.jsonl").write_text(text, "utf-8")
+    # As WikiText writes it.
+    text = " = A dog = \n\n the lazy @-@ dog jumps over a fox . \n"
+    (folder / "old.txt").write_text(text, "utf-8")
+    task = str(folder / "train.jsonl")
+    return Plan(
+        model=str(folder / "model"),
+        task=f"{task},{task}",
+        methods=(Method("lora", "lora", (1e-9, 1e-2), rank=2),),
+        retention=(str(folder / "old.txt"),),
+        updates=4,
+        batch_size=4,
+        evaluations=2,
+        sweep_updates=2,
+    )
+
+
+def test_the_rate_with_the_lowest_held_out_loss_is_chosen(plan, tmp_path):
+    said: list[str] = []
+    report = compare(plan, tmp_path, say=said.append).read_text("utf-8")
+    tried = {
+        rate: json.loads(
+            (tmp_path / "lora-seed0" / f"rate-{rate:g}.json").read_text()
+        )["held_out_loss"]
+        for rate in (1e-9, 1e-2)
+    }
+    best = min(tried, key=tried.get)
+    assert tried[1e-9] != tried[1e-2]
+    assert f"  learning rate {best:g} chosen" in said
+    done = json.loads((tmp_path / "lora-seed0" / "done.json").read_text())
+    assert done["learning_rate"] == best
+    assert f"learning rate {best:g}, of 1e-09 (held-out loss" in report
+    assert (tmp_path / "trade_off.png").stat().st_size > 5_000
+
+
+def test_held_out_examples_are_not_trained_on():
+    train, held = split(examples(100), most=5)
+    assert train + held == examples(100)
+    assert len(held) == 5
+    assert len(split(examples(3), most=5)[1]) == 1
+
+
+def test_lora_gets_the_parameters_that_it_is_asked_for(plan):
+    lm = tiny_lm("gemma3", num_layers=2)
+    each = lora_parameters(lm.backbone)
+    Method("m", "lora", 1e-3, parameters=7 * each + 1).prepare(lm)
+    trained = sum(int(np.prod(w.shape)) for w in lm.trainable_weights)
+    assert trained == 7 * each
+
+
+def test_decay_holds_the_slices_near_their_start(plan):
+    """With share 1 an update, every weight ends where it started."""
+    distances = {}
+    for decay in (0.0, 1e2):
+        method = Method("g", "g_freeze", 1e-2, decay_to_start=decay)
+        run = prepare(plan, method, 1e-2, 0, examples(12))
+        before = [np.array(w.numpy()) for w in run.lm.trainable_weights]
+        run.update(0, 2)
+        distances[decay] = max(
+            np.abs(w.numpy() - start).max()
+            for w, start in zip(run.lm.trainable_weights, before, strict=True)
+        )
+    assert distances[0.0] > 1e-3
+    assert distances[1e2] < 1e-6
+
+
+def test_a_growth_is_run_for_every_number_of_blocks():
+    scores = LayerScores.ranked([0.1, 0.4, 0.3, 0.2], "update", "example")
+    methods = with_layer_counts(
+        [Method("sft", "sft", 1e-5), Method("g", "g_freeze", 5e-5)],
+        scores,
+        (1, 3, 5, 20),
+    )
+    assert [m.name for m in methods] == ["sft", "g_n1", "g_n3", "g_n4"]
+    assert [m.layers for m in methods] == [
+        None,
+        (1,),
+        (1, 2, 3),
+        (0, 1, 2, 3),
+    ]
+    with pytest.raises(ValueError, match="grows blocks"):
+        with_layer_counts([Method("sft", "sft", 1e-5)], scores)
+    with pytest.raises(ValueError, match="counts"):
+        with_layer_counts(methods, scores, (0,))
+
+
+def test_block_counts_are_plotted_as_lines_over_n(plan):
+    methods = with_layer_counts(
+        [Method("sft", "sft", 1e-5), Method("g", "g_freeze", 5e-5)],
+        last_blocks(4),
+        (1, 2, 4),
+    )
+    rows = [
+        {
+            "method": method.name,
+            "seed": 0,
+            "step": step,
+            "scores": {"new/loss": 2.0 - number * step, "old/text": 9.0 + step},
+            "details": {
+                "new/loss": {"metric": "loss"},
+                "old/text": {"metric": "perplexity"},
+            },
+        }
+        for number, method in enumerate(methods)
+        for step in (0, 1)
+    ]
+    figure = plots.layer_counts(
+        dataclasses.replace(plan, methods=methods), rows
+    )
+    new = figure.axes[1]
+    lines = {line.get_label(): line for line in new.lines}
+    assert set(lines) == {"base", "sft", "g"}
+    assert list(lines["g"].get_xdata()) == [1, 2, 4]
+    assert list(lines["g"].get_ydata()) == [1.0, 0.0, -1.0]
+    assert plots.layer_counts(plan, rows[:2]) is None
