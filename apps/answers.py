@@ -1,0 +1,190 @@
+"""Three answers at once: a token of each in turn, and no shared fate."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from apps.models import PANES
+from apps.models import Models
+from apps.models import Unavailable
+
+SAMPLERS = ("greedy", "top-k", "random")
+MAX_PROMPT = 4000
+MAX_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt and how it is to be answered.
+
+    Attributes:
+        prompt: the text to continue.
+        sampler: one of `SAMPLERS`.
+        temperature: of the samplers that draw.
+        top_k: how many candidates the sampler `"top-k"` draws from.
+        length: the most tokens of an answer.
+        seed: of the draws.
+        one_line: whether an answer ends with its line.
+
+    Raises:
+        ValueError: if something is out of range, in words for the visitor.
+    """
+
+    prompt: str
+    sampler: str = "greedy"
+    temperature: float = 0.8
+    top_k: int = 40
+    length: int = 48
+    seed: int = 0
+    one_line: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise ValueError("Write a prompt first.")
+        if len(self.prompt) > MAX_PROMPT:
+            raise ValueError(
+                f"The prompt has {len(self.prompt):,} characters. At most "
+                f"{MAX_PROMPT:,} are read; shorten it."
+            )
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"Choose a sampler: {', '.join(SAMPLERS)}.")
+        for name, low, high in (
+            ("temperature", 0.05, 5.0),
+            ("top_k", 1, 10_000),
+            ("length", 1, MAX_LENGTH),
+            ("seed", 0, 2**31 - 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not low <= value <= high:
+                words = name.replace("_", "-")
+                raise ValueError(
+                    f"Choose a {words} from {low} to {high:,}. It is {value}."
+                )
+
+    def sampling(self) -> Any:
+        """The question's `keras_grow.evaluation.sampling.Sampling`."""
+        from keras_grow.evaluation.sampling import Sampling
+
+        if self.sampler == "greedy":
+            return Sampling()
+        top_k = int(self.top_k) if self.sampler == "top-k" else None
+        return Sampling(self.temperature, top_k, int(self.seed))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one pane shows.
+
+    Attributes:
+        state: "waiting", "writing", "done", "stopped", "empty" or "error".
+        text: the answer so far.
+        message: what the state needs said.
+        tokens: how many were written.
+        seconds: what they took, other panes' time not counted.
+        loglikelihood: of the answer under the base, in nats, when known.
+        cut: tokens that the prompt lost on its left.
+    """
+
+    state: str = "waiting"
+    text: str = ""
+    message: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+    loglikelihood: float | None = None
+    cut: int = 0
+
+
+def answer(
+    models: Models, question: Question, stopped: threading.Event
+) -> Iterator[dict[str, Answer]]:
+    """Answer in all panes, a token each in turn.
+
+    Args:
+        models: the models.
+        question: what is asked.
+        stopped: ends the answers where they are, once set.
+
+    Yields:
+        All panes, after every change of one.
+    """
+    answers = {pane: Answer() for pane in PANES}
+    streams: dict[str, Any] = {}
+    active = list(PANES)
+    while active:
+        for pane in list(active):
+            if stopped.is_set():
+                state = "stopped" if pane in streams else "empty"
+                message = "" if pane in streams else "Stopped before it began."
+                answers[pane] = dataclasses.replace(
+                    answers[pane], state=state, message=message
+                )
+                active.remove(pane)
+                continue
+            before = answers[pane]
+            answers[pane] = _advance(models, question, pane, streams, before)
+            if answers[pane].state not in ("waiting", "writing"):
+                active.remove(pane)
+            if answers[pane] != before:
+                yield dict(answers)
+        if active and not streams:
+            yield dict(answers)
+            time.sleep(0.2)  # Everything that is left is still loading.
+    yield dict(answers)
+    for pane, stream in streams.items():
+        if answers[pane].state not in ("done", "stopped"):
+            continue
+        answers[pane] = _scored(models, question, answers[pane], stream)
+        yield dict(answers)
+
+
+def _advance(
+    models: Models,
+    question: Question,
+    pane: str,
+    streams: dict[str, Any],
+    before: Answer,
+) -> Answer:
+    """One token more in one pane; whatever goes wrong is its own."""
+    start = time.perf_counter()
+    try:
+        if pane not in streams:
+            if not models.ready(pane):
+                message = models.parts[pane].message
+                return dataclasses.replace(before, message=message)
+            streams[pane] = models.stream(
+                pane,
+                question.prompt,
+                int(question.length),
+                question.sampling(),
+                ("\n",) if question.one_line else (),
+            )
+        stream = streams[pane]
+        next(stream)
+    except Unavailable as error:
+        failed = models.parts[pane].state == "failed"
+        return Answer("error" if failed else "empty", message=str(error))
+    except Exception as error:  # The other panes go on.
+        words = str(error) or type(error).__name__
+        return dataclasses.replace(before, state="error", message=words)
+    return dataclasses.replace(
+        before,
+        state="done" if stream.finished else "writing",
+        message="",
+        text=stream.text,
+        tokens=len(stream.token_ids),
+        seconds=before.seconds + time.perf_counter() - start,
+        cut=stream.cut,
+    )
+
+
+def _scored(
+    models: Models, question: Question, found: Answer, stream: Any
+) -> Answer:
+    try:
+        value = models.base_loglikelihood(question.prompt, stream.token_ids)
+    except Exception as error:  # The answer stands without its likelihood.
+        return dataclasses.replace(found, message=f"No log-likelihood: {error}")
+    return dataclasses.replace(found, loglikelihood=value)

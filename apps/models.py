@@ -1,0 +1,264 @@
+"""The models behind the page, loaded in a thread of their own."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from apps.runs import Entry
+from apps.runs import Runs
+
+PANES = ("base", "tuned", "grown")
+MAX_TOKENS = 512
+
+
+class Unavailable(Exception):
+    """A pane has no model, with the reason in words for its visitor."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the page says of the model of one pane.
+
+    Attributes:
+        state: "empty", "loading", "ready" or "failed".
+        message: the state in words.
+        memory: what it holds in memory, in words.
+    """
+
+    state: str
+    message: str
+    memory: str = ""
+
+
+_EMPTY = {
+    "tuned": "No fine-tuned model here. Train one on the Train tab, or start "
+    "the app on a run that has one.",
+    "grown": "No grown model here. Train one on the Train tab, or start the "
+    "app on a run that has one.",
+}
+
+
+class Models:
+    """Base and grown as one model, and a second one beside it.
+
+    Args:
+        runs: where models come from.
+    """
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        self.parts = {name: Part("loading", "Waits to load.") for name in PANES}
+        self.growth_report = ""
+        self.num_blocks = 0
+        self._wanted: dict[str, Entry | None] = {}
+        self._loaded: dict[str, Entry | None] = {}
+        self._base: Any = None
+        self._streamers: dict[str, Any] = {}
+        self._changed = threading.Condition()
+        self._step = ""
+
+    def start(self) -> None:
+        """Begin to load what the page offers first."""
+        first: dict[str, Entry | None] = {"tuned": None, "grown": None}
+        for entry in self.runs.entries():
+            pane = "grown" if entry.is_grown else "tuned"
+            # The last growth of a plan is the one with the most to it.
+            if first[pane] is None or (
+                pane == "grown" and entry.folder == first[pane].folder  # type: ignore[union-attr]
+            ):
+                first[pane] = entry
+        with self._changed:
+            self._wanted = first
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def wanted(self, pane: str) -> str | None:
+        """Key of the model that a pane has or is about to have."""
+        entry = self._wanted.get(pane)
+        return entry.key if entry else None
+
+    def choose(self, pane: str, key: str | None) -> None:
+        """Put another model into the pane "tuned" or "grown".
+
+        Only where no answer is being written: the model changes in place.
+        """
+        entry = self.runs.entry(key)
+        if entry is None or entry.is_grown != (pane == "grown"):
+            return
+        with self._changed:
+            if entry == self._wanted.get(pane):
+                return
+            if self.parts["base"].state == "failed":
+                return  # Nothing can be loaded any more.
+            self._wanted = {**self._wanted, pane: entry}
+            names = ("base", "grown") if pane == "grown" else ("tuned",)
+            for name in names:
+                if self.parts[name].state != "failed" or name != "base":
+                    self._say(name, "loading", f"Loads {entry.label}.")
+            self._changed.notify_all()
+
+    def ready(self, pane: str) -> bool:
+        """Whether a pane can answer now.
+
+        Raises:
+            Unavailable: if it cannot, and loading will not change that.
+        """
+        part = self.parts[pane]
+        if part.state in ("empty", "failed"):
+            raise Unavailable(part.message)
+        return part.state == "ready"
+
+    def stream(self, pane: str, *arguments: Any, **settings: Any) -> Any:
+        """An answer of a pane that is ready, see `Streamer.stream`."""
+        growth = pane != "base" or not self._is_grown()
+        streamer = self._streamers["tuned" if pane == "tuned" else "base"]
+        return streamer.stream(*arguments, **settings, growth=growth)
+
+    def base_loglikelihood(self, prompt: str, token_ids: list[int]) -> float:
+        """Log-likelihood of an answer under the base model, in nats."""
+        if not self.ready("base"):
+            raise Unavailable("the base model is being changed.")
+        growth = not self._is_grown()
+        value: float = self._streamers["base"].loglikelihood(
+            prompt, token_ids, growth
+        )
+        return value
+
+    def loading(self) -> str:
+        """What is being loaded, in words; empty when all is done."""
+        if any(part.state == "loading" for part in self.parts.values()):
+            return self._step or "Starting."
+        return ""
+
+    def _is_grown(self) -> bool:
+        from keras_grow.growth.grown import growths_of
+
+        return bool(growths_of(self._base))
+
+    def _say(
+        self, pane: str, state: str, message: str, memory: str = ""
+    ) -> None:
+        self.parts = {**self.parts, pane: Part(state, message, memory)}
+
+    def _run(self) -> None:
+        self._step = "Step 1 of 5: starting Keras."
+        try:
+            self._load_base()
+        except Exception as error:  # Whatever it is, the page says it.
+            for pane in PANES:
+                self._say(
+                    pane,
+                    "failed",
+                    f"The base model {self.runs.model} did not load. {error}",
+                )
+            return
+        while True:
+            for pane, load in (
+                ("grown", self._load_growth),
+                ("tuned", self._load_tuned),
+            ):
+                entry = self._wanted.get(pane)
+                stale = pane not in self._loaded or entry != self._loaded[pane]
+                if stale:
+                    self._try(pane, entry, load)
+            with self._changed:
+                if self._wanted == self._loaded:
+                    self._step = ""
+                    self._changed.wait()
+
+    def _try(
+        self, pane: str, entry: Entry | None, load: Callable[[Any], None]
+    ) -> None:
+        try:
+            load(entry)
+        except Exception as error:  # One pane's trouble stays its own.
+            name = entry.label if entry else "nothing"
+            self._say(pane, "failed", f"The model {name} did not load. {error}")
+        if self._wanted.get(pane) == entry:
+            self._loaded = {**self._loaded, pane: entry}
+
+    def _load_base(self) -> None:
+        from keras_grow.models import load_model
+
+        self._step = "Step 2 of 5: loading the base model."
+        self._say("base", "loading", "Loads the weights.")
+        self._base = load_model(self.runs.model, self.runs.dtype)
+        self.num_blocks = len(self._base.backbone.transformer_layers)
+
+    def _load_growth(self, entry: Entry | None) -> None:
+        import keras_grow
+        from keras_grow.evaluation.streaming import Streamer
+
+        self._step = "Step 3 of 5: growing and compiling."
+        lm = self._base
+        if self._is_grown():
+            keras_grow.remove_growth(lm)
+        base_bytes = _bytes(lm)
+        self.growth_report, failure = "", None
+        try:
+            if entry is not None and entry.growth_file is not None:
+                keras_grow.load_growth(lm, entry.growth_file)
+                report = keras_grow.growth_report(lm)
+                self.growth_report = str(report)
+        except Exception as error:
+            failure = error
+        self._streamers["base"] = streamer = Streamer(lm, MAX_TOKENS)
+        grown = failure is None and entry is not None
+        _warm(streamer, growth=not grown, score=True)
+        memory = f"{_size(base_bytes)} of weights, shared with the grown model"
+        if not grown:
+            memory = f"{_size(base_bytes)} of weights"
+        self._say("base", "ready", self.runs.model, memory)
+        if failure is not None:
+            raise failure
+        if entry is None:
+            self._say("grown", "empty", _EMPTY["grown"])
+            return
+        _warm(streamer, growth=True)
+        memory = (
+            f"{_size(_bytes(lm) - base_bytes)} of new slices, on top of the "
+            "base's own weights"
+        )
+        self._say("grown", "ready", entry.label, memory)
+
+    def _load_tuned(self, entry: Entry | None) -> None:
+        from pathlib import Path
+
+        from keras_grow.comparison import Method
+        from keras_grow.comparison import load_run
+        from keras_grow.evaluation.streaming import Streamer
+
+        self._streamers.pop("tuned", None)
+        if entry is None:
+            self._say("tuned", "empty", _EMPTY["tuned"])
+            return
+        self._step = "Step 4 of 5: loading the fine-tuned model."
+        method = Method.from_dict(entry.method)
+        lm = load_run(Path(entry.folder), method, entry.seed)
+        self._step = "Step 5 of 5: compiling the fine-tuned model."
+        streamer = Streamer(lm, MAX_TOKENS)
+        _warm(streamer)
+        self._streamers["tuned"] = streamer
+        memory = f"{_size(_bytes(lm))} of weights, a second model"
+        self._say("tuned", "ready", entry.label, memory)
+
+
+def _warm(streamer: Any, growth: bool = True, score: bool = False) -> None:
+    """Compile what answers need, so that no visitor waits for it."""
+    stream = streamer.stream("Warm up", 2, growth=growth)
+    for _ in stream:
+        pass
+    if score:
+        streamer.loglikelihood("Warm up", streamer.encode("now"), growth)
+
+
+def _bytes(lm: Any) -> int:
+    from keras_grow.growth.costs import variable_bytes
+
+    return sum(variable_bytes(weight) for weight in lm.weights)
+
+
+def _size(count: int) -> str:
+    if count < 10**8:
+        return f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.2f} GB"

@@ -1,0 +1,193 @@
+"""The page: four tabs over the same models."""
+
+from pathlib import Path
+from typing import Any
+
+from apps import compare_tab
+from apps import see_tab
+from apps import take_away_tab
+from apps import train_tab
+from apps import words
+from apps.jobs import Jobs
+from apps.models import PANES
+from apps.models import Models
+from apps.quick_gradio import QUIET
+from apps.quick_gradio import gradio as gr
+from apps.runs import Runs
+from apps.served import Served
+from apps.training import Trainer
+
+_HERE = Path(__file__).parent
+CSS = (_HERE / "style.css").read_text("utf-8")
+HEAD = f"<script>{(_HERE / 'page.js').read_text('utf-8')}</script>"
+# Fonts of the visitor's own system: nothing comes from another site.
+THEME = gr.themes.Default(
+    font=["system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+)
+_REFRESH = 1.5  # Seconds.
+
+
+def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
+    """Lay out the page.
+
+    Args:
+        runs: finished runs.
+        models: what answers; it need not be loaded yet.
+        trainer: what trains.
+
+    Returns:
+        The page, a `gr.Blocks`, to be launched with `THEME`, `CSS` and `HEAD`.
+    """
+    jobs, served = Jobs(), Served()
+    with gr.Blocks(
+        title="keras_grow",
+        analytics_enabled=False,
+        delete_cache=(3600, 86400),
+    ) as page:
+        gr.HTML(
+            '<h1 class="kg-title">keras_grow</h1><p class="kg-about">Teach a '
+            "language model something new and see what it forgets.</p>"
+        )
+        # Outside of the tabs: what is not open is not mounted, nor kept.
+        history, owner = _kept("history", []), _kept("owner", "")
+        status = gr.HTML(words.status("Starting."), elem_id="status")
+        with gr.Tabs() as tabs:
+            with gr.Tab("Compare", id="compare"):
+                compare = compare_tab.build(page, models, jobs, history)
+            with gr.Tab("See", id="see") as see_page:
+                see = see_tab.build(see_page, runs, models, served)
+            with gr.Tab("Train", id="train"):
+                train = train_tab.build(page, trainer, owner)
+            with gr.Tab("Take away", id="take") as take_page:
+                growth = take_away_tab.build(runs, served)
+        seen = gr.State("")
+        listed = gr.State(0)
+        timer = gr.Timer(_REFRESH)
+        offered = [compare.tuned, compare.grown, see, growth]
+
+        def refresh(
+            seen: str, listed: int, owner: str, request: gr.Request
+        ) -> list[Any]:
+            """What may have changed since this visitor's last look."""
+            before = jobs.before(str(request.session_hash))
+            line = words.status(_status(models, before))
+            headings = [
+                words.pane_heading(
+                    *compare_tab.TITLES[pane], models.parts[pane]
+                )
+                for pane in PANES
+            ]
+            finished = trainer.finished
+            offers = [gr.skip()] * len(offered)
+            if finished != listed:
+                offers = _offers(runs)
+            look = repr((line, headings, trainer.progress, owner))
+            shown = [line, *headings, *train_tab.shown(trainer.progress, owner)]
+            if look == seen:
+                shown = [gr.skip()] * len(shown)
+            return [*shown, *offers, look, finished]
+
+        def leave(request: gr.Request) -> None:
+            jobs.leave(str(request.session_hash))
+
+        def first_choices() -> list[Any]:
+            """What is offered, with what is loaded chosen."""
+            wanted = {pane: models.wanted(pane) for pane in ("tuned", "grown")}
+            return [
+                *_pane_choices(runs, wanted),
+                see_tab.choices(runs),
+                take_away_tab.choices(runs),
+            ]
+
+        def compare_trained(tuned: str | None, grown: str | None) -> list[Any]:
+            key = trainer.progress.key
+            entry = runs.entry(key)
+            chosen = {"tuned": tuned, "grown": grown}
+            if entry is not None:
+                chosen["grown" if entry.is_grown else "tuned"] = key
+            return [
+                *_pane_choices(runs, chosen),
+                gr.Tabs(selected="compare"),
+            ]
+
+        gr.on(
+            [timer.tick, page.load],
+            refresh,
+            [seen, listed, owner],
+            [status, *compare.headings, *train.view, *offered, seen, listed],
+            **QUIET,
+        )
+        page.load(first_choices, None, offered, **QUIET)
+        # What is shown first where nothing was to be chosen before.
+        for tab, chosen, own in (
+            (see_page, see, see_tab),
+            (take_page, growth, take_away_tab),
+        ):
+            tab.select(
+                lambda value, own=own: own.choices(runs, value),
+                chosen,
+                chosen,
+                **QUIET,
+            )
+        page.unload(leave)
+        train.compare.click(
+            compare_trained,
+            [compare.tuned, compare.grown],
+            [compare.tuned, compare.grown, tabs],
+            **QUIET,
+        )
+    return page
+
+
+def _kept(name: str, default: Any) -> Any:
+    """A value that a visitor's browser keeps."""
+    # Given, so that it can be read after a restart; it protects nothing.
+    return gr.BrowserState(
+        default, storage_key=f"keras_grow_{name}", secret="keras_grow"
+    )
+
+
+def _status(models: Models, before: int | None) -> str:
+    """One line on how things stand for a visitor."""
+    if before:
+        noun = "prompt is" if before == 1 else "prompts are"
+        return f"Your prompt waits: {before} {noun} before it."
+    loading = models.loading()
+    if loading:
+        return f"Models are loading. {loading} You can ask already."
+    if models.parts["base"].state == "failed":
+        return "The base model did not load; see below."
+    return "Your prompt is being answered." if before == 0 else "Ready."
+
+
+def _offers(runs: Runs) -> list[Any]:
+    """The lists after a training; what a visitor chose stays chosen."""
+    found = runs.entries()
+    lists: list[list[Any]] = [
+        [(e.label, e.key) for e in found if not e.is_grown],
+        [(e.label, e.key) for e in found if e.is_grown],
+        [folder.name for folder in runs.folders()],
+        [(e.label, e.key) for e in found if e.is_grown],
+    ]
+    return [gr.Dropdown(choices=each, visible=bool(each)) for each in lists]
+
+
+def _pane_choices(runs: Runs, chosen: dict[str, str | None]) -> list[Any]:
+    """The models that the panes can have, and those that they have."""
+    found = runs.entries()
+    updates = []
+    for pane in ("tuned", "grown"):
+        options = [
+            (entry.label, entry.key)
+            for entry in found
+            if entry.is_grown == (pane == "grown")
+        ]
+        updates.append(
+            gr.Dropdown(
+                choices=options,
+                value=chosen[pane],
+                visible=bool(options),
+            )
+        )
+    return updates

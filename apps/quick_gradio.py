@@ -1,0 +1,32 @@
+"""Gradio, imported in half the time."""
+
+import inspect
+import os
+from typing import Any
+
+_getfile = inspect.getfile
+
+
+def _no_file_of_gradio(thing: Any) -> str:
+    if isinstance(thing, type) and thing.__module__.startswith("gradio."):
+        raise OSError("not looked up")
+    return _getfile(thing)
+
+
+# Gradio rewrites the type stubs of its own components at every import, unless
+# their source cannot be found. That is half of the time to the first page.
+inspect.getfile = _no_file_of_gradio  # type: ignore[assignment]
+# No question to the network at the start.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+try:
+    import gradio
+finally:
+    inspect.getfile = _getfile
+
+# For events that are answered at once.
+QUIET: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+__all__ = ["QUIET", "gradio"]

@@ -1,0 +1,114 @@
+"""Small pieces of HTML. Whatever is put into them is shown as text."""
+
+from collections.abc import Sequence
+from html import escape
+
+from apps.answers import Answer
+from apps.models import Part
+
+
+def note(kind: str, text: str) -> str:
+    """A line that says how something stands.
+
+    Args:
+        kind: "info", "good", "warning" or "error". A sign and a word tell
+            them apart, not colour alone.
+        text: what to say; not HTML.
+    """
+    signs = {
+        "info": "",
+        "good": "✓ ",
+        "warning": "⚠ ",
+        "error": "✕ Error. ",
+    }
+    role = "alert" if kind == "error" else "status"
+    return (
+        f'<p class="kg-note kg-{kind}" role="{role}">'
+        f"{signs[kind]}{escape(text)}</p>"
+    )
+
+
+def pane_heading(title: str, about: str, part: Part) -> str:
+    """Name of a pane, what it is, and what its model holds in memory."""
+    memory = f"{part.message}: {part.memory}" if part.memory else part.message
+    return (
+        '<div class="kg-heading">'
+        f'<h3 class="kg-pane">{escape(title)}</h3>'
+        f'<p class="kg-about">{escape(about)}<br>'
+        f'<span class="kg-memory">{escape(memory)}</span></p></div>'
+    )
+
+
+def pane_note(answer: Answer) -> str:
+    """What stands under an answer."""
+    if answer.state == "error":
+        return note("error", answer.message)
+    if answer.state == "empty":
+        return note("info", answer.message)
+    if answer.state == "waiting":
+        return note("info", answer.message or "Waits for its turn.")
+    if answer.state == "writing":
+        return note("info", f"Writing: {answer.tokens} tokens.")
+    parts = [f"{answer.tokens} tokens"]
+    if answer.seconds:
+        parts.append(f"{answer.tokens / answer.seconds:.1f} a second")
+    words = ("Stopped. " if answer.state == "stopped" else "Done. ") + (
+        ", ".join(parts) + "."
+    )
+    if answer.cut:
+        words += f" The first {answer.cut} tokens of the prompt were cut off."
+    if answer.message:
+        words += f" {answer.message}"
+    line = note("good" if answer.state == "done" else "warning", words)
+    if answer.loglikelihood is None:
+        return line
+    mean = answer.loglikelihood / max(answer.tokens, 1)
+    return line + (
+        '<p class="kg-note" data-part="likelihood">Log-likelihood under the '
+        f"base: <b>{answer.loglikelihood:.1f}</b> ({mean:.2f} a token)</p>"
+    )
+
+
+def table(
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    text: bool = False,
+) -> str:
+    """A table that scrolls sideways where the page is narrow.
+
+    Args:
+        caption: what it shows.
+        header: names of the columns.
+        rows: cells; the first of a row names it.
+        text: whether the cells are text, not numbers.
+    """
+    kind = "kg-table kg-left" if text else "kg-table"
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{escape(cell)}</th>'
+            if index == 0
+            else f"<td>{escape(cell)}</td>"
+            for index, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        '<div class="kg-scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(caption, quote=True)}"><table class="{kind}">'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def status(text: str) -> str:
+    """The line at the top that says how things stand."""
+    return f'<p class="kg-status" role="status">{escape(text)}</p>'
+
+
+def plain(text: str) -> str:
+    """Text of several lines as it stands."""
+    return f'<pre class="kg-pre">{escape(text)}</pre>'

@@ -1,0 +1,202 @@
+"""The first tab in a real browser: ask, stop, share, fail, and wait."""
+
+import concurrent.futures
+import json
+import shutil
+import urllib.request
+
+import pytest
+from browsing import answers
+from browsing import ask
+from browsing import says
+
+from keras_grow import growth_disabled
+from keras_grow.comparison import Plan
+from keras_grow.comparison import load_run
+from keras_grow.evaluation import generate
+
+pytest_plugins = ["serving"]
+PROMPT = "the quick brown"
+
+
+@pytest.fixture(scope="module")
+def expected(run_folder):
+    """What the three models answer, by KerasHub's own `generate`."""
+    sft, growth = Plan.load(run_folder).methods
+    grown = load_run(run_folder, growth)
+    texts = {"grown": generate(grown, [PROMPT], 24)[0]}
+    with growth_disabled(grown):
+        texts["base"] = generate(grown, [PROMPT], 24)[0]
+    texts["tuned"] = generate(load_run(run_folder, sft), [PROMPT], 24)[0]
+    return texts
+
+
+def settings(page, length=24):
+    """Open the settings and choose a length."""
+    page.locator("#settings button").first.click()
+    page.locator("#length input[type=number]").fill(str(length))
+    page.locator("#length input[type=number]").press("Tab")
+
+
+def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
+    page = visit(app)
+    assert "shared with the grown model" in page.inner_text("#pane-base")
+    assert "a second model" in page.inner_text("#pane-tuned")
+    assert "of new slices" in page.inner_text("#pane-grown")
+    settings(page)
+    # Every text that the first pane ever shows.
+    page.evaluate(
+        """() => { window.shown = new Set(); setInterval(() => window.shown.add(
+        document.querySelector('#answer-base textarea').value), 5); }"""
+    )
+    ask(page, PROMPT)
+    assert answers(page) == expected
+    shown = page.evaluate("() => [...window.shown]")
+    # A busy browser may draw few of them.
+    assert {s for s in shown if s and s != expected["base"]}
+    assert all(expected["base"].startswith(text) for text in shown)
+    note = page.inner_text("#note-grown")
+    assert "a second" in note
+    assert float(note.split("base: ")[1].split()[0]) < 0
+
+
+def test_a_link_and_the_history_give_a_prompt_back(app, visit):
+    page = visit(app)
+    settings(page)
+    page.get_by_label("random").check()
+    ask(page, "hello & <b>world</b>")
+    first = answers(page)
+    page.locator("#make-link").click()
+    page.wait_for_function(
+        "document.querySelector('#link textarea').value.includes('prompt=')"
+    )
+    link = page.locator("#link textarea").input_value()
+    other = visit(app, link.removeprefix(app.url))
+    other.wait_for_function(
+        "document.querySelector('#prompt textarea').value.includes('<b>')"
+    )
+    other.locator("#ask").click()
+    assert answers(other) == first
+    other.reload()
+    other.locator("#past button").first.click()
+    earlier = other.locator("#history button", has_text="hello")
+    earlier.wait_for()
+    other.get_by_label("Prompt").fill("something else")
+    earlier.click()
+    assert answers(other) == first
+    assert "<b>" in other.get_by_label("Prompt").input_value()
+
+
+def test_a_stop_ends_the_answers_where_they_are(app, visit):
+    page = visit(app)
+    settings(page, 256)
+    page.get_by_label("End the answer with its line").uncheck()
+    ask(page, PROMPT)
+    # The last of the three to begin: what has not begun is not scored.
+    says(page, "note-grown", "Writing")
+    page.locator("#stop").click()
+    note = says(page, "note-base", "Stopped")
+    tokens = int(note.split("Stopped. ")[1].split()[0])
+    assert 0 < tokens < 256
+    assert answers(page)["base"]
+
+
+def test_what_models_write_is_shown_as_text(app, visit):
+    page = visit(app)
+    ask(page, "<img src=x onerror=alert(1)> <img>")
+    answers(page)
+    assert page.locator("#panes img, #panes b b").count() == 0
+
+
+def test_no_prompt_is_an_error_in_words(app, visit):
+    page = visit(app)
+    page.locator("#ask").click()
+    for pane in ("base", "tuned", "grown"):
+        says(page, f"note-{pane}", "Error. Write a prompt first.")
+
+
+def test_a_second_visitor_is_told_to_wait_and_then_answered(app, visit):
+    first, second = visit(app), visit(app)
+    settings(first, 256)
+    ask(first, "a model that")
+    says(first, "note-base", "Writing")
+    ask(second, PROMPT)
+    says(second, "status", "1 prompt is before it")
+    first.locator("#stop").click()
+    assert all(answers(first).values())
+    assert all(answers(second).values())
+    says(second, "status", "Ready.")
+
+
+def test_twenty_visitors_at_once_are_all_answered_in_turn(app):
+    with urllib.request.urlopen(app.url + "/config") as response:
+        config = json.load(response)
+    # The one event of the page that waits for the models.
+    (event,) = [
+        dependency
+        for dependency in config["dependencies"]
+        if len(dependency["inputs"]) == 10 and len(dependency["outputs"]) == 7
+    ]
+
+    def visitor(number):
+        session = f"visitor{number}"
+        values = [None, None, [], PROMPT, "greedy", 0.8, 40, 8, number, True]
+        body = {
+            "data": values,
+            "fn_index": event["id"],
+            "session_hash": session,
+        }
+        request = urllib.request.Request(
+            app.url + "/gradio_api/queue/join",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+        ranks, done = [], None
+        url = f"{app.url}/gradio_api/queue/data?session_hash={session}"
+        with urllib.request.urlopen(url) as stream:
+            for line in stream:
+                if not line.startswith(b"data:"):
+                    continue
+                message = json.loads(line[5:])
+                if message["msg"] == "estimation":
+                    ranks.append(message["rank"])
+                if message["msg"] == "process_completed":
+                    done = message["output"]
+                    break
+        return ranks, done
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(visitor, range(20)))
+    assert all(done["data"][0] for _, done in found), found
+    assert len({done["data"][0] for _, done in found}) == 1
+    # Those who waited were told their place, from the end to the front.
+    waited = [ranks for ranks, _ in found if len(ranks) > 1]
+    assert len(waited) > 10
+    assert all(ranks == sorted(ranks, reverse=True) for ranks in waited)
+    assert max(map(max, waited)) > 10
+
+
+def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
+    visit, run_folder, start_app, tmp_path
+):
+    broken = tmp_path / "broken"
+    shutil.copytree(run_folder, broken)
+    weights = broken / "SFT-seed0" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    app = start_app(broken, tmp_path / "runs")
+    page = visit(app, ready=False)
+    ask(page, PROMPT)
+    assert "did not load" in says(page, "note-tuned", "Error")
+    says(page, "note-base", "Log-likelihood")
+    says(page, "note-grown", "Log-likelihood")
+    app.kill()
+    growth = broken / "grown-seed0" / "growth.grow.safetensors"
+    growth.write_bytes(growth.read_bytes()[:100])
+    app.start()
+    page = visit(app, ready=False)
+    ask(page, PROMPT)
+    assert "did not load" in says(page, "note-grown", "Error")
+    says(page, "note-base", "Log-likelihood")
+    page.get_by_role("tab", name="See").click()
+    assert "SFT" in says(page, "see-table", "grown")

@@ -1,0 +1,57 @@
+"""Prompts wait in turn; downloads are kept once."""
+
+from apps.jobs import Jobs
+from apps.served import Served
+
+
+def test_prompts_are_before_each_other_until_they_end():
+    jobs = Jobs()
+    jobs.begin("ann")
+    jobs.begin("bob")
+    assert jobs.before("bob") == 1
+    first = jobs.take("ann")
+    jobs.end("ann")
+    assert jobs.before("ann") is None
+    assert jobs.before("bob") == 0
+    assert not first.is_set()
+
+
+def test_a_stop_reaches_what_runs_and_what_waits_and_nothing_later():
+    jobs = Jobs()
+    jobs.begin("ann")
+    running = jobs.take("ann")
+    jobs.begin("ann")
+    jobs.stop("ann")
+    jobs.begin("ann")
+    assert running.is_set()
+    assert jobs.take("ann").is_set()
+    assert not jobs.take("ann").is_set()
+
+
+def test_a_visitor_who_leaves_is_not_waited_for():
+    jobs = Jobs()
+    jobs.begin("ann")
+    running = jobs.take("ann")
+    jobs.begin("ann")
+    jobs.begin("bob")
+    jobs.leave("ann")
+    assert running.is_set()
+    assert jobs.before("bob") == 1
+    jobs.end("ann")
+    assert jobs.before("bob") == 0
+
+
+def test_a_download_is_there_once_and_anew_when_it_changes(tmp_path):
+    served = Served()
+    source = tmp_path / "growth.safetensors"
+    source.write_bytes(b"one")
+    first = served.file(source)
+    assert served.file(source) == first
+    source.unlink()
+    source.write_bytes(b"other")
+    second = served.file(source)
+    assert second != first
+    with open(second, "rb") as file:
+        assert file.read() == b"other"
+    assert served.text("a.csv", "1") == served.text("a.csv", "1")
+    assert served.text("a.csv", "2") != served.text("a.csv", "1")

@@ -1,0 +1,231 @@
+"""See, Train and Take away in a real browser, and who may come in."""
+
+import csv
+import io
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+import tiny_run
+from browsing import answers
+from browsing import ask
+from browsing import says
+from playwright.sync_api import TimeoutError as Late
+
+import keras_grow
+from apps.runs import read_rows
+from keras_grow.models import load_model
+
+pytest_plugins = ["serving"]
+TABS = ("Compare", "See", "Train", "Take away")
+
+
+def write_rows(path, count=20, response=" fox"):
+    rows = [
+        {"prompt": f"the quick {word} a", "response": response}
+        for word in (tiny_run.WORDS * 3)[:count]
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+def upload(page, path):
+    page.get_by_role("tab", name="Train").click()
+    page.set_input_files("#upload input[type=file]", str(path))
+
+
+def test_see_draws_the_run_and_gives_its_data(app, visit, run_folder):
+    page = visit(app)
+    page.get_by_role("tab", name="See").click()
+    table = says(page, "see-table", "grown")
+    rows = read_rows(run_folder)
+    last = next(r for r in rows if r["method"] == "SFT" and r["step"] == 2)
+    for value in last["scores"].values():
+        assert f"{value:.4g}" in table
+    curves = page.locator("#see-curves .kg-chart")
+    assert curves.count() == len(last["scores"])
+    assert page.locator("#see-curves .kg-point").count() == 3 * 2 * 2
+    assert "2 of 3 blocks grown" in page.inner_text("#see-blocks")
+    assert page.locator("#see-blocks .kg-on").count() == 2
+    analyses = page.inner_text("#see-analyses")
+    assert "Layer scores (update): an example" in analyses
+    assert "Rank map" in analyses
+    page.get_by_label("SFT", exact=True).uncheck()
+    page.wait_for_function(
+        "document.querySelectorAll('#see-curves .kg-point').length === 6"
+    )
+    curves.first.locator("svg").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    grown = next(r for r in rows if r["method"] == "grown" and r["step"] == 2)
+    loss = grown["scores"]["new/loss"]
+    readout = curves.first.locator(".kg-readout").inner_text()
+    assert readout == f"grown: {loss:.4g} at 2"
+    with page.expect_download() as download:
+        page.locator("#see-csv").click()
+    text = download.value.path().read_text("utf-8")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert len(lines) == len(rows) * len(last["scores"])
+    with page.expect_download() as download:
+        page.locator("#see-json").click()
+    assert json.loads(download.value.path().read_text("utf-8")) == rows
+
+
+def test_an_upload_is_shown_as_prompts_or_refused_in_words(
+    app, visit, tmp_path
+):
+    page = visit(app)
+    good = write_rows(tmp_path / "good.jsonl", response=" <b>fox</b>")
+    upload(page, good)
+    shown = says(page, "upload-check", "20 rows")
+    assert "<b>fox</b>" in shown
+    assert "the quick the a" in shown
+    for name, content, message in (
+        ("bad.jsonl", b'{"prompt": 1}\n' * 9, "Error"),
+        ("few.jsonl", b'{"prompt": "a", "response": "b"}', "at least 8"),
+        ("odd.csv", b"x,y\n1,2\n", "fields of a format"),
+        ("bytes.csv", bytes(range(256)) * 20, "Error"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        page.get_by_label("Remove").or_(
+            page.get_by_label("Clear")
+        ).first.click()
+        upload(page, tmp_path / name)
+        says(page, "upload-check", message)
+    page.locator("#train").click()
+    says(page, "train-said", "Error")
+
+
+def choose(page, dropdown, name):
+    """Choose from a list that the server may not have renewed yet."""
+    option = page.get_by_role("option", name=name)
+    for _ in range(30):
+        page.locator(dropdown).click()
+        try:
+            return option.click(timeout=3000)
+        except Late:
+            page.locator(dropdown).press("Escape")
+            page.locator(dropdown).blur()
+    raise AssertionError(f"no option {name!r}")
+
+
+def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
+    start_app, visit, tmp_path, run_folder
+):
+    # An app of its own: what is trained here would answer in other tests.
+    app = start_app(run_folder, tmp_path / "runs")
+    page, other = visit(app), visit(app)
+    upload(page, write_rows(tmp_path / "rows.jsonl"))
+    says(page, "upload-check", "20 rows")
+    page.get_by_label("Grown blocks").fill("2")
+    page.get_by_label("Updates").fill("2000")
+    page.get_by_label("Learning rate").fill("0.01")
+    page.locator("#train").click()
+    says(page, "train-progress", "Update")
+    upload(other, write_rows(tmp_path / "other.jsonl"))
+    says(other, "upload-check", "20 rows")
+    other.locator("#train").click()
+    says(other, "train-said", "one at a time")
+    other.locator("#train-stop").click()
+    says(other, "train-said", "Only the visitor who started")
+    other.get_by_role("tab", name="Compare").click()
+    ask(other, "the quick")
+    assert all(answers(other).values())
+    says(page, "train-progress", " left.")
+    assert page.locator("#train-curves .kg-chart").count() == 4
+    page.locator("#train-stop").click()
+    note = says(page, "train-progress", "Stopped after", "Error")
+    assert "is kept" in note
+    page.locator("#train-compare").click()
+    ask(page, "the quick")
+    assert all(answers(page).values())
+    says(page, "pane-grown", "trained in the app")
+    page.get_by_role("tab", name="Take away").click()
+    choose(page, "#take-growth input", "trained in the app")
+    says(page, "take-about", "trained in the app")
+    with page.expect_download() as download:
+        page.locator("#take-download").click()
+    file = tmp_path / "taken.grow.safetensors"
+    download.value.save_as(file)
+    code = page.locator("#take-code textarea").input_value()
+    assert len(code.splitlines()) == 4
+    names = {}
+    exec(code.replace("growth.grow.safetensors", str(file)), names)
+    assert keras_grow.growth_report(names["lm"]).widths.keys() == {1, 2}
+    assert load_model(str(run_folder.parent / "model")) is not None
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_phone_shows_every_tab_without_scrolling_sideways(app, visit, tab):
+    page = visit(app, viewport={"width": 375, "height": 700})
+    tabs = page.get_by_role("tab", name=tab)
+    if not tabs.is_visible():
+        page.locator(".overflow-menu button").first.click()
+        page.locator(".overflow-dropdown button", has_text=tab).click()
+    else:
+        tabs.click()
+    page.wait_for_timeout(300)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 375
+
+
+def test_the_keyboard_alone_is_enough(app, visit):
+    page = visit(app)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#prompt') !== null"):
+            break
+    page.keyboard.type("the quick")
+    page.keyboard.press("Shift+Enter")
+    assert all(answers(page).values())
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.closest('[id]')?.id ?? ''")
+        )
+    assert {"ask", "stop", "make-link"} <= reached
+
+
+def test_files_outside_the_apps_own_are_refused(app, run_folder):
+    for path in (
+        "/etc/passwd",
+        str(run_folder / "plan.json"),
+        "../../etc/passwd",
+        "pyproject.toml",
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{app.url}/gradio_api/file={path}")
+        refused.value.close()
+        assert refused.value.code in (403, 404)
+
+
+def test_a_login_is_asked_for_and_a_model_that_is_missing_is_named(
+    browser, start_app, tmp_path
+):
+    (tmp_path / "logins").write_text("ann:secret\n", "utf-8")
+    app = start_app(
+        str(tmp_path / "nothing_here.gguf"),
+        tmp_path / "runs",
+        *("--login", str(tmp_path / "logins")),
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(app.url + "/config")
+    refused.value.close()
+    assert refused.value.code == 401
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(app.url)
+    page.get_by_label("username").fill("ann")
+    page.get_by_label("password").fill("secret")
+    page.get_by_role("button", name="Login").click()
+    page.get_by_label("Prompt").wait_for()
+    ask(page, "the quick")
+    for pane in ("base", "tuned", "grown"):
+        assert "nothing_here" in says(page, f"note-{pane}", "Error")
+    page.get_by_role("tab", name="See").click()
+    says(page, "see-curves", "No finished run yet")
+    page.get_by_role("tab", name="Take away").click()
+    says(page, "take-about", "No growth to take away yet")
+    context.close()

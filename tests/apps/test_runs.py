@@ -1,0 +1,125 @@
+"""Finished runs on disk, found again and never taken for something else."""
+
+import json
+
+import pytest
+
+from apps.drawings import analyses
+from apps.drawings import blocks
+from apps.drawings import growth_of
+from apps.results import as_csv
+from apps.results import charts
+from apps.results import series
+from apps.runs import Runs
+from apps.runs import read_rows
+
+PLAN = {
+    "model": "m",
+    "dtype": "float32",
+    "seeds": [0],
+    "methods": [{"name": "g, one"}, {"name": "sft"}, {"name": "never ran"}],
+}
+
+
+def finished(folder, **changes):
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({**PLAN, **changes}))
+    (folder / "results.jsonl").write_text("")
+    for name, file in (
+        ("g__one-seed0", "growth.grow.safetensors"),
+        ("sft-seed0", "weights.safetensors"),
+    ):
+        (folder / name).mkdir()
+        (folder / name / file).write_bytes(b"x")
+        (folder / name / "done.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    given = finished(tmp_path / "given")
+    finished(tmp_path / "made" / "one")
+    finished(tmp_path / "made" / "other", model="another")
+    return Runs.of(str(given), tmp_path / "made")
+
+
+def test_finished_runs_of_the_same_base_are_offered(runs):
+    assert [folder.name for folder in runs.folders()] == ["given", "one"]
+    found = {entry.key: entry.is_grown for entry in runs.entries()}
+    assert found == {
+        "given/g__one-seed0": True,
+        "given/sft-seed0": False,
+        "one/g__one-seed0": True,
+        "one/sft-seed0": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "key", ["../given/sft-seed0", "/etc/passwd", "", None, "given", "x/../y"]
+)
+def test_a_key_is_never_a_path(runs, key):
+    assert runs.entry(key) is None
+    assert runs.folder(key) is None or key == "given"
+
+
+def test_a_run_that_was_killed_is_not_offered(runs, tmp_path):
+    (tmp_path / "given" / "sft-seed0" / "done.json").unlink()
+    assert runs.entry("given/sft-seed0") is None
+    (tmp_path / "made" / "one" / "plan.json").write_text("{")
+    assert [folder.name for folder in runs.folders()] == ["given"]
+
+
+def test_a_folder_without_a_plan_is_refused_and_a_model_taken(tmp_path):
+    with pytest.raises(ValueError, match=r"holds a plan\.json"):
+        Runs.of(str(tmp_path), tmp_path / "made")
+    runs = Runs.of("gemma3_1b", tmp_path / "made")
+    assert (runs.given, runs.model, runs.folders()) == (None, "gemma3_1b", [])
+
+
+def test_half_a_row_is_left_out_and_the_last_of_a_step_counts(tmp_path):
+    row = {"method": "a", "seed": 0, "step": 0, "scores": {"new/loss": 2.0}}
+    again = {**row, "scores": {"new/loss": 1.0}}
+    other = {**row, "seed": 1, "scores": {"new/loss": 4.0}}
+    text = "\n".join(map(json.dumps, (row, again, other)))
+    (tmp_path / "results.jsonl").write_text(text + '\n{"method": "a", "se')
+    rows = read_rows(tmp_path)
+    assert series(rows, "new/loss") == {"a": [(0, 2.5)]}
+    assert as_csv(rows).splitlines()[1] == "a,0,0,new/loss,1.0"
+
+
+def test_names_and_numbers_of_a_chart_are_text():
+    nasty = "<script>alert(1)</script>"
+    rows = [
+        {"method": nasty, "seed": 0, "step": s, "scores": {"new/loss": v}}
+        for s, v in ((0, 2.0), (5, float("nan")), (10, 1.0))
+    ]
+    drawn = charts(rows)
+    assert "<script" not in drawn
+    assert drawn.count("kg-point") == 2
+    assert "(lower is better)" in drawn
+
+
+def test_a_growth_file_says_what_has_grown(tmp_path):
+    from conftest import tiny_lm
+
+    from keras_grow import grow_model
+    from keras_grow import growth_report
+    from keras_grow import save_growth
+
+    lm = grow_model(tiny_lm(num_layers=3), factor=3, layers=[0, 2])
+    save_growth(lm, tmp_path / "x.grow.safetensors")
+    growth = growth_of(tmp_path / "x.grow.safetensors")
+    assert growth["factors"] == {0: 3, 2: 3}
+    assert growth["parameters"] == growth_report(lm).trainable_parameters
+    drawn = blocks("x", growth, 3)
+    assert drawn.count("3 times as wide") == 2
+    assert "2 of 3 blocks grown" in drawn
+    (tmp_path / "torn").write_bytes(b"\xff" * 20)
+    assert growth_of(tmp_path / "torn") is None
+
+
+def test_other_peoples_json_is_left_alone(tmp_path):
+    (tmp_path / "a.json").write_text("[1]")
+    (tmp_path / "b.json").write_text('{"format": "keras_grow.layer_scores"}')
+    (tmp_path / "c.json").write_text("{")
+    assert analyses(tmp_path) == []
