@@ -6,6 +6,9 @@ knew before all come from pip packages. Killed, it goes on where it was.
 """
 
 import argparse
+import dataclasses
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -56,24 +59,43 @@ def answers(lm: keras.Model) -> list[str]:
     return generate(lm, PROMPTS, max_new_tokens=16, stop=["\n"])
 
 
+def offer_app(folder: Path) -> None:
+    """Say how to see the run in the browser, and do so if wanted."""
+    words = f"keras-grow app {folder}"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(f"See it in the browser: make app, or {words}")
+        return
+    if input("See it in the browser now? [y/N] ").lower().startswith("y"):
+        backend = f"BACKEND={keras.config.backend()}"
+        # In place of this process, whose models are not needed any more.
+        os.execvp("make", ["make", "app", f"RUN={folder}", backend])
+    print(f"Later: make app, or {words}")
+
+
 def main() -> None:
     """Compare, then ask base, fine-tuned and grown model the same."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("runs/demo"))
-    folder = parser.parse_args().folder
+    backend = keras.config.backend()
+    # Each backend's figures are its own.
+    name = "demo" if backend == "jax" else f"demo-{backend}"
+    parser.add_argument("--folder", type=Path, default=Path("runs", name))
+    parser.add_argument("--updates", type=int, default=PLAN.updates)
+    options = parser.parse_args()
+    folder = options.folder
+    plan = dataclasses.replace(PLAN, updates=options.updates)
     start = time.monotonic()
 
     def say(line: str) -> None:
         print(f"[{time.monotonic() - start:5.0f} s] {line}", flush=True)
 
-    say(f"Keras on {keras.config.backend()}; writing to {folder}/")
-    report = compare(PLAN, folder, say)
-    sft, _, growth = PLAN.methods
+    say(f"Keras on {backend}; writing to {folder}/")
+    report = compare(plan, folder, say)
+    sft, _, growth = plan.methods
     grown = load_run(folder, growth)
     with keras_grow.growth_disabled(grown):
         by_model = {"base": answers(grown)}
     by_model["grown"] = answers(grown)
-    say(str(keras_grow.growth_report(grown, PLAN.sequence_length)))
+    say(str(keras_grow.growth_report(grown, plan.sequence_length)))
     del grown
     by_model["SFT"] = answers(load_run(folder, sft))
     lines = ["## Answers", ""]
@@ -89,6 +111,7 @@ def main() -> None:
     print("\n" + text)
     print(f"Curves: {folder}/curves.png   Report: {report}")
     print("Next: open examples/quickstart.py, and README.md for your own data.")
+    offer_app(folder)
 
 
 if __name__ == "__main__":

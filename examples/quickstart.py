@@ -1,5 +1,6 @@
 """Grow, fit, save, load, switch off, merge: the whole life of a growth."""
 
+import pathlib
 import sys
 
 import keras
@@ -35,6 +36,7 @@ def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
         print("base: ", lm.generate(PROMPTS[0], max_length=16))
 
     # Save the new slices alone, and load them onto a fresh base.
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     keras_grow.save_growth(lm, f"{folder}/quickstart.grow.safetensors")
     fresh = load_model(model)
     keras_grow.load_growth(fresh, f"{folder}/quickstart.grow.safetensors")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from apps import command as app_command
 from keras_grow.comparison import command
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +31,9 @@ def test_the_shell_blocks_name_real_targets_and_options():
 
     makefile = (ROOT / "Makefile").read_text("utf-8")
     parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
+    subparsers = parser.add_subparsers()
+    for own in (app_command, command):
+        own.add_parser(subparsers)
     seen = set()
     for block in blocks("sh"):
         words = shlex.split(block.replace("\\\n", " "))

