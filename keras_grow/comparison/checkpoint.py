@@ -1,16 +1,15 @@
 """What a run needs to go on where it was killed, in one file."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from keras_grow.saving.fingerprint import stored_array
+from keras_grow.saving.tensors import save_tensors
 
 
 def save_checkpoint(
@@ -27,10 +26,8 @@ def save_checkpoint(
     tensors = {
         key: stored_array(variable) for key, variable in _state(lm).items()
     }
-    temporary = path.with_suffix(".part")
-    metadata = {"state": json.dumps({"step": step, "seconds": seconds})}
-    save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
+    state = json.dumps({"step": step, "seconds": seconds})
+    save_tensors(tensors, path, {"state": state})
 
 
 def load_checkpoint(lm: keras.Model, path: Path) -> tuple[int, float]:
@@ -55,9 +52,7 @@ def load_checkpoint(lm: keras.Model, path: Path) -> tuple[int, float]:
 def save_weights(lm: keras.Model, path: Path) -> None:
     """Save the trainable weights alone, atomically."""
     tensors = {w.path: stored_array(w) for w in lm.trainable_variables}
-    temporary = path.with_suffix(".part")
-    save_file(tensors, temporary)
-    os.replace(temporary, path)
+    save_tensors(tensors, path)
 
 
 def load_weights(lm: keras.Model, path: Path) -> None:

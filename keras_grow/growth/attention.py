@@ -84,6 +84,7 @@ def grow_attention(
         )
     for index in indices:
         _check_attention(blocks[index], index, slice_dtype)
+    surgery.check_resettable(model)
     grown = {}
     for index in indices:
         block = blocks[index]
@@ -99,6 +100,7 @@ def grow_attention(
         grown[block] = layer
     for block, layer in grown.items():
         surgery.replace_layer(block, "attention", layer)
+    backbone.get_config = _refuse_config
     surgery.train_only(
         backbone, [*newest_slices(backbone), *attention_slices(backbone)]
     )
@@ -129,6 +131,15 @@ def attention_slices(model: keras.Model) -> list[Layer]:
         if isinstance(layer, GrownAttention)
         for new in layer.slices
     ]
+
+
+def _refuse_config() -> dict[str, Any]:
+    """In place of `get_config`: no file could be loaded into such a model."""
+    raise ValueError(
+        "Expected a model whose attention is as KerasHub made it. Received: "
+        "grown attention, which `save` and `save_to_preset` do not know. Use "
+        "`save_weights`, and load them into a base that is grown alike."
+    )
 
 
 def _check_arguments(grows: str, factor: int) -> None:

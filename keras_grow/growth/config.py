@@ -70,6 +70,9 @@ class GrowthConfig:
             raise ValueError(
                 f"Expected `seed` to be an int. Received: seed={self.seed!r}"
             )
+        for name in ("factor", "seed"):
+            # JSON knows no integers of NumPy.
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain values."""

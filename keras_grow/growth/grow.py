@@ -108,6 +108,7 @@ def grow_model(
         slice_dtype=slice_dtype,
         seed=seed,
     )
+    surgery.check_resettable(model)
     apply.warn_dead_point(config)
     add_growth(backbone, config)
     surgery.reset_compiled(model)

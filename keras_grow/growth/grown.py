@@ -12,6 +12,7 @@ import keras
 from keras.layers import Layer
 
 from keras_grow.growth import apply
+from keras_grow.growth import lora
 from keras_grow.growth import surgery
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import FAMILIES
@@ -37,6 +38,7 @@ class GrownBackbone:
         """The config of the base backbone, and the growths."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         config["growths"] = [g.to_dict() for g in self.growths]
+        config["lora"] = lora.lora_ranks(self)
         # KerasHub's config says which layers are in int8, not how.
         layers = quantised_layers(self)
         if layers and all(weights_only(layer) for layer in layers):
@@ -48,6 +50,7 @@ class GrownBackbone:
         """Build the base backbone and grow it as it was grown."""
         config = dict(config)
         growths = config.pop("growths")
+        ranks = config.pop("lora", {})
         quantised = config.pop("quantized", None)
         base = next(base for base in cls.__mro__ if base in FAMILIES)
         backbone = base.from_config(config)  # type: ignore[attr-defined]
@@ -57,6 +60,8 @@ class GrownBackbone:
         for values in growths:
             growth = GrowthConfig.from_dict(values)
             add_growth(backbone, with_fitting_dtype(backbone, growth))
+        lora.enable(backbone, ranks)
+        surgery.train_only(backbone, newest_slices(backbone))
         return backbone
 
     def enable_lora(
@@ -81,6 +86,7 @@ class GrownBackbone:
                 f"target_layer_names={list(target_layer_names or ())}"
             )
         super().enable_lora(rank, target_layer_names)  # type: ignore[misc]
+        lora.save_apart(self)
         surgery.train_only(self, newest_slices(self))
 
 
@@ -150,6 +156,7 @@ def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
             surgery.replace_layer(block, attribute, layer)
     backbone.__class__ = grown_class(family)
     backbone.growths = growths
+    lora.save_apart(backbone)
     surgery.train_only(backbone, newest_slices(backbone))
 
 
@@ -191,6 +198,7 @@ def remove_growth(model: keras.Model) -> keras.Model:
                 surgery.replace_layer(block, attribute, layer.base)
     backbone.__class__ = family.backbone_cls
     del backbone.growths
+    lora.save_merged(backbone)
     surgery.train_all(model)
     surgery.reset_compiled(model)
     return model

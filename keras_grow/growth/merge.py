@@ -12,6 +12,7 @@ from keras_grow.growth.families import family_of
 from keras_grow.growth.grown import check_grown
 from keras_grow.growth.grown import check_only_mlps
 from keras_grow.growth.grown import check_switched_on
+from keras_grow.growth.lora import lora_layers
 from keras_grow.layers import expand
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
@@ -123,8 +124,7 @@ def _wider(
     backbone: keras.Model, family: Family, ratio: float, dtype: str | None
 ) -> keras.Model:
     """A new backbone of the plain class with `ratio` times the MLP width."""
-    config = backbone.get_config()
-    config.pop("growths")
+    config = family.backbone_cls.get_config(backbone)
     config[family.width] = round(config[family.width] * ratio)
     if dtype is not None:
         config["dtype"] = dtype
@@ -150,11 +150,7 @@ def _copy_rest(
     backbone: keras.Model, merged: keras.Model, family: Family
 ) -> None:
     """Copy every weight outside of the MLPs, by path; LoRA is merged in."""
-    lora = {
-        layer._kernel.path: layer
-        for layer in backbone._flatten_layers()
-        if getattr(layer, "lora_enabled", False)
-    }
+    lora = {layer._kernel.path: layer for layer in lora_layers(backbone)}
     mlps = {
         id(weight)
         for block in family.blocks_of(merged)

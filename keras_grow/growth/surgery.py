@@ -71,11 +71,38 @@ def reset_compiled(model: keras.Model) -> None:
         for name in compiled_names(part):
             setattr(part, name, None)
         vars(part).pop(WITHOUT_GROWTH, None)
+        if getattr(part, "optimizer", None) is not None:
+            part.optimizer = _fresh(part.optimizer)
+
+
+def check_resettable(model: keras.Model) -> None:
+    """Refuse a model for which `reset_compiled` would fail.
+
+    Args:
+        model: a task or a backbone.
+
+    Raises:
+        ValueError: if its optimizer cannot be made anew from its config.
+    """
+    for part in models_in(model):
         optimizer = getattr(part, "optimizer", None)
-        if optimizer is not None:
-            part.optimizer = optimizer.__class__.from_config(
-                optimizer.get_config()
-            )
+        try:
+            if optimizer is not None:
+                _fresh(optimizer)
+        except Exception as error:
+            raise ValueError(
+                "Expected a model that is not compiled, or with an optimizer "
+                "that can be made anew from its config. Received: "
+                f"{optimizer!r} ({error!r}). Give its schedule a "
+                "`get_config`, or compile the model afterwards."
+            ) from error
+
+
+def _fresh(
+    optimizer: keras.optimizers.Optimizer,
+) -> keras.optimizers.Optimizer:
+    """An optimizer of the same settings without state."""
+    return optimizer.__class__.from_config(optimizer.get_config())
 
 
 def models_in(model: keras.Model) -> list[keras.Model]:

@@ -123,10 +123,9 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
     """
     if not is_switchable(model):
         check_grown(model)
-    if isinstance(inputs, str):
-        inputs = [inputs]
-    if isinstance(inputs, (list, tuple)) and isinstance(inputs[0], str):
-        inputs = model.preprocessor.generate_preprocess(list(inputs))
+    if not isinstance(inputs, dict):
+        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        inputs = model.preprocessor.generate_preprocess(texts)
     inputs = {name: ops.convert_to_numpy(x) for name, x in inputs.items()}
     with growth_disabled(model):
         base = _outputs(model, inputs)

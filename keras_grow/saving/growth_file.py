@@ -1,6 +1,5 @@
 """Growth files: the new slices of a model in one safetensors file."""
 
-import errno
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ import keras
 import numpy as np
 from safetensors import SafetensorError
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from keras_grow.growth import surgery
 from keras_grow.growth.apply import slice_names
@@ -27,8 +25,12 @@ from keras_grow.growth.grown import grown_mlps
 from keras_grow.growth.grown import growths_of
 from keras_grow.growth.grown import newest_slices
 from keras_grow.growth.grown import with_fitting_dtype
+from keras_grow.growth.lora import enable
+from keras_grow.growth.lora import lora_layers
+from keras_grow.growth.lora import lora_ranks
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import stored_array
+from keras_grow.saving.tensors import save_tensors
 
 FORMAT = "keras_grow.growth"
 VERSION = "1"
@@ -57,6 +59,13 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     keras_grow.save_growth(lm, "french.grow.safetensors")
     ```
     """
+    path = Path(path)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(
+            "Expected a path that can be written. Received: "
+            f"path={os.fspath(path)!r}, which is a folder, or whose folder "
+            "is not there or may not be written. Choose another, or make it."
+        )
     backbone = check_grown(model)
     check_only_mlps(backbone)
     check_switched_on(backbone)
@@ -69,28 +78,11 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
         "version": VERSION,
         "family": family_of(backbone).backbone_cls.__name__,
         "growths": json.dumps([g.to_dict() for g in growths_of(backbone)]),
-        "lora": json.dumps(_lora_ranks(backbone)),
+        "lora": json.dumps(lora_ranks(backbone)),
         "base": base_fingerprint(backbone),
     }
     metadata["checksum"] = _checksum(tensors, metadata)
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        temporary.touch()
-    except OSError as error:
-        raise ValueError(
-            "Expected a path that can be written. Received: "
-            f"path={os.fspath(path)!r} ({error.strerror}). Make its folder, "
-            "or choose another."
-        ) from error
-    try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink()
-        raise
+    save_tensors(tensors, path, metadata)
 
 
 def load_growth(
@@ -133,10 +125,14 @@ def load_growth(
             "Expected a base model. Received: a model that is grown already. "
             "Call `keras_grow.remove_growth(model)` first."
         )
+    if lora_layers(backbone):
+        raise ValueError(
+            "Expected a base model without LoRA; a growth file brings its own. "
+            f"Received: `{lora_layers(backbone)[0].path}` under LoRA. Load the "
+            "base anew."
+        )
     tensors, metadata = _read(Path(path))
     growths = _check(backbone, path, tensors, metadata)
-    ranks = json.loads(metadata["lora"])
-    layers = _lora_layers(backbone, path, tensors, ranks)
     if check_base and base_fingerprint(backbone) != metadata["base"]:
         raise ValueError(
             "Expected the base model that the growth was trained on. "
@@ -144,12 +140,11 @@ def load_growth(
             "weights. Load the same checkpoint in the same dtype, or pass "
             "`check_base=False` if you know that it fits."
         )
+    surgery.check_resettable(model)
     for growth in growths:
         add_growth(backbone, growth)
-    for layer, rank in layers:
-        layer.enable_lora(rank["rank"], lora_alpha=rank["alpha"])
-    if layers:
-        surgery.train_only(backbone, newest_slices(backbone))
+    enable(backbone, json.loads(metadata["lora"]))
+    surgery.train_only(backbone, newest_slices(backbone))
     for key, variable in {**_slices(backbone), **_lora(backbone)}.items():
         variable.assign(tensors[key])
     surgery.reset_compiled(model)
@@ -171,24 +166,9 @@ def _lora(backbone: keras.Model) -> dict[str, Any]:
     """Every LoRA kernel, by the path of its layer."""
     return {
         f"lora.{layer.path}.{weight.name}": weight
-        for layer in _layers_with_lora(backbone)
+        for layer in lora_layers(backbone)
         for weight in (layer.lora_kernel_a, layer.lora_kernel_b)
     }
-
-
-def _lora_ranks(backbone: keras.Model) -> dict[str, dict[str, float]]:
-    return {
-        layer.path: {"rank": layer.lora_rank, "alpha": layer.lora_alpha}
-        for layer in _layers_with_lora(backbone)
-    }
-
-
-def _layers_with_lora(backbone: keras.Model) -> list[keras.layers.Layer]:
-    return [
-        layer
-        for layer in backbone._flatten_layers()
-        if getattr(layer, "lora_enabled", False)
-    ]
 
 
 def _checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
@@ -261,11 +241,8 @@ def _check(
     for number, growth in enumerate(growths, 1):
         resolve_layers(growth.layers, len(family.blocks_of(backbone)))
         expected.update(_expected_slices(backbone, growth, number))
-    found = {
-        key: tensor.shape
-        for key, tensor in tensors.items()
-        if not key.startswith("lora.")
-    }
+    expected.update(_expected_lora(backbone, json.loads(metadata["lora"])))
+    found = {key: tensor.shape for key, tensor in tensors.items()}
     if found != expected:
         wrong = sorted(
             key
@@ -275,7 +252,7 @@ def _check(
         key = wrong[0]
         raise ValueError(
             "Expected a growth of a base of these sizes. Received: "
-            f"path={os.fspath(path)!r}, {len(wrong)} of whose slices do not "
+            f"path={os.fspath(path)!r}, {len(wrong)} of whose tensors do not "
             f"fit: `{key}` has shape {found.get(key, 'missing')}, expected "
             f"{expected.get(key, 'none')}"
         )
@@ -305,34 +282,16 @@ def _expected_slices(
     return shapes
 
 
-def _lora_layers(
-    backbone: keras.Model,
-    path: str | os.PathLike[str],
-    tensors: dict[str, np.ndarray],
-    ranks: dict[str, Any],
-) -> list[tuple[keras.layers.Layer, dict[str, Any]]]:
-    """The layers of `backbone` that the LoRA kernels of a file belong to."""
-    layers: dict[str, Any] = {
-        layer.path: layer for layer in backbone._flatten_layers()
-    }
-    found = []
-    for name, rank in ranks.items():
-        layer: Any = layers.get(name)
-        kernel_a = tensors.get(f"lora.{name}.lora_kernel_a")
-        kernel_b = tensors.get(f"lora.{name}.lora_kernel_b")
-        fits = (
-            hasattr(layer, "enable_lora")
-            and not layer.lora_enabled
-            and kernel_a is not None
-            and kernel_b is not None
-            and kernel_a.shape == (*layer.kernel.shape[:-1], rank["rank"])
-            and kernel_b.shape == (rank["rank"], layer.kernel.shape[-1])
-        )
-        if not fits:
-            raise ValueError(
-                f"Expected a layer `{name}` without LoRA whose kernel fits "
-                f"the LoRA kernels of path={os.fspath(path)!r}. Received: "
-                f"{layer!r}"
-            )
-        found.append((layer, rank))
-    return found
+def _expected_lora(
+    backbone: keras.Model, ranks: dict[str, Any]
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the LoRA kernels that `ranks` speaks of."""
+    layers = {layer.path: layer for layer in backbone._flatten_layers()}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, values in ranks.items():
+        kernel = getattr(layers.get(name), "kernel", None)
+        shape = getattr(kernel, "shape", ())
+        key, rank = f"lora.{name}.lora_kernel", values["rank"]
+        shapes[f"{key}_a"] = (*shape[:-1], rank)
+        shapes[f"{key}_b"] = (rank, *shape[-1:])
+    return shapes

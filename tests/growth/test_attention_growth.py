@@ -263,6 +263,13 @@ def test_new_variables_of_a_bfloat16_model_are_float32():
     assert np.mean(after.argmax(-1) == before.argmax(-1)) > 0.8
 
 
+def test_a_file_that_could_not_be_loaded_is_not_written(tmp_path):
+    lm = small_lm("gemma3")
+    grow_attention(lm)
+    with pytest.raises(ValueError, match="save_weights"):
+        lm.save(tmp_path / "lm.keras")
+
+
 def test_weights_load_into_a_base_that_is_grown_alike(tmp_path):
     lm = perturb(grow_attention(small_lm("gemma3"), "head_dim"))
     lm.save_weights(tmp_path / "grown.weights.h5")

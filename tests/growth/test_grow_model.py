@@ -266,6 +266,29 @@ def test_bad_input_is_refused_and_the_model_is_as_it_was(
     assert len(lm.trainable_weights) == len(lm.weights)
 
 
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """One that has no config."""
+
+    def __call__(self, step):
+        return 1e-3
+
+
+def test_an_optimizer_that_cannot_be_made_anew_is_refused_first():
+    lm = tiny_lm("gemma3")
+    lm.compile(optimizer=keras.optimizers.Adam(Schedule()))
+    with pytest.raises(ValueError, match="made anew from its config"):
+        keras_grow.grow_model(lm)
+    assert len(lm.trainable_weights) == len(lm.weights)
+    assert not keras_grow.growth.grown.growths_of(lm)
+
+
+def test_integers_of_numpy_are_integers(tmp_path):
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm, np.int64(2), np.array([1]), seed=np.int32(3))
+    config = lm.backbone.growths[0]
+    assert keras_grow.GrowthConfig.from_json(config.to_json()) == config
+
+
 def test_models_that_cannot_be_grown_are_refused():
     with pytest.raises(TypeError, match=r"KerasHub model.*Sequential"):
         keras_grow.grow_model(keras.Sequential([keras.layers.Dense(2)]))

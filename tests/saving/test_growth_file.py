@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -157,9 +158,28 @@ def test_a_growth_of_another_shape_or_family_is_refused(path):
         keras_grow.load_growth(tiny_lm("gemma"), path)
 
 
-def test_loading_on_a_grown_model_is_refused(path):
+def test_a_disk_that_is_full_leaves_the_old_file(path):
+    keras_grow.save_growth(trained(layers=1), path)
+    old, names = path.read_bytes(), os.listdir(path.parent)
+    lm = trained(layers=2)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(OSError, match="Expected to write"):
+            keras_grow.save_growth(lm, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_bytes() == old
+    assert os.listdir(path.parent) == names
+
+
+def test_loading_on_a_grown_model_or_under_lora_is_refused(path):
     lm = trained()
     keras_grow.save_growth(lm, path)
+    tuned = tiny_lm("gemma3")
+    tuned.backbone.enable_lora(2)
+    with pytest.raises(ValueError, match="without LoRA"):
+        keras_grow.load_growth(tuned, path)
     with pytest.raises(ValueError, match="grown already"):
         keras_grow.load_growth(lm, path)
     keras_grow.remove_growth(lm)
@@ -192,14 +212,21 @@ def test_a_file_of_something_else_is_refused(path):
     refuse(path.parent, "is no file", FileNotFoundError)
 
 
-@pytest.mark.parametrize("change", ["missing", "extra"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "missing",
+        "blocks.0.ffw_linear.slice_1.kernel",
+        "lora.decoder_block_0/attention/query.lora_kernel_a",
+    ],
+)
 def test_missing_and_extra_keys_are_refused(path, change):
     keras_grow.save_growth(trained(layers=1), path)
     tensors, metadata = growth_file._read(path)
     if change == "missing":
         tensors.pop(sorted(tensors)[0])
     else:
-        tensors["blocks.0.ffw_linear.slice_1.kernel"] = np.ones((24, 16), "f4")
+        tensors[change] = np.ones((24, 16), "f4")
     metadata["checksum"] = growth_file._checksum(tensors, metadata)
     save_file(tensors, path, metadata)
     refuse(path, "do not fit")
@@ -255,7 +282,7 @@ keras_grow.save_growth(lm, {str(path)!r})
     process.stdout.readline()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if list(tmp_path.glob("*.part")):
+        if any(f.stat().st_size for f in tmp_path.glob("*.part/*")):
             break
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)

@@ -18,9 +18,11 @@ def outputs(model):
     return ops.convert_to_numpy(ops.cast(model(BATCH), "float32"))
 
 
-def trained(tokenizer=False, family="gemma3", **options):
+def trained(tokenizer=False, family="gemma3", lora=False, **options):
     lm = tiny_lm(family, tokenizer=tokenizer, num_layers=2)
     keras_grow.grow_model(lm, **options)
+    if lora:
+        lm.backbone.enable_lora(2)
     rng = np.random.default_rng(1)
     for weight in lm.trainable_weights:
         weight.assign(weight + rng.normal(0, 0.3, weight.shape))
@@ -43,6 +45,7 @@ def assert_same(loaded, lm):
         {"layers": [1], "factor": 3},
         {"strategy": "g_train", "shares": "unequal"},
         {"family": "gemma2"},
+        {"lora": True},
     ],
     ids=str,
 )
@@ -52,18 +55,24 @@ def test_a_keras_file_round_trips(tmp_path, options):
     assert_same(keras.saving.load_model(tmp_path / "lm.keras"), lm)
 
 
-def test_a_weights_file_round_trips(tmp_path):
-    lm = trained()
+@pytest.mark.parametrize("lora", [None, "before", "after"])
+def test_a_weights_file_round_trips(tmp_path, lora):
+    lm = trained(lora=lora is not None)
     lm.save_weights(tmp_path / "lm.weights.h5")
     loaded = tiny_lm("gemma3", num_layers=2, seed=5)
+    if lora == "before":
+        loaded.backbone.enable_lora(2)
     keras_grow.grow_model(loaded)
+    if lora == "after":
+        loaded.backbone.enable_lora(2)
     loaded.load_weights(tmp_path / "lm.weights.h5")
     assert_same(loaded, lm)
 
 
 @pytest.mark.parametrize("family", ["gemma", "gemma3"])
-def test_a_preset_is_found_from_every_task_class(tmp_path, family):
-    lm = trained(tokenizer=True, family=family)
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_preset_is_found_from_every_task_class(tmp_path, family, lora):
+    lm = trained(tokenizer=True, family=family, lora=lora)
     keras_grow.grow_model(lm, layers=[0])
     lm.save_to_preset(str(tmp_path / "grown"))
     plain = type(lm)
