@@ -121,8 +121,12 @@ def _sweep(
 
 def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
     command = [sys.executable, "-m", "keras_grow.comparison", os.fspath(folder)]
+    # A run whose comparison is killed ends with it, at the end of its input.
     with subprocess.Popen(
-        [*command, *words], stdout=subprocess.PIPE, text=True
+        [*command, *words, "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             for line in process.stdout or ():

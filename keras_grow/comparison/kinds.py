@@ -109,6 +109,16 @@ KINDS: dict[str, "Prepare"] = {
     "grow_mlp_and_heads": _attention("heads", mlp=True),
     "block_expansion": _block_expansion,
 }
+# The settings that not every kind has, and those of the kinds that differ from
+# a growth of MLPs or attention.
+SETTINGS = ("layers", "factor", "rank", "parameters")
+SETTINGS_OF = {
+    "sft": (),
+    "sft_up": (),
+    "lora": ("rank", "parameters"),
+    "block_expansion": ("layers",),
+    "lora_growth": SETTINGS,
+}
 NEW_BLOCKS = 4  # of block expansion, where a method names no number
 
 # Where to start. Those of sft and g_freeze were the best of a few on Gemma 3

@@ -24,7 +24,7 @@ def with_layer_counts(
             are multiplied; SFT and LoRA stay as they are.
         scores: ranking that the blocks are taken from, best first.
         counts: numbers of blocks. Those beyond the ranking's are capped at
-            it, once.
+            it, once; rank all blocks of the model.
 
     Returns:
         The methods, a multiplied one named `NAME_nN`.

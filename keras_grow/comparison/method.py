@@ -10,6 +10,8 @@ import keras
 
 from keras_grow.comparison.kinds import DEFAULT_RATES
 from keras_grow.comparison.kinds import KINDS
+from keras_grow.comparison.kinds import SETTINGS
+from keras_grow.comparison.kinds import SETTINGS_OF
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,14 @@ class Method:
         if settings["learning_rate"] is None:
             raise ValueError(
                 f"Expected a method out of {sorted(KINDS)}. Received: {text!r}"
+            )
+        useless = set(settings).intersection(SETTINGS) - set(
+            SETTINGS_OF.get(kind, ("layers", "factor"))
+        )
+        if useless:
+            raise ValueError(
+                f"Expected settings that {kind!r} has. Received: "
+                f"{sorted(useless)} in {text!r}"
             )
         return cls(settings.pop("name", text), kind, **settings)
 

@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -166,7 +167,7 @@ def _keep(lm: keras.Model, own: Path) -> None:
 def _only_one(own: Path) -> Iterator[None]:
     """Hold a run's folder for this process; drop what a killed one left.
 
-    A comparison that is killed may leave the process of its run behind.
+    The same comparison may have been started twice.
     """
     with (own / "lock").open("w") as lock:
         try:
@@ -178,7 +179,7 @@ def _only_one(own: Path) -> Iterator[None]:
                 "or end it."
             ) from error
         for part in own.glob("*.part"):
-            part.unlink()
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
         yield
 
 
@@ -202,7 +203,7 @@ def _base(folder: Path) -> dict[str, Result]:
     for row in read_results(folder):
         if row["step"] == 0:
             return {
-                name: Result(values["metric"], values["score"], values["n"])
+                name: Result(values["metric"], row["scores"][name], values["n"])
                 for name, values in row["details"].items()
             }
     return {}
@@ -222,6 +223,12 @@ def _write(
     print(f"update {step:>5}  {figures}", flush=True)
 
 
+def _end_with_input() -> None:
+    """End this process when the one that holds its standard input is gone."""
+    sys.stdin.read()
+    os._exit(1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one method of a plan: what `compare` starts as a process."""
     parser = argparse.ArgumentParser(prog="python -m keras_grow.comparison")
@@ -229,7 +236,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("method", help="name of a method of the plan")
     parser.add_argument("seed", type=int)
     parser.add_argument("--try-rate", type=float, help="one of a sweep")
+    parser.add_argument("--until-eof", action="store_true")
     options = parser.parse_args(arguments)
+    if options.until_eof:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     methods = {m.name: m for m in Plan.load(options.folder).methods}
     method = methods[options.method]
     if options.try_rate is None:

@@ -19,7 +19,7 @@ from keras_grow.tasks import wikitext_articles
 
 # Perplexity text is cut to so many characters an example asked for.
 _CHARACTERS = 400
-_GENERATED = ("exact_match", "sacrebleu")
+_GENERATED = ("exact_match", "final_number", "sacrebleu")
 
 
 class Scores:

@@ -4,9 +4,7 @@ import dataclasses
 import fcntl
 import json
 import math
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -82,14 +80,13 @@ compare(Plan.from_json(Path({str(unbroken / "plan.json")!r}).read_text()),
         {str(broken)!r})
 """
     command = [sys.executable, "-c", code]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     checkpoint = broken / "grown-seed0" / "checkpoint.safetensors"
     deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    # The run is a process of its own, which has to end with this one.
+    process.kill()
     process.wait()
     assert not (broken / "report.md").exists()
     said: list[str] = []
@@ -229,6 +226,8 @@ def test_methods_are_written_in_words(text, method):
         ("sft:rate=1", "key=value"),
         ("unknown", "Expected a method out of"),
         ("sft:learning_rate=-1", "learning_rate=-1"),
+        ("lora:layers=3", r"settings that 'lora' has.*layers"),
+        ("g_freeze:rank=4", r"settings that 'g_freeze' has.*rank"),
     ],
 )
 def test_a_malformed_method_is_refused(text, message):
