@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_grow.evaluation.generation import exact_match
+from keras_grow.evaluation.generation import final_number
 from keras_grow.evaluation.generation import sacrebleu
 from keras_grow.evaluation.likelihood import last_word
 from keras_grow.evaluation.likelihood import multiple_choice
@@ -22,8 +23,9 @@ def evaluate(
     Args:
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.
         examples: the examples.
-        metric: `"exact_match"`, `"sacrebleu"`, `"multiple_choice"` or
-            `"last_word"`, as in `Task.metric`.
+        metric: `"exact_match"`, `"final_number"` (of a worked solution, as
+            in GSM8K), `"sacrebleu"`, `"multiple_choice"` or `"last_word"`, as
+            in `Task.metric`.
 
     Returns:
         The metric's result; `score` is larger for a better model.
@@ -43,6 +45,8 @@ def evaluate(
     """
     if metric == "exact_match":
         return exact_match(lm, examples)
+    if metric == "final_number":
+        return exact_match(lm, examples, normalize=final_number)
     if metric == "sacrebleu":
         return sacrebleu(lm, examples)
     if metric == "multiple_choice":

@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_grow.evaluation.likelihood import multiple_choice
 from keras_grow.evaluation.scorer import Scorer
+from keras_grow.models.load import load_model
 from keras_grow.tasks import prompts
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
@@ -158,38 +159,6 @@ def harness_winogrande(rows: Sequence[dict[str, str]], folder: Path) -> str:
     return str(path)
 
 
-def load_model(path: str) -> keras.Model:
-    """A model from a preset, a preset's folder, a `.keras` file or a GGUF.
-
-    Args:
-        path: the preset's name or the path; `"gemma3_270m"` is the base Gemma
-            3 270M of the pip package.
-
-    Returns:
-        The causal language model.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.harness_check import load_model
-
-    lm = load_model("gemma3_270m")
-    ```
-    """
-    import keras_hub
-
-    from keras_grow.models import load_gemma3_270m
-    from keras_grow.models import load_gemma3_gguf
-
-    if path.endswith(".keras"):
-        return keras.saving.load_model(path, compile=False)
-    if path.endswith(".gguf"):
-        return load_gemma3_gguf(path)
-    if path == "gemma3_270m":
-        return load_gemma3_270m()
-    return keras_hub.models.CausalLM.from_preset(path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the check; 0 if both agree, 1 if not."""
     # Read when the libraries are imported, so before either is.
@@ -199,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m keras_grow.evaluation.harness_check",
         description="Check our WinoGrande against lm-evaluation-harness.",
     )
-    parser.add_argument("model", help="preset, folder, .keras or .gguf file")
+    parser.add_argument("model", help="see keras_grow.models.load_model")
     parser.add_argument("--limit", type=int, help="rows; all by default")
     parser.add_argument("--batch-size", type=int, default=16)
     options = parser.parse_args(arguments)

@@ -106,7 +106,11 @@ def multiple_choice(
             int(np.argmax(values / np.array(length)))
             for length in (1, characters, in_bytes)
         ]
-        right[row] = [index == example.gold for index in best]
+        # `argmax` takes a NaN, of a model that broke, for the likeliest.
+        broken = np.isnan(values).any()
+        right[row] = [
+            np.nan if broken else index == example.gold for index in best
+        ]
         predictions.append(best[0])
     accuracy, by_characters, by_bytes = map(float, right.mean(axis=0))
     return MultipleChoice(

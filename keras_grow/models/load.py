@@ -16,9 +16,11 @@ def load_model(
 
     Args:
         name: `"gemma3_270m_pip"` (the base Gemma 3 270M that a pip package
-            ships, no account needed), the path of a Gemma 3 GGUF file, or
-            anything that `keras_hub.models.CausalLM.from_preset` takes.
-        dtype: dtype or dtype policy of the model. Defaults to `"float32"`.
+            ships, no account needed), the path of a Gemma 3 GGUF file or of a
+            `.keras` file, or anything that
+            `keras_hub.models.CausalLM.from_preset` takes.
+        dtype: dtype or dtype policy of the model. Defaults to `"float32"`; a
+            `.keras` file has its own.
 
     Returns:
         A KerasHub `CausalLM` with its preprocessor.
@@ -39,4 +41,6 @@ def load_model(
         return load_gemma3_270m(dtype)
     if name.endswith(".gguf"):
         return load_gemma3_gguf(name, dtype=dtype)
+    if name.endswith(".keras"):
+        return keras.saving.load_model(name, compile=False)
     return keras_hub.models.CausalLM.from_preset(name, dtype=dtype)

@@ -121,6 +121,9 @@ def encode(
             prompt = prompt[excess:]
             cut += 1
         rows.append((prompt, response))
+    if not rows:
+        shortest = int(np.argmin(lengths))
+        _refuse(examples, lengths, shortest, sequence_length, too_long)
     return _pack(rows, tokenizer, sequence_length, cut, left_out)
 
 
@@ -159,7 +162,11 @@ def _refuse(
     """Say which example is too long and what can be done about it."""
     count = sum(length > sequence_length for length in lengths)
     place = examples[index].source or f"example {index}"
-    what = "every example" if too_long == "raise" else "every answer"
+    what = {
+        "raise": "every example",
+        "cut_prompt": "every answer",
+        "leave_out": "one example at least",
+    }[too_long]
     raise ValueError(
         f"Expected {what} to fit in sequence_length={sequence_length} tokens. "
         f"Received: {place} with {lengths[index]} tokens; {count} of "

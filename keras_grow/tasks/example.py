@@ -2,7 +2,13 @@
 
 import dataclasses
 
-METRICS = ("exact_match", "sacrebleu", "multiple_choice", "last_word")
+METRICS = (
+    "exact_match",
+    "final_number",
+    "sacrebleu",
+    "multiple_choice",
+    "last_word",
+)
 
 
 @dataclasses.dataclass(frozen=True)

