@@ -5,15 +5,18 @@
 `runs/french` is the folder of a finished comparison, the rest names of its
 methods. Writes `function_vectors.md` and `function_vectors.json` into it. A
 model takes minutes on a CPU, is dropped before the next one is loaded, and is
-not measured again when the command is repeated. The base is also asked with no
-example, as it is and with its own function vector added at a third and two
-thirds of its depth (Todd et al., arXiv 2310.15213).
+not measured again when the command is repeated.
+
+The vectors are found on every other pair of a task. With the other pairs the
+base is asked with no example, as it is and with its own vector added after one
+block or another (Todd et al., arXiv 2310.15213).
 """
 
 import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -27,52 +30,92 @@ from keras_grow.analysis import zero_shot
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import load_run
+from keras_grow.comparison.plan import run_name
 
 TASKS = ("antonyms", "country_capital", "english_french")
+EVERY = 3  # blocks between those after which the vector is added
+
+
+def half(name: str, start: int) -> InContextTask:
+    """Every other pair of a built-in task."""
+    return InContextTask(name, InContextTask.built_in(name).pairs[start::2])
 
 
 def vectors_of(
-    run: Path, method: Method | None, tasks: list[InContextTask], prompts: int
+    run: Path, method: Method | None, tasks: list[str], prompts: int
 ) -> dict[str, FunctionVector]:
     """The function vector of each task in one model of a comparison."""
-    name = method.name if method else "base"
+    name = run_name(method, 0) if method else "base"
+    trained = run / name / "done.json"
     cache = run / "function_vectors"
     cache.mkdir(exist_ok=True)
     lm = None
     found = {}
     for task in tasks:
-        file = cache / f"{name}-{task.name}-{prompts}.json"
-        if not file.exists():
+        file = cache / f"{name}-{task}-{prompts}.json"
+        fresh = file.exists() and (
+            not method or file.stat().st_mtime > trained.stat().st_mtime
+        )
+        if not fresh:
             lm = lm or load_run(run, method)
-            print(f"{name}: {task.name}", flush=True)
-            vector = find_function_vector(lm, task, prompts=prompts)
+            print(f"{name}: {task}", flush=True)
+            vector = find_function_vector(lm, half(task, 0), prompts=prompts)
             vector.save(file)
-        found[task.name] = FunctionVector.load(file)
+        found[task] = FunctionVector.load(file)
     return found
 
 
 def steered(
-    lm: keras.Model, tasks: list[InContextTask], base: dict[str, FunctionVector]
-) -> list[str]:
+    lm: keras.Model, tasks: list[str], base: dict[str, FunctionVector]
+) -> list[dict[str, Any]]:
     """How well the base answers with no example, with and without its vector.
 
     The questions are not those that the vectors were found with.
     """
-    lines = [
-        "| task | added at block | accuracy | log-probability |",
-        "| --- | --- | ---: | ---: |",
-    ]
+    rows = []
     depth = len(lm.backbone.transformer_layers)
     for task in tasks:
-        drawn = task_prompts(task, lm.preprocessor.tokenizer, 32, seed=1)
-        for layer in (None, depth // 3, 2 * depth // 3):
-            vector = None if layer is None else base[task.name].vector
-            found = zero_shot(lm, drawn.zero_shot, vector, layer)
-            lines.append(
-                f"| {task.name} | {'-' if layer is None else layer} "
-                f"| {found.accuracy:.3f} | {found.log_probability:.2f} |"
-            )
-    return lines
+        held = half(task, 1)
+        drawn = task_prompts(held, lm.preprocessor.tokenizer, len(held.pairs))
+        kinds = {"none": drawn.zero_shot, "5 examples": drawn.clean}
+        for shown, prompts in kinds.items():
+            rows.append({"task": task, "added": shown})
+            rows[-1] |= zero_shot(lm, prompts)._asdict()
+        for layer in range(EVERY - 1, depth, EVERY):
+            vector = base[task].vector
+            rows.append({"task": task, "added": f"vector after block {layer}"})
+            rows[-1] |= zero_shot(lm, drawn.zero_shot, vector, layer)._asdict()
+    return rows
+
+
+def steered_table(rows: list[dict[str, Any]]) -> list[str]:
+    """The rows of `steered` as Markdown."""
+    return [
+        "| task | added | accuracy | log-probability |",
+        "| --- | --- | ---: | ---: |",
+        *(
+            f"| {r['task']} | {r['added']} | {r['accuracy']:.3f} "
+            f"| {r['log_probability']:.2f} |"
+            for r in rows
+        ),
+    ]
+
+
+def check(run: Path, names: list[str]) -> list[Method]:
+    """The methods of these names, all of them trained."""
+    known = {m.name: m for m in Plan.load(run).methods}
+    missing = [
+        name
+        for name in names
+        if name not in known
+        or not (run / run_name(known[name], 0) / "done.json").exists()
+    ]
+    if missing:
+        raise SystemExit(
+            f"Expected methods of {run} whose training is done, among "
+            f"{list(known)}. Received: {missing}"
+        )
+    return [known[name] for name in names]
 
 
 def main() -> None:
@@ -82,36 +125,42 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--prompts", type=int, default=16)
     options = parser.parse_args()
-    tasks = [InContextTask.built_in(name) for name in options.tasks]
-    methods = {m.name: m for m in Plan.load(options.run).methods}
-    base = vectors_of(options.run, None, tasks, options.prompts)
-    tuned = {
-        name: vectors_of(options.run, methods[name], tasks, options.prompts)
-        for name in options.methods
-    }
-    rows = compare_with_base(base, tuned)
+    run, prompts, tasks = options.run, options.prompts, options.tasks
+    methods = check(run, options.methods)
+    base = vectors_of(run, None, tasks, prompts)
+    tuned = {m.name: vectors_of(run, m, tasks, prompts) for m in methods}
+    kept = compare_with_base(base, tuned)
+    zero = steered(load_run(run), tasks, base)
     lines = [
-        f"{options.prompts} prompts of 5 examples a task, 10 causal heads.",
+        f"{prompts} prompts of 5 examples a task, 10 causal heads.",
         "",
-        kept_table(rows),
+        kept_table(kept),
         "",
-        "The base with no example, and with its own function vector added:",
+        "The base, asked without examples, with its own vector added to the",
+        "residual stream, and with examples:",
         "",
-        *steered(load_run(options.run), tasks, base),
+        *steered_table(zero),
     ]
     table = "\n".join(lines)
     print(table)
-    (options.run / "function_vectors.md").write_text(table + "\n", "utf-8")
+    (run / "function_vectors.md").write_text(table + "\n", "utf-8")
     result = {
-        "prompts": options.prompts,
-        "rows": [dataclasses.asdict(row) for row in rows],
+        "prompts": prompts,
+        "kept": [dataclasses.asdict(row) for row in kept],
         "causal_heads": {
-            model: {task: vector.heads for task, vector in vectors.items()}
+            model: {
+                task: [
+                    [*head, round(float(vector.effects[head]), 5)]
+                    for head in vector.heads
+                ]
+                for task, vector in vectors.items()
+            }
             for model, vectors in {"base": base, **tuned}.items()
         },
+        "steered": zero,
     }
     text = json.dumps(result, indent=1)
-    (options.run / "function_vectors.json").write_text(text, "utf-8")
+    (run / "function_vectors.json").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

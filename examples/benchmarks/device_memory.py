@@ -13,6 +13,7 @@ import keras_hub
 
 import keras_grow
 from keras_grow.distribution import memory_per_device
+from keras_grow.distribution import shapes_only
 
 COMMON = dict(
     vocabulary_size=262144,
@@ -34,7 +35,7 @@ MESHES = [(1, 1), (8, 1), (1, 8), (2, 4), (4, 8)]
 def backbone_of(shape, dtype):
     """A backbone whose variables have shapes and no values."""
     blocks, hidden, width, heads, kv_heads, size = shape
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         return keras_hub.models.Gemma3Backbone(
             num_layers=blocks,
             hidden_dim=hidden,

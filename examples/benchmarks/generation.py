@@ -15,6 +15,7 @@ fastest of all rounds. Greedy, with a cache, from prompts of random tokens.
 import argparse
 import json
 import time
+from math import nan
 from pathlib import Path
 
 from machine import MARK
@@ -87,8 +88,11 @@ def markdown(report):
         lines += ["| | tokens a second | of plain's | first call s |"]
         lines += ["| --- | ---: | ---: | ---: |"]
         for side, figures in run["sides"].items():
+            if "failed" in figures:
+                lines.append(f"| {side} | {figures['failed']} | | |")
+                continue
             speed = figures["tokens_a_second"]
-            ratio = speed / run["sides"]["plain"]["tokens_a_second"]
+            ratio = speed / run["sides"]["plain"].get("tokens_a_second", nan)
             lines.append(
                 f"| {side} | {speed:.1f} | {ratio:.3f} | "
                 f"{figures['first_call_s']:.1f} |"
@@ -132,15 +136,15 @@ def main():
                 )
                 print(backend, side, results[-1], flush=True)
         sides = {
-            side: max(results, key=lambda r: r["tokens_a_second"])
+            side: max(results, key=lambda r: r.get("tokens_a_second", 0))
             for side, results in rounds.items()
         }
         goals = [
             {
                 "ours": ours,
                 "theirs": theirs,
-                "ratio": sides[ours]["tokens_a_second"]
-                / sides[theirs]["tokens_a_second"],
+                "ratio": sides[ours].get("tokens_a_second", nan)
+                / sides[theirs].get("tokens_a_second", nan),
                 "at_least": limit,
             }
             for ours, theirs, limit in GOALS

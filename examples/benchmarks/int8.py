@@ -1,9 +1,13 @@
 """What a base in int8 costs in accuracy: perplexity of a text, both ways.
 
+The base alone, and with a growth of all blocks in float32 on top, whose copies
+were made of the int8 base.
+
     python examples/benchmarks/int8.py --text wiki.txt --output int8.json
 
 The text is cut into windows of tokens; every token but the first of a window
-is predicted. Weights alone are in int8 (`keras_grow.quantize_base`).
+is predicted. Weights alone are in int8 (`keras_grow.quantize_base`). Keras has
+no such layers on PyTorch.
 """
 
 import argparse
@@ -65,6 +69,8 @@ def main():
     parser.add_argument("--output", default="int8.json")
     arguments = parser.parse_args()
 
+    if keras.config.backend() == "torch":
+        raise SystemExit("Expected the JAX or the TensorFlow backend.")
     lm = load_model(arguments.model)
     tokenizer = lm.preprocessor.tokenizer
     lm.preprocessor = None
@@ -76,9 +82,13 @@ def main():
         "model": arguments.model,
         "tokens": int(tokens[:, 1:].size),
     }
-    for name in ("float32", "int8"):
-        if name == "int8":
-            keras_grow.quantize_base(lm)
+    steps = {
+        "float32": lambda lm: lm,
+        "int8": keras_grow.quantize_base,
+        "int8, grown": keras_grow.grow_model,
+    }
+    for name, step in steps.items():
+        step(lm)
         loss = loss_of(lm, tokens)
         report[name] = {
             "log_likelihood_a_token": -loss,

@@ -197,5 +197,10 @@ def _load(model, dtype):
 
 def _remat(model):
     """Recompute the inside of every block in the backward pass."""
+    if keras.config.backend() == "tensorflow":
+        raise ValueError(
+            "Expected JAX or PyTorch: there KerasHub's blocks, which are "
+            "called with keyword arguments, work under `keras.RematScope`."
+        )
     names = [f"decoder_block_{i}" for i in range(256)]
     return keras.RematScope(mode="list_of_layers", layer_names=names)

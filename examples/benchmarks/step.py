@@ -54,6 +54,10 @@ GOALS = [
     ("grow_all@response", "mask_all@response", "step_s", 0.85),
     ("grow_last10@response", "lora8@response", "step_s", 1.10),
 ]
+# On other backends than JAX the ratios may be so much larger.
+SLACK = 1.15
+# Bytes of training state, over those of the formula.
+STATE = 1.02
 
 
 def measure(arguments):
@@ -185,15 +189,22 @@ def summarise(rounds, device, peak_tflops):
     return summary
 
 
-def goals(cases):
+def goals(cases, backend):
     """Every ratio that has a goal, with both of its sides in `cases`."""
+    slack = 1.0 if backend == "jax" else SLACK
     rows = []
     for ours, theirs, figure, limit in GOALS:
         sides = [cases.get(name, {}).get(figure) for name in (ours, theirs)]
         if None not in sides:
             ratio = sides[0] / sides[1]
             row = {"ours": ours, "theirs": theirs, "figure": figure}
-            rows.append(row | {"ratio": ratio, "at_most": limit})
+            rows.append(row | {"ratio": ratio, "at_most": limit * slack})
+    for name, case in cases.items():
+        formula = case.get("formula_state_gb")
+        if formula:
+            row = {"ours": name, "theirs": "the formula", "figure": "state_gb"}
+            ratio = case["state_gb"] / formula
+            rows.append(row | {"ratio": ratio, "at_most": STATE})
     return rows
 
 
@@ -305,7 +316,7 @@ def main():
         }
         run = {"backend": backend, "model": model, "tokens": tokens}
         run |= {"supervised": float(supervised), "cases": cases}
-        report["runs"].append({**run, "goals": goals(cases)})
+        report["runs"].append({**run, "goals": goals(cases, backend)})
         # After every run, so that a long job that is stopped leaves them.
         output.with_suffix(".json").write_text(json.dumps(report, indent=1))
         output.with_suffix(".md").write_text(markdown(report))

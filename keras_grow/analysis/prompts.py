@@ -121,7 +121,8 @@ def task_prompts(
 
     `Q: input`, `A: output` and an empty line an example, then the question
     (arXiv 2310.15213, section 2.1; appendix B of arXiv 2603.08647). A question
-    is never among its own examples.
+    is never among its own examples, and every pair is asked once before one is
+    asked again.
 
     Args:
         task: the task.
@@ -153,9 +154,12 @@ def task_prompts(
         )
     rng = np.random.default_rng(seed)
     clean, corrupted, zero_shot, answers = [], [], [], []
-    for _ in range(prompts):
-        drawn = rng.permutation(len(task.pairs))[: shots + 1]
-        *examples, (question, answer) = [task.pairs[i] for i in drawn]
+    asked = rng.permutation(len(task.pairs))
+    for number in range(prompts):
+        index = asked[number % len(asked)]
+        question, answer = task.pairs[index]
+        others = rng.permutation(np.delete(asked, number % len(asked)))
+        examples = [task.pairs[i] for i in others[:shots]]
         inputs = [x for x, _ in examples]
         outputs = [y for _, y in examples]
         shuffled = _shuffled(outputs, rng)

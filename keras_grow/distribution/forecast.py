@@ -51,7 +51,7 @@ def memory_per_device(
 
     Args:
         model: a KerasHub task or backbone that `layout_map` knows. It may be
-            one built in a `keras.StatelessScope`, without memory for weights.
+            one of `shapes_only`, without memory for weights.
         mesh: a `keras.distribution.DeviceMesh` with the axes `"batch"` and
             `"model"`. Its devices need not exist.
         growth: a growth to come, of which only the new weights would train.
@@ -69,7 +69,7 @@ def memory_per_device(
     mesh = keras.distribution.DeviceMesh(
         (1, 8), ("batch", "model"), devices=[f"gpu:{i}" for i in range(8)]
     )
-    with keras.StatelessScope(initialize_variables=False):
+    with keras_grow.distribution.shapes_only():
         backbone = keras_hub.models.Gemma3Backbone(**config, dtype="bfloat16")
     growth = keras_grow.GrowthConfig(factor=2, layers=tuple(range(10)))
     print(memory_per_device(backbone, mesh, growth).total)

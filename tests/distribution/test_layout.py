@@ -96,7 +96,7 @@ def test_on_one_device_the_forecast_is_the_reports_training_state(
 
 
 def test_a_model_of_27_billion_is_forecast_without_memory_for_it():
-    with keras.StatelessScope(initialize_variables=False):
+    with keras_grow.distribution.shapes_only():
         backbone = keras_hub.models.Gemma3Backbone(
             **{**GEMMA3_27B, "num_layers": 2}, dtype="bfloat16"
         )
@@ -109,6 +109,9 @@ def test_a_model_of_27_billion_is_forecast_without_memory_for_it():
     eight = memory_per_device(backbone, mesh(1, 8), growth)
     assert eight.trainable == one.trainable / 8
     assert eight.frozen == 2 * ((262144 * 5376 + 2 * block) / 8 + norms)
+    # Nor does a model that is built later bring its values into being.
+    tiny_lm("gemma3")
+    assert all(weight._value is None for weight in backbone.weights)
 
 
 def test_what_has_no_layout_is_refused():

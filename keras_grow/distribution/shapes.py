@@ -1,0 +1,30 @@
+"""Models of shapes alone, to plan with what would not fit in memory."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+from keras.src.backend.common import global_state
+
+_PENDING = "uninitialized_variables"
+
+
+@contextlib.contextmanager
+def shapes_only() -> Iterator[None]:
+    """Build models whose weights have shapes, dtypes and paths, no values.
+
+    For `memory_per_device`, `layout_map` and `growth_report`. Such a model
+    cannot be called.
+
+    Example:
+
+    ```python
+    with keras_grow.distribution.shapes_only():
+        backbone = keras_hub.models.Gemma3Backbone(**config, dtype="bfloat16")
+    ```
+    """
+    pending = list(global_state.get_global_attribute(_PENDING, []))
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    # Keras would make their values at the end of the next scope of this kind.
+    global_state.set_global_attribute(_PENDING, pending)
