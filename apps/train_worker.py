@@ -21,10 +21,12 @@ import keras
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import write_report
+from keras_grow.comparison.checkpoint import Progress
 from keras_grow.comparison.plan import PLAN_FILE
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.results import append_result
 from keras_grow.comparison.run import finish
+from keras_grow.comparison.run import peak_bytes
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.training import prepare
 from keras_grow.tasks import load_task
@@ -175,7 +177,7 @@ def _keep(
     )
     (folder / PLAN_FILE).write_text(made.to_json(), "utf-8")
     rate = method.learning_rates[0]
-    finish(own, lm, rate, watch.seconds)
+    finish(own, lm, rate, Progress(step, watch.seconds, peak_bytes()))
     write_report(folder)
     words = "Done" if step == plan.updates else f"Stopped after {step} updates"
     say(

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,25 +13,36 @@ from keras_grow.saving.fingerprint import stored_array
 from keras_grow.saving.tensors import save_tensors
 
 
-def save_checkpoint(
-    lm: keras.Model, path: Path, step: int, seconds: float
-) -> None:
+class Progress(NamedTuple):
+    """How far a run is, over all of its processes.
+
+    Attributes:
+        step: updates made.
+        seconds: seconds that they took.
+        peak_bytes: the most memory that a process held.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+def save_checkpoint(lm: keras.Model, path: Path, progress: Progress) -> None:
     """Save the trainable weights and the optimizer, atomically.
 
     Args:
         lm: a compiled model whose optimizer is built.
         path: the file.
-        step: updates made.
-        seconds: seconds that they took.
+        progress: how far the run is.
     """
     tensors = {
         key: stored_array(variable) for key, variable in _state(lm).items()
     }
-    state = json.dumps({"step": step, "seconds": seconds})
+    state = json.dumps(progress._asdict())
     save_tensors(tensors, path, {"state": state})
 
 
-def load_checkpoint(lm: keras.Model, path: Path) -> tuple[int, float]:
+def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
     """Put a saved state back.
 
     Args:
@@ -38,7 +50,7 @@ def load_checkpoint(lm: keras.Model, path: Path) -> tuple[int, float]:
         path: the file.
 
     Returns:
-        Updates made, and the seconds that they took.
+        How far the run was.
     """
     if not lm.optimizer.built:
         lm.optimizer.build(lm.trainable_variables)
@@ -46,7 +58,7 @@ def load_checkpoint(lm: keras.Model, path: Path) -> tuple[int, float]:
         state: dict[str, Any] = json.loads(file.metadata()["state"])
         for key, variable in _state(lm).items():
             variable.assign(file.get_tensor(key))
-    return state["step"], state["seconds"]
+    return Progress(**state)
 
 
 def save_weights(lm: keras.Model, path: Path) -> None:

@@ -38,7 +38,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         "",
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
-        f"{plan.examples} examples a set. Mean over seeds.",
+        f"{plan.examples} examples a set. Mean over seeds. In brackets, what "
+        "an old skill lost or gained: points, or per cent of a perplexity.",
         "",
         *_table(plan, folder, rows),
         "",
@@ -58,6 +59,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
 def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
     """The last scores of every method, and what they cost."""
     names = list(rows[0]["scores"])
+    metrics = {n: rows[0]["details"][n]["metric"] for n in names}
     header = ["method", *names, "trained parameters", "s a step", "peak GB"]
     start = [row for row in rows if row["step"] == 0]
     lines = [
@@ -83,7 +85,10 @@ def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
             _line(
                 method.name,
                 [
-                    *[_mean(last, name) for name in names],
+                    *[
+                        _mean(last, name) + _lost(start, last, name, metrics)
+                        for name in names
+                    ],
                     f"{costs[0]['trainable_parameters']:,}",
                     f"{np.mean([r['seconds_a_step'] for r in last]):.2f}",
                     f"{max(c['peak_bytes'] for c in costs) / 1e9:.1f}",
@@ -116,6 +121,18 @@ def _methods(plan: Plan, folder: Path) -> list[str]:
 
 def _mean(rows: Rows, name: str) -> str:
     return f"{np.mean([row['scores'][name] for row in rows]):.4g}"
+
+
+def _lost(start: Rows, last: Rows, name: str, metrics: dict[str, str]) -> str:
+    """What became of an old skill: points, or per cent of a perplexity."""
+    if not name.startswith("old/"):
+        return ""
+    before, after = (
+        np.mean([row["scores"][name] for row in part]) for part in (start, last)
+    )
+    if metrics[name] == "perplexity":
+        return f" ({after / before - 1:+.1%})"
+    return f" ({100 * (after - before):+.1f})"
 
 
 def _line(name: str, cells: list[str]) -> str:

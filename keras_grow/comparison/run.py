@@ -68,30 +68,38 @@ def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
     _check_room(own, checkpoint.checkpoint_bytes(lm))
     scores = Scores(lm, plan, task)
     saved = own / CHECKPOINT_FILE
-    step, seconds = 0, 0.0
+    progress = checkpoint.Progress()
     if saved.exists():
-        step, seconds = checkpoint.load_checkpoint(lm, saved)
-        print(f"goes on after update {step}", flush=True)
+        progress = checkpoint.load_checkpoint(lm, saved)
+        print(f"goes on after update {progress.step}", flush=True)
     else:
         # No method changes the function before it trains.
         _write(folder, method, seed, 0, _base(folder) or scores.run(), {})
-    for stop in [s for s in plan.steps if s > step]:
+    for stop in [s for s in plan.steps if s > progress.step]:
         start = time.perf_counter()
-        loss = training.update(step, stop)
+        loss = training.update(progress.step, stop)
         elapsed = time.perf_counter() - start
         extra = {
             "training_loss": loss,
-            "seconds_a_step": elapsed / (stop - step),
+            "seconds_a_step": elapsed / (stop - progress.step),
         }
-        seconds, step = seconds + elapsed, stop
-        _write(folder, method, seed, step, scores.run(), extra)
-        checkpoint.save_checkpoint(lm, saved, step, seconds)
-    finish(own, lm, rate, seconds, plan.keep_weights)
+        _write(folder, method, seed, stop, scores.run(), extra)
+        progress = checkpoint.Progress(
+            stop,
+            progress.seconds + elapsed,
+            max(progress.peak_bytes, peak_bytes()),
+        )
+        checkpoint.save_checkpoint(lm, saved, progress)
+    finish(own, lm, rate, progress, plan.keep_weights)
     saved.unlink()
 
 
 def finish(
-    own: Path, lm: keras.Model, rate: float, seconds: float, keep: bool = True
+    own: Path,
+    lm: keras.Model,
+    rate: float,
+    progress: checkpoint.Progress,
+    keep: bool = True,
 ) -> None:
     """Save what a run learnt, and say that it is done.
 
@@ -99,7 +107,7 @@ def finish(
         own: folder of the run.
         lm: the trained model.
         rate: the learning rate.
-        seconds: what the updates took.
+        progress: what the updates took.
         keep: whether to keep the weights. Defaults to `True`.
     """
     if keep:
@@ -108,8 +116,8 @@ def finish(
     done = {
         "learning_rate": rate,
         "trainable_parameters": trainable,
-        "seconds": seconds,
-        "peak_bytes": peak_bytes(),
+        "seconds": progress.seconds,
+        "peak_bytes": progress.peak_bytes,
     }
     temporary = own / "done.part"
     temporary.write_text(json.dumps(done), "utf-8")
