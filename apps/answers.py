@@ -14,6 +14,14 @@ from apps.models import Unavailable
 SAMPLERS = ("greedy", "top-k", "random")
 MAX_PROMPT = 4000
 MAX_LENGTH = 256
+# Lowest and highest: for the page, for links to it and for what is asked.
+LIMITS = {
+    "temperature": (0.05, 2.0),
+    "top_k": (1, 200),
+    "length": (1, MAX_LENGTH),
+    "seed": (0, 2**31 - 1),
+}
+_PAUSE = 0.2  # Seconds between looks at what loads.
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,7 @@ class Question:
             )
         if self.sampler not in SAMPLERS:
             raise ValueError(f"Choose a sampler: {', '.join(SAMPLERS)}.")
-        for name, low, high in (
-            ("temperature", 0.05, 5.0),
-            ("top_k", 1, 10_000),
-            ("length", 1, MAX_LENGTH),
-            ("seed", 0, 2**31 - 1),
-        ):
+        for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 words = name.replace("_", "-")
@@ -86,6 +89,7 @@ class Answer:
         seconds: what they took, other panes' time not counted.
         loglikelihood: of the answer under the base, in nats, when known.
         cut: tokens that the prompt lost on its left.
+        model: name of the model that wrote it.
     """
 
     state: str = "waiting"
@@ -95,6 +99,7 @@ class Answer:
     seconds: float = 0.0
     loglikelihood: float | None = None
     cut: int = 0
+    model: str = ""
 
 
 def answer(
@@ -129,9 +134,9 @@ def answer(
                 active.remove(pane)
             if answers[pane] != before:
                 yield dict(answers)
-        if active and not streams:
+        if active and streams.keys().isdisjoint(active):
             yield dict(answers)
-            time.sleep(0.2)  # Everything that is left is still loading.
+            time.sleep(_PAUSE)  # Everything that is left is still loading.
     yield dict(answers)
     for pane, stream in streams.items():
         if answers[pane].state not in ("done", "stopped"):
@@ -154,6 +159,8 @@ def _advance(
             if not models.ready(pane):
                 message = models.parts[pane].message
                 return dataclasses.replace(before, message=message)
+            label = models.parts[pane].message
+            before = dataclasses.replace(before, model=label)
             streams[pane] = models.stream(
                 pane,
                 question.prompt,

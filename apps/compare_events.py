@@ -1,5 +1,6 @@
 """What happens on the first tab: asking, stopping, history and links."""
 
+import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
@@ -38,10 +39,29 @@ class CompareEvents:
         self.models = models
         self.jobs = jobs
 
-    def begin(self, request: gr.Request) -> list[Any]:
-        """Take a place in the queue; runs at once."""
-        self.jobs.begin(str(request.session_hash))
+    def clear(self, request: gr.Request) -> list[Any]:
+        """Make room for the next answers, unless some are being written."""
+        if self.jobs.before(str(request.session_hash)) is not None:
+            return [gr.skip()] * (2 * len(PANES))
         return shown(dict.fromkeys(PANES, Answer()))
+
+    def enter(self, request: gr.Request, *inputs: Any) -> list[None]:
+        """Take a place in the queue, just before Gradio takes the same one.
+
+        What Gradio turns away, such as a setting that it refuses, a prompt
+        that the queue has no room for or a second click, has no place here.
+        """
+        self.jobs.begin(str(request.session_hash))
+        return [None] * len(inputs)
+
+    def refused(self) -> list[Any]:
+        """Say that a prompt was not let into the queue."""
+        answer = Answer(
+            "error",
+            message="The prompt was not taken: a setting is out of its range, "
+            "or too many prompts wait. Look at the settings and ask again.",
+        )
+        return shown(dict.fromkeys(PANES, answer))
 
     def stop(self, request: gr.Request) -> None:
         """End the visitor's own prompt."""
@@ -94,12 +114,10 @@ def remembered(
     settings: list[Any], answers: dict[str, Answer], history: History | None
 ) -> History:
     """The history with one question more, newest first."""
-    fields = ("state", "text", "message", "tokens", "seconds", "loglikelihood")
     kept = {
         "settings": settings,
         "answers": {
-            pane: {name: getattr(found, name) for name in fields}
-            for pane, found in answers.items()
+            pane: dataclasses.asdict(found) for pane, found in answers.items()
         },
     }
     past = history if isinstance(history, list) else []

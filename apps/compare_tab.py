@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps import words
-from apps.answers import MAX_LENGTH
+from apps.answers import LIMITS
 from apps.answers import MAX_PROMPT
 from apps.answers import SAMPLERS
 from apps.compare_events import KEPT
@@ -37,10 +37,12 @@ OLD_SKILLS = (
     "Water boils when",
     "Once upon a time, there was a",
 )
-_LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line) => {
+_LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line,
+    tuned, grown) => {
   const url = new URL(window.location.href);
   url.search = new URLSearchParams({prompt, sampler, temperature, top_k,
-    length, seed, one_line: one_line ? 1 : 0}).toString();
+    length, seed, one_line: one_line ? 1 : 0, ...(tuned && {tuned}),
+    ...(grown && {grown})}).toString();
   window.history.replaceState(null, "", url);
   return url.href;
 }"""
@@ -102,16 +104,17 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
             )
         with gr.Row():
             temperature = gr.Slider(
-                0.05, 2.0, 0.8, step=0.05, label="Temperature",
+                *LIMITS["temperature"], 0.8, step=0.05, label="Temperature",
                 elem_id="temperature",
             )  # fmt: skip
-            top_k = gr.Slider(1, 200, 40, step=1, label="Top-k")
+            top_k = gr.Slider(*LIMITS["top_k"], 40, step=1, label="Top-k")
         with gr.Row():
             length = gr.Slider(
-                1, MAX_LENGTH, 48, step=1, label="Length, in tokens",
+                *LIMITS["length"], 48, step=1, label="Length, in tokens",
                 elem_id="length",
             )  # fmt: skip
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+            # Its range is checked with the question, which says it in words.
+            seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
         with gr.Row():
             tuned = _choice("Fine-tuned model", "tuned-model")
             grown = _choice("Grown model", "grown-model")
@@ -168,12 +171,12 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
     events = CompareEvents(models, jobs)
     asked = gr.on(
         [ask.click, prompt.submit],
-        events.begin,
+        events.clear,
         None,
         panes,
         **QUIET,
     )
-    asked.then(
+    ran = asked.then(
         events.run,
         [tuned, grown, history, *settings],
         [*panes, history],
@@ -182,7 +185,9 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
         concurrency_id="models",
         concurrency_limit=1,
         api_visibility="private",
+        validator=events.enter,
     )
+    ran.failure(events.refused, None, panes, **QUIET)
     stop.click(
         events.stop,
         None,
@@ -196,7 +201,7 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
             prompt,
             **QUIET,
         )
-    link.click(None, settings, link_box, js=_LINK)
+    link.click(None, [*settings, tuned, grown], link_box, js=_LINK)
     past.click(
         from_history,
         [past, history],

@@ -7,13 +7,11 @@ from typing import Any
 
 from apps.runs import Entry
 from apps.runs import Runs
+from apps.streamers import Streamers
+from apps.streamers import Unavailable
 
 PANES = ("base", "tuned", "grown")
 MAX_TOKENS = 512
-
-
-class Unavailable(Exception):
-    """A pane has no model, with the reason in words for its visitor."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ _EMPTY = {
     "grown": "No grown model here. Train one on the Train tab, or start the "
     "app on a run that has one.",
 }
+# Whose choice decides what a pane has: base and grown are one model.
+_OWNER = {"base": "grown", "grown": "grown", "tuned": "tuned"}
 
 
 class Models:
@@ -54,7 +54,7 @@ class Models:
         self._wanted: dict[str, Entry | None] = {}
         self._loaded: dict[str, Entry | None] = {}
         self._base: Any = None
-        self._streamers: dict[str, Any] = {}
+        self._streamers = Streamers()
         self._changed = threading.Condition()
         self._step = ""
 
@@ -91,6 +91,7 @@ class Models:
             if self.parts["base"].state == "failed":
                 return  # Nothing can be loaded any more.
             self._wanted = {**self._wanted, pane: entry}
+            self._loaded.pop(pane, None)
             names = ("base", "grown") if pane == "grown" else ("tuned",)
             for name in names:
                 if self.parts[name].state != "failed" or name != "base":
@@ -109,20 +110,20 @@ class Models:
         return part.state == "ready"
 
     def stream(self, pane: str, *arguments: Any, **settings: Any) -> Any:
-        """An answer of a pane that is ready, see `Streamer.stream`."""
+        """An answer of a pane that is ready, see `Streamer.stream`.
+
+        Its next token raises `Unavailable` where its model has been changed.
+        """
+        name = "tuned" if pane == "tuned" else "base"
         growth = pane != "base" or not self._is_grown()
-        streamer = self._streamers["tuned" if pane == "tuned" else "base"]
-        return streamer.stream(*arguments, **settings, growth=growth)
+        return self._streamers.stream(
+            name, *arguments, **settings, growth=growth
+        )
 
     def base_loglikelihood(self, prompt: str, token_ids: list[int]) -> float:
         """Log-likelihood of an answer under the base model, in nats."""
-        if not self.ready("base"):
-            raise Unavailable("the base model is being changed.")
         growth = not self._is_grown()
-        value: float = self._streamers["base"].loglikelihood(
-            prompt, token_ids, growth
-        )
-        return value
+        return self._streamers.loglikelihood("base", prompt, token_ids, growth)
 
     def loading(self) -> str:
         """What is being loaded, in words; empty when all is done."""
@@ -139,6 +140,12 @@ class Models:
         self, pane: str, state: str, message: str, memory: str = ""
     ) -> None:
         self.parts = {**self.parts, pane: Part(state, message, memory)}
+
+    def _say_of(self, entry: Entry | None, pane: str, *words: str) -> None:
+        """Say it of a pane, unless another model is wanted there by now."""
+        with self._changed:
+            if self._wanted.get(_OWNER[pane]) == entry:
+                self._say(pane, *words)
 
     def _run(self) -> None:
         self._step = "Step 1 of 5: starting Keras."
@@ -157,10 +164,11 @@ class Models:
                 ("grown", self._load_growth),
                 ("tuned", self._load_tuned),
             ):
-                entry = self._wanted.get(pane)
-                stale = pane not in self._loaded or entry != self._loaded[pane]
-                if stale:
-                    self._try(pane, entry, load)
+                with self._changed:
+                    entry = self._wanted.get(pane)
+                    if pane in self._loaded and entry == self._loaded[pane]:
+                        continue
+                self._try(pane, entry, load)
             with self._changed:
                 if self._wanted == self._loaded:
                     self._step = ""
@@ -173,9 +181,13 @@ class Models:
             load(entry)
         except Exception as error:  # One pane's trouble stays its own.
             name = entry.label if entry else "nothing"
-            self._say(pane, "failed", f"The model {name} did not load. {error}")
-        if self._wanted.get(pane) == entry:
-            self._loaded = {**self._loaded, pane: entry}
+            words = f"The model {name} did not load. {error}"
+            for own, owner in _OWNER.items():
+                if owner == pane and self.parts[own].state == "loading":
+                    self._say_of(entry, own, "failed", words)
+        with self._changed:
+            if self._wanted.get(pane) == entry:
+                self._loaded[pane] = entry
 
     def _load_base(self) -> None:
         from keras_grow.models import load_model
@@ -190,6 +202,7 @@ class Models:
         from keras_grow.evaluation.streaming import Streamer
 
         self._step = "Step 3 of 5: growing and compiling."
+        self._streamers.take_out("base")
         lm = self._base
         if self._is_grown():
             keras_grow.remove_growth(lm)
@@ -202,24 +215,25 @@ class Models:
                 self.growth_report = str(report)
         except Exception as error:
             failure = error
-        self._streamers["base"] = streamer = Streamer(lm, MAX_TOKENS)
+        streamer = Streamer(lm, MAX_TOKENS)
         grown = failure is None and entry is not None
         _warm(streamer, growth=not grown, score=True)
         memory = f"{_size(base_bytes)} of weights, shared with the grown model"
         if not grown:
             memory = f"{_size(base_bytes)} of weights"
-        self._say("base", "ready", self.runs.model, memory)
+        self._streamers.put("base", streamer)
+        self._say_of(entry, "base", "ready", self.runs.model, memory)
         if failure is not None:
             raise failure
         if entry is None:
-            self._say("grown", "empty", _EMPTY["grown"])
+            self._say_of(entry, "grown", "empty", _EMPTY["grown"])
             return
         _warm(streamer, growth=True)
         memory = (
             f"{_size(_bytes(lm) - base_bytes)} of new slices, on top of the "
             "base's own weights"
         )
-        self._say("grown", "ready", entry.label, memory)
+        self._say_of(entry, "grown", "ready", entry.label, memory)
 
     def _load_tuned(self, entry: Entry | None) -> None:
         from pathlib import Path
@@ -228,9 +242,9 @@ class Models:
         from keras_grow.comparison import load_run
         from keras_grow.evaluation.streaming import Streamer
 
-        self._streamers.pop("tuned", None)
+        self._streamers.take_out("tuned")
         if entry is None:
-            self._say("tuned", "empty", _EMPTY["tuned"])
+            self._say_of(entry, "tuned", "empty", _EMPTY["tuned"])
             return
         self._step = "Step 4 of 5: loading the fine-tuned model."
         method = Method.from_dict(entry.method)
@@ -238,9 +252,9 @@ class Models:
         self._step = "Step 5 of 5: compiling the fine-tuned model."
         streamer = Streamer(lm, MAX_TOKENS)
         _warm(streamer)
-        self._streamers["tuned"] = streamer
+        self._streamers.put("tuned", streamer)
         memory = f"{_size(_bytes(lm))} of weights, a second model"
-        self._say("tuned", "ready", entry.label, memory)
+        self._say_of(entry, "tuned", "ready", entry.label, memory)
 
 
 def _warm(streamer: Any, growth: bool = True, score: bool = False) -> None:

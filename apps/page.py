@@ -24,6 +24,11 @@ HEAD = f"<script>{(_HERE / 'page.js').read_text('utf-8')}</script>"
 THEME = gr.themes.Default(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
+).set(
+    # Gradio's own are too pale to read on white.
+    block_info_text_color="*neutral_500",
+    body_text_color_subdued="*neutral_500",
+    input_placeholder_color="*neutral_500",
 )
 _REFRESH = 1.5  # Seconds.
 
@@ -91,9 +96,13 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         def leave(request: gr.Request) -> None:
             jobs.leave(str(request.session_hash))
 
-        def first_choices() -> list[Any]:
-            """What is offered, with what is loaded chosen."""
+        def first_choices(request: gr.Request) -> list[Any]:
+            """What is offered; chosen are a link's models or the loaded."""
             wanted = {pane: models.wanted(pane) for pane in ("tuned", "grown")}
+            for pane in wanted:
+                linked = runs.entry(request.query_params.get(pane))
+                if linked and linked.is_grown == (pane == "grown"):
+                    wanted[pane] = linked.key
             return [
                 *_pane_choices(runs, wanted),
                 see_tab.choices(runs),

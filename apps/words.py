@@ -49,16 +49,20 @@ def pane_note(answer: Answer) -> str:
         return note("info", answer.message or "Waits for its turn.")
     if answer.state == "writing":
         return note("info", f"Writing: {answer.tokens} tokens.")
-    parts = [f"{answer.tokens} tokens"]
-    if answer.seconds:
-        parts.append(f"{answer.tokens / answer.seconds:.1f} a second")
-    words = ("Stopped. " if answer.state == "stopped" else "Done. ") + (
-        ", ".join(parts) + "."
-    )
+    words = "Stopped. " if answer.state == "stopped" else "Done. "
+    if answer.state == "done" and not answer.text:
+        words += "The answer is empty: the model ended it at once."
+    else:
+        words += f"{answer.tokens} tokens"
+        if answer.seconds:
+            words += f", {answer.tokens / answer.seconds:.1f} a second"
+        words += "."
     if answer.cut:
         words += f" The first {answer.cut} tokens of the prompt were cut off."
     if answer.message:
         words += f" {answer.message}"
+    if answer.model:
+        words += f" Written by {answer.model}."
     line = note("good" if answer.state == "done" else "warning", words)
     if answer.loglikelihood is None:
         return line

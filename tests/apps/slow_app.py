@@ -1,7 +1,8 @@
 """The app, but long answers take their time, as those of a large model do.
 
 So a test can stop an answer, or ask while another is being written, however
-fast the tiny model and however slow the browser.
+fast the tiny model and however slow the browser. To one prompt, the answer is
+HTML.
 """
 
 import sys
@@ -12,6 +13,8 @@ from apps.models import Models
 
 LONG = 100
 SECONDS = 0.1
+ASKS_FOR_HTML = "write HTML"
+HTML = "<img src=x onerror='document.title=1'><b>bold</b>"
 
 _stream = Models.stream
 
@@ -28,9 +31,22 @@ class _Slow:
         return next(self._stream)
 
 
+class _Html:
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return HTML if name == "text" else getattr(self._stream, name)
+
+    def __next__(self):
+        return next(self._stream)
+
+
 def stream(self, pane, prompt, length, *arguments, **settings):
     """As `Models.stream`."""
     found = _stream(self, pane, prompt, length, *arguments, **settings)
+    if prompt == ASKS_FOR_HTML:
+        return _Html(found)
     return _Slow(found) if length > LONG else found
 
 

@@ -4,6 +4,10 @@ import threading
 
 import pytest
 
+from apps import answers as answers_module
+from apps import words
+from apps.answers import LIMITS
+from apps.answers import Answer
 from apps.answers import Question
 from apps.answers import answer
 from apps.models import PANES
@@ -104,15 +108,57 @@ def test_a_stop_before_the_turn_computes_nothing():
     assert last["base"].message == "Stopped before it began."
 
 
-def test_a_pane_that_loads_is_waited_for():
+def test_a_pane_that_loads_is_waited_for(monkeypatch):
     models = StrawModels(base=StrawStream("ab"))
     looks = iter([False, False, True, True])
     ready = models.ready
     models.ready = lambda pane: next(looks) if pane == "base" else ready(pane)
     models.parts["base"] = Part("loading", "Loads the weights.")
+    monkeypatch.setattr(answers_module, "_PAUSE", 0.0)
     states = [answers["base"] for answers in run(models)]
     assert states[0].message == "Loads the weights."
     assert states[-1].text == "ab"
+
+
+def test_a_pane_that_loads_beside_one_that_is_done_is_not_waited_for_hotly(
+    monkeypatch,
+):
+    models = StrawModels(base=StrawStream("ab"), tuned=StrawStream("x"))
+    looks, pauses = iter([False] * 5 + [True]), []
+    ready = models.ready
+    models.ready = lambda pane: next(looks) if pane == "tuned" else ready(pane)
+    monkeypatch.setattr(answers_module.time, "sleep", pauses.append)
+    last = run(models)[-1]
+    assert (last["base"].text, last["tuned"].text) == ("ab", "x")
+    # All rounds but the first, after which the base had more to write.
+    assert len(pauses) == 4
+
+
+def test_an_answer_keeps_the_name_of_the_model_that_wrote_it():
+    models = StrawModels(base=StrawStream("ab"))
+    models.parts["base"] = Part("ready", "the first")
+    found = []
+    for panes in answer(models, Question("hello"), threading.Event()):
+        models.parts["base"] = Part("ready", "the second")
+        found.append(panes["base"])
+    assert {each.model for each in found} == {"the first"}
+    assert "Written by the first." in words.pane_note(found[-1])
+
+
+def test_an_answer_that_ends_at_once_is_said_to_be_empty():
+    note = words.pane_note(Answer("done"))
+    assert "The answer is empty: the model ended it at once." in note
+    assert "tokens" not in note
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_page_a_link_and_a_question_have_the_same_limits(name):
+    low, high = LIMITS[name]
+    for value in (low, high):
+        assert getattr(Question("hello", **{name: value}), name) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(ValueError, match="Choose a"):
+            Question("hello", **{name: value})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import urllib.request
 
 import pytest
+import slow_app
 from browsing import answers
 from browsing import ask
 from browsing import says
@@ -34,6 +35,7 @@ def expected(run_folder):
 def settings(page, length=24):
     """Open the settings and choose a length."""
     page.locator("#settings button").first.click()
+    page.wait_for_timeout(500)  # What is opened is filled in a little later.
     page.locator("#length input[type=number]").fill(str(length))
     page.locator("#length input[type=number]").press("Tab")
 
@@ -106,6 +108,31 @@ def test_what_models_write_is_shown_as_text(app, visit):
     ask(page, "<img src=x onerror=alert(1)> <img>")
     answers(page)
     assert page.locator("#panes img, #panes b b").count() == 0
+    ask(page, slow_app.ASKS_FOR_HTML)
+    page.wait_for_function(
+        "document.querySelector('#answer-grown textarea').value[0] === '<'"
+    )
+    assert set(answers(page).values()) == {slow_app.HTML}
+    assert page.locator("#panes img, #panes b b").count() == 0
+    assert page.title() == "keras_grow"
+
+
+def test_hints_are_dark_enough_to_read(app, visit):
+    page = visit(app)
+    contrast = page.evaluate(
+        """() => {
+          const light = colour => {
+            const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map(
+              v => (v /= 255) <= 0.04045 ? v / 12.92
+                : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const hint = [...document.querySelectorAll('#prompt *')].filter(
+            e => e.textContent.includes('Shift+Enter')).at(-1);
+          return 1.05 / (light(getComputedStyle(hint).color) + 0.05);
+        }"""
+    )
+    assert contrast >= 4.5
 
 
 def test_no_prompt_is_an_error_in_words(app, visit):
@@ -126,6 +153,48 @@ def test_a_second_visitor_is_told_to_wait_and_then_answered(app, visit):
     assert all(answers(first).values())
     assert all(answers(second).values())
     says(second, "status", "Ready.")
+
+
+def test_a_prompt_that_is_not_let_in_keeps_nobody_waiting(app, visit):
+    # Out of the sliders' range: a link's own limits are the same.
+    first = visit(app, "/?prompt=the+quick&top_k=5000&temperature=4&seed=7")
+    settings(first)
+    first.wait_for_function(
+        "document.querySelector('#seed input')?.value === '7'"
+    )
+    assert first.locator("#temperature input").first.input_value() == "0.8"
+    # What a link cannot do, a form that was tampered with can.
+    first.route(
+        "**/queue/join*",
+        lambda route: route.continue_(
+            post_data=route.request.post_data.replace('"greedy"', '"beam"')
+        ),
+    )
+    first.locator("#ask").click()
+    says(first, "note-grown", "Error. The prompt was not taken")
+    second = visit(app)
+    ask(second, PROMPT)
+    assert all(answers(second).values())
+    first.unroute("**/queue/join*")
+    first.locator("#ask").click()
+    assert all(answers(first).values())
+    first.locator("#seed input").fill("-1")
+    first.locator("#ask").click()
+    says(first, "note-base", "Error. Choose a seed from 0")
+
+
+def test_asking_twice_asks_once(app, visit):
+    first, second = visit(app), visit(app)
+    settings(first, 256)
+    ask(first, "a model that")
+    says(first, "note-base", "Writing")
+    first.locator("#ask").click()
+    ask(second, PROMPT)
+    says(second, "status", "1 prompt is before it")
+    first.locator("#stop").click()
+    assert all(answers(first).values())
+    assert all(answers(second).values())
+    says(first, "status", "Ready.")
 
 
 def test_twenty_visitors_at_once_are_all_answered_in_turn(app):

@@ -16,15 +16,15 @@ def test_prompts_are_before_each_other_until_they_end():
     assert not first.is_set()
 
 
-def test_a_stop_reaches_what_runs_and_what_waits_and_nothing_later():
+def test_a_stop_reaches_what_runs_or_waits_and_nothing_later():
     jobs = Jobs()
+    for waits in (True, False):
+        jobs.begin("ann")
+        running = None if waits else jobs.take("ann")
+        jobs.stop("ann")
+        assert (running or jobs.take("ann")).is_set()
+        jobs.end("ann")
     jobs.begin("ann")
-    running = jobs.take("ann")
-    jobs.begin("ann")
-    jobs.stop("ann")
-    jobs.begin("ann")
-    assert running.is_set()
-    assert jobs.take("ann").is_set()
     assert not jobs.take("ann").is_set()
 
 
@@ -32,13 +32,14 @@ def test_a_visitor_who_leaves_is_not_waited_for():
     jobs = Jobs()
     jobs.begin("ann")
     running = jobs.take("ann")
-    jobs.begin("ann")
     jobs.begin("bob")
+    jobs.begin("cid")
     jobs.leave("ann")
+    jobs.leave("bob")
     assert running.is_set()
-    assert jobs.before("bob") == 1
+    assert jobs.before("cid") == 1
     jobs.end("ann")
-    assert jobs.before("bob") == 0
+    assert jobs.before("cid") == 0
 
 
 def test_a_download_is_there_once_and_anew_when_it_changes(tmp_path):
