@@ -88,13 +88,17 @@ def legend(order: Sequence[str]) -> str:
     """Names of the curves beside the line and mark of each."""
     items = []
     for number, name in enumerate(order):
-        line = _stroke(number)
         items.append(
             '<li><svg viewBox="0 0 46 14" aria-hidden="true" fill="none">'
-            f'<line x1="1" y1="7" x2="45" y2="7" {line}/>'
-            f"{_mark(23, 7, number)}</svg> {escape(name)}</li>"
+            f"{sample(number)}</svg> {escape(name)}</li>"
         )
     return f'<ul class="kg-legend">{"".join(items)}</ul>'
+
+
+def sample(number: int) -> str:
+    """Line and mark of curve `number`, 46 wide and 14 high."""
+    line = f'<line x1="1" y1="7" x2="45" y2="7" {_stroke(number)}/>'
+    return line + _mark(23, 7, number)
 
 
 def _curve(name: str, points: Points, number: int, place: object) -> list[str]:

@@ -63,7 +63,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             with gr.Tab("See", id="see") as see_page:
                 see = see_tab.build(see_page, runs, models, served)
             with gr.Tab("Train", id="train"):
-                train = train_tab.build(page, trainer, owner)
+                train = train_tab.build(page, trainer, models, owner)
             with gr.Tab("Take away", id="take") as take_page:
                 growth = take_away_tab.build(runs, served)
         seen = gr.State("")

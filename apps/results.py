@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections import defaultdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,17 @@ def as_json(rows: Rows) -> str:
 
 
 def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
-    """All charts one below the other in one picture."""
+    """A legend and all charts one below the other in one picture."""
     order = methods_of(rows)
     parts, height = [], 230
+    kept_names = order if shown is None else [m for m in order if m in shown]
+    key = [
+        f'<g transform="translate(6 {number * 18 + 6})">'
+        f"{chart.sample(order.index(name))}"
+        f'<text x="54" y="11" font-size="11">{escape(name)}</text></g>'
+        for number, name in enumerate(kept_names)
+    ]
+    top = len(key) * 18 + 8
     names = list(rows[0]["scores"]) if rows else []
     for number, score in enumerate(names):
         kept = {
@@ -127,20 +136,19 @@ def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
         }
         title = score_title(rows, score)
         drawn = chart.svg(title, kept, order)
-        y = number * (height + 24)
+        y = top + number * (height + 24)
         place = f'<svg x="0" y="{y + 20}" width="360" height="{height}" '
         parts.append(
             f'<text x="6" y="{y + 14}" font-size="12">'
-            f"{title.replace('<', ' ').replace('&', ' ')}</text>"
-            + drawn.replace("<svg ", place, 1)
+            f"{escape(title)}</text>" + drawn.replace("<svg ", place, 1)
         )
-    total = len(names) * (height + 24) + 24
+    total = top + len(names) * (height + 24) + 24
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="720" '
         f'height="{2 * total}" viewBox="0 0 360 {total}" '
         'font-family="sans-serif"><rect width="360" '
         f'height="{total}" fill="white"/><g color="black">'
-        f"{''.join(parts)}</g></svg>"
+        f"{''.join(key)}{''.join(parts)}</g></svg>"
     )
 
 

@@ -97,12 +97,15 @@ class Runs:
         """Folders of comparisons with results, the given one first."""
         made = sorted(self.made.glob(f"*/{PLAN_FILE}"), reverse=True)
         found = [self.given] if self.given else []
+        given = self.given.resolve() if self.given else None
         for file in made:
             plan = read_plan(file.parent)
             fits = plan and (plan["model"], plan["dtype"]) == (
                 self.model,
                 self.dtype,
             )
+            if file.parent.resolve() == given:
+                continue  # The app was started on a run that it made.
             if fits and any(file.parent.glob(f"*/{DONE_FILE}")):
                 found.append(file.parent)
         return [f for f in found if (f / RESULTS_FILE).exists()]

@@ -8,8 +8,11 @@ from apps import chart
 from apps import results
 from apps import uploads
 from apps import words
+from apps.models import Models
 from apps.quick_gradio import QUIET
 from apps.quick_gradio import gradio as gr
+from apps.training import CUT
+from apps.training import LONG
 from apps.training import MAX_UPDATES
 from apps.training import METHODS
 from apps.training import RATES
@@ -19,6 +22,8 @@ from apps.training import Progress
 from apps.training import Trainer
 
 _SHOWN = 5
+_POINTS = 200  # Of a curve that is drawn anew with every update.
+_ENDS = {"done": "good", "stopped": "info", "failed": "error"}
 _FORMATS = (
     "A JSONL or CSV file in UTF-8, up to 5 MB, with the fields prompt and "
     "response; or question, choices and answer; or premise, hypothesis and "
@@ -40,12 +45,13 @@ class TrainTab:
     compare: Any
 
 
-def build(page: Any, trainer: Trainer, owner: Any) -> TrainTab:
+def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     """Lay out the tab and wire it.
 
     Args:
         page: the `gr.Blocks`.
         trainer: what trains.
+        models: whose number of blocks is the most that can grow.
         owner: what tells this browser's trainings from others', a
             `gr.BrowserState`.
     """
@@ -128,7 +134,7 @@ def build(page: Any, trainer: Trainer, owner: Any) -> TrainTab:
                 retention,
             )
             rows = uploads.check(file)
-            trainer.start(lesson, rows, owner)
+            trainer.start(lesson, rows, owner, models.num_blocks)
         except (ValueError, OSError, Busy, uploads.Refused) as error:
             return words.note("error", str(error))
         return words.note("good", "Started.")
@@ -186,6 +192,14 @@ def check(file: str | None) -> str:
             f"{len(rows.skipped)} rows were left out. The first: "
             f"{rows.skipped[0]}",
         )
+    if rows.longest > LONG:
+        said += words.note(
+            "warning",
+            f"The longest row has {rows.longest:,} characters. Rows are cut "
+            f"to {CUT} tokens: prompts lose their beginning or, where "
+            "responses are long, the row is left out. How many they are is "
+            "said when the training begins.",
+        )
     first = [
         [str(number), row["prompt"], row["response"]]
         for number, row in enumerate(rows.examples[:_SHOWN], 1)
@@ -216,17 +230,20 @@ def progress(now: Progress, owner: str = "") -> str:
     """How the training stands, in words and as a bar."""
     if now.state == "idle":
         return words.note("info", "Nothing is being trained.")
-    if now.state == "failed":
-        return words.note("error", now.message)
-    if now.state == "done":
-        return words.note("good", now.message)
+    cut = words.note("warning", now.cut) if now.cut else ""
+    if now.state in _ENDS:
+        return words.note(_ENDS[now.state], now.message) + cut
     whose = "Your training" if owner == now.owner else "Another's training"
     line = f"{whose}: {now.phase} Update {now.step} of {now.updates}."
     if now.seconds_left is not None:
         line += f" About {_duration(now.seconds_left)} left."
-    return words.note("info", line) + (
-        f'<progress class="kg-progress" value="{now.step}" '
-        f'max="{now.updates}" aria-label="Updates made"></progress>'
+    return (
+        words.note("info", line)
+        + cut
+        + (
+            f'<progress class="kg-progress" value="{now.step}" '
+            f'max="{now.updates}" aria-label="Updates made"></progress>'
+        )
     )
 
 
@@ -234,7 +251,7 @@ def _curves(now: Progress) -> str:
     if not now.losses and not now.rows:
         return ""
     title = "Training loss (lower is better)"
-    loss = chart.curves(title, {title: now.losses}, [title])
+    loss = chart.curves(title, {title: thinned(now.losses)}, [title])
     rows = list(now.rows)
     if not rows:
         return f'<div class="kg-charts">{loss}</div>'
@@ -246,6 +263,19 @@ def _curves(now: Progress) -> str:
         for score in rows[0]["scores"]
     ]
     return f'<div class="kg-charts">{loss}{"".join(drawn)}</div>'
+
+
+def thinned(points: chart.Points, most: int = _POINTS) -> chart.Points:
+    """About `most` points in equal steps, the last one always.
+
+    Args:
+        points: points of a curve.
+        most: how many are enough. Defaults to 200.
+    """
+    step = -(-len(points) // most)
+    if step < 2:
+        return points
+    return [*points[:-1:step], points[-1]]
 
 
 def _duration(seconds: float) -> str:

@@ -28,9 +28,13 @@ from keras_grow.comparison.results import append_result
 from keras_grow.comparison.run import finish
 from keras_grow.comparison.run import peak_bytes
 from keras_grow.comparison.scores import Scores
+from keras_grow.comparison.training import Training
 from keras_grow.comparison.training import prepare
+from keras_grow.tasks import Example
+from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 
+Examples = tuple[Example, ...]
 _EVALUATIONS = 4
 _EXAMPLES = 32
 _GENERATED = 8
@@ -109,6 +113,7 @@ def train(folder: Path, stop: threading.Event) -> None:
         factor=lesson["factor"],
         anchor=1.0 if lesson["anchored"] else 0.0,
     )
+    task = load_task(lesson["task"])
     plan = Plan(
         model=lesson["model"],
         task=lesson["task"],
@@ -118,17 +123,19 @@ def train(folder: Path, stop: threading.Event) -> None:
         updates=lesson["updates"],
         batch_size=lesson["batch_size"],
         sequence_length=lesson["sequence_length"],
+        too_long=_too_long(task.train, lesson["sequence_length"]),
         evaluations=_EVALUATIONS,
         examples=_EXAMPLES,
         generated=_GENERATED,
         dtype=lesson["dtype"],
     )
     say(phase="Loading the model.")
-    task = load_task(plan.task)
     training = prepare(plan, method, lesson["learning_rate"], 0, task.train)
+    say(cut=_cut(plan, training, task.train))
     scores = Scores(training.lm, plan, task)
     watch = Watch(stop)
     training.callbacks.append(watch)
+    scored = -1
     say(phase="Measuring the base.")
     if not stop.is_set():
         _write(folder, method, watch, scores)
@@ -140,13 +147,41 @@ def train(folder: Path, stop: threading.Event) -> None:
         if not stop.is_set():
             say(phase="Measuring new skill and old.")
             _write(folder, method, watch, scores)
+            scored = watch.step
     if watch.step == 0:
-        say(failed="Stopped before the first update: nothing was learnt.")
+        say(stopped="Stopped before the first update: nothing was learnt.")
         return
-    if stop.is_set():
+    # A stop while it was being measured has let that come to its end.
+    if scored != watch.step:
         say(phase="Measuring once more, then keeping it.")
         _write(folder, method, watch, scores)
     _keep(folder, plan, method, training.lm, watch)
+
+
+def _too_long(examples: Examples, length: int | None) -> str:
+    """Cut prompts where every answer is sure to fit, else leave rows out."""
+    # A token stands for a byte at the least.
+    answers = max(len(each.response.encode()) for each in examples)
+    return "cut_prompt" if length is None or answers < length else "leave_out"
+
+
+def _cut(plan: Plan, training: Training, examples: Examples) -> str:
+    """Which rows were cut or left out, in words for the page."""
+    if plan.sequence_length is None:
+        return ""
+    found = encode(
+        examples,
+        training.lm.preprocessor.tokenizer,
+        plan.sequence_length,
+        plan.too_long,
+    )
+    if not found.cut_prompts and not found.left_out:
+        return ""
+    return (
+        f"Of {len(examples):,} rows, {found.cut_prompts:,} lost the beginning "
+        f"of their prompt and {found.left_out:,} were left out: they have "
+        f"more than {plan.sequence_length} tokens."
+    )
 
 
 def _write(folder: Path, method: Method, watch: Watch, scores: Scores) -> None:

@@ -23,8 +23,10 @@ METHODS = {
 RATES = {"g_freeze": 5e-5, "g_train": 5e-5, "sft": 2e-5, "lora": 5e-4}
 MAX_UPDATES = 2000
 _BATCH = 8
-_LONG = 1000  # Characters; above, rows are cut to _CUT tokens.
-_CUT = 256
+LONG = 1000  # Characters; above, rows are cut to CUT tokens.
+CUT = 256
+# All weights are kept by these methods, not those of new slices alone.
+_KEEP_ALL = ("sft", "lora")
 _MIN_FREE = 6_000_000_000
 LOG_FILE = "log.txt"
 _PASSAGES = Path(__file__).parent / "passages.txt"
@@ -82,7 +84,8 @@ class Progress:
     """How the training stands.
 
     Attributes:
-        state: "idle", "running", "done" or "failed".
+        state: "idle", "running", "done", "stopped" before anything was
+            learnt, or "failed".
         phase: what it does, in words.
         name: folder of the run.
         owner: the visitor who started it.
@@ -91,6 +94,7 @@ class Progress:
         losses: pairs of update and training loss.
         rows: scores so far, as rows of `results.jsonl`.
         seconds_left: an estimate, or None before there is one.
+        cut: which rows were cut or left out, in words.
         message: how it ended.
         key: the finished model's entry.
     """
@@ -104,6 +108,7 @@ class Progress:
     losses: tuple[tuple[int, float], ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
     seconds_left: float | None = None
+    cut: str = ""
     message: str = ""
     key: str = ""
 
@@ -127,13 +132,28 @@ class Trainer:
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
 
-    def start(self, lesson: Lesson, rows: Rows, owner: str) -> None:
+    def start(
+        self, lesson: Lesson, rows: Rows, owner: str, num_blocks: int = 0
+    ) -> None:
         """Begin.
+
+        Args:
+            lesson: what to train.
+            rows: on what.
+            owner: the visitor who wants it.
+            num_blocks: blocks of the model. Defaults to 0: not known yet.
 
         Raises:
             Busy: if a training is under way.
+            ValueError: if more blocks are to grow than there are.
             OSError: if the folder cannot be written or the disk is full.
         """
+        grows = lesson.method.startswith("g_")
+        if grows and 0 < num_blocks < lesson.layers:
+            raise ValueError(
+                f"The model has {num_blocks} blocks. Choose as many at most, "
+                f"or 0 for all. Received: {lesson.layers}."
+            )
         with self._lock:
             if self.progress.state == "running":
                 raise Busy(
@@ -182,10 +202,11 @@ class Trainer:
     def _make_folder(self, lesson: Lesson, rows: Rows) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
-        if lesson.method == "sft" and free < _MIN_FREE:
+        if lesson.method in _KEEP_ALL and free < _MIN_FREE:
             raise OSError(
                 f"Only {free / 1e9:.1f} GB are free on the disk; all weights "
-                "are kept after fine-tuning. Free some, or grow instead."
+                "are kept after fine-tuning and LoRA. Free some, or grow "
+                "instead."
             )
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         own = self.folder / f"{lesson.method}_{stamp}"
@@ -207,7 +228,7 @@ class Trainer:
             "retention": lesson.retention or str(old),
             "anchor": str(anchor),
             "batch_size": _BATCH,
-            "sequence_length": _CUT if rows.longest > _LONG else None,
+            "sequence_length": CUT if rows.longest > LONG else None,
         }
         (own / "lesson.json").write_text(json.dumps(wanted), "utf-8")
         return own
@@ -216,7 +237,10 @@ class Trainer:
         self._began = 0.0
         with process:
             for line in process.stdout or ():
-                self._take(json.loads(line))
+                try:
+                    self._take(json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    continue  # Some library's own words.
         code = process.returncode
         with self._lock:
             if self.progress.state == "running":
@@ -245,6 +269,8 @@ class Trainer:
                     losses=(*now.losses, (step, event["loss"])),
                     seconds_left=left * (now.updates - step),
                 )
+            if "cut" in event:
+                self._change(cut=event["cut"])
             if "row" in event:
                 self._change(rows=(*now.rows, event["row"]))
             if "done" in event:
@@ -255,8 +281,9 @@ class Trainer:
                     message=event["message"],
                     seconds_left=0.0,
                 )
-            if "failed" in event:
-                self._change(state="failed", message=event["failed"])
+            for state in ("stopped", "failed"):
+                if state in event:
+                    self._change(state=state, message=event[state])
 
     def _change(self, **values: Any) -> None:
         self.progress = dataclasses.replace(self.progress, **values)

@@ -1,6 +1,7 @@
 """Finished runs on disk, found again and never taken for something else."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
@@ -8,11 +9,13 @@ from apps.drawings import analyses
 from apps.drawings import blocks
 from apps.drawings import growth_of
 from apps.results import as_csv
+from apps.results import as_svg
 from apps.results import charts
 from apps.results import series
 from apps.runs import Runs
 from apps.runs import read_rows
 
+SVG = "{http://www.w3.org/2000/svg}"
 PLAN = {
     "model": "m",
     "dtype": "float32",
@@ -52,6 +55,17 @@ def test_finished_runs_of_the_same_base_are_offered(runs):
         "one/g__one-seed0": True,
         "one/sft-seed0": False,
     }
+
+
+def test_a_run_that_the_app_made_and_was_started_on_is_offered_once(
+    runs, tmp_path, monkeypatch
+):
+    again = Runs.of(str(tmp_path / "made" / "one"), tmp_path / "made")
+    assert [folder.name for folder in again.folders()] == ["one"]
+    monkeypatch.chdir(tmp_path)
+    relative = Runs.of("made/one", "made")
+    assert [folder.name for folder in relative.folders()] == ["one"]
+    assert len(relative.entries()) == 2
 
 
 @pytest.mark.parametrize(
@@ -97,6 +111,23 @@ def test_names_and_numbers_of_a_chart_are_text():
     assert "<script" not in drawn
     assert drawn.count("kg-point") == 2
     assert "(lower is better)" in drawn
+
+
+def test_a_picture_of_the_curves_names_them():
+    rows = [
+        {"method": m, "seed": 0, "step": s, "scores": {"new/a<b": 1.0 + s}}
+        for m in ("SFT & more", "<grown>", "left out")
+        for s in (0, 5)
+    ]
+    picture = ElementTree.fromstring(as_svg(rows, ["SFT & more", "<grown>"]))
+    texts = [e.text for e in picture.iter(f"{SVG}text")]
+    assert texts[:2] == ["SFT & more", "<grown>"]
+    assert "New skill: a<b (higher is better)" in texts
+    assert "left out" not in texts
+    _, _, _, height = map(float, picture.get("viewBox").split())
+    charts = [e for e in picture.iter(f"{SVG}svg") if e.get("y")]
+    assert float(charts[0].get("y")) > 2 * 18
+    assert float(charts[-1].get("y")) + 230 <= height
 
 
 def test_a_growth_file_says_what_has_grown(tmp_path):
