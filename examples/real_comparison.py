@@ -29,25 +29,31 @@ TEN_BLOCKS = 39_321_600  # new parameters of ten grown blocks of Gemma 3 270M
 
 METHODS = (
     Method("sft", "sft", (2e-5, 5e-5), warmup=5),
-    Method("g_freeze", "g_freeze", (1e-4, 2e-4), warmup=5, layers=10),
+    Method(
+        "g_freeze",
+        "g_freeze",
+        (2e-5, 5e-5, 1e-4, 2e-4),
+        warmup=5,
+        layers=10,
+    ),
+    Method("lora_8", "lora", (3e-4, 1e-3), warmup=5),
     Method(
         "g_freeze_anchored",
         "g_freeze",
-        2e-4,
+        5e-5,
         warmup=5,
         layers=10,
         anchor=1.0,
     ),
-    Method("lora_8", "lora", (3e-4, 1e-3), warmup=5),
-    Method("sft_anchored", "sft", 5e-5, warmup=5, anchor=1.0),
-    Method("lora_matched", "lora", 2e-4, warmup=5, parameters=TEN_BLOCKS),
-    Method("g_train", "g_train", 1e-4, warmup=5, layers=10),
+    Method("sft_anchored", "sft", 2e-5, warmup=5, anchor=1.0),
     Method("g_freeze_paper_rate", "g_freeze", 1e-3, layers=10),
     Method("sft_paper_rate", "sft", 1e-3),
+    Method("lora_matched", "lora", 2e-4, warmup=5, parameters=TEN_BLOCKS),
+    Method("g_train", "g_train", 5e-5, warmup=5, layers=10),
 )
 
-# Growth with one setting changed at a time, at a rate where it forgets.
-GROWTH = Method("g_freeze_2e-4", "g_freeze", 2e-4, warmup=5, layers=10)
+# Growth with one setting changed at a time.
+GROWTH = Method("g_freeze_5e-5", "g_freeze", 5e-5, warmup=5, layers=10)
 CHANGES = {
     "anchor 0.3": {"anchor": 0.3},
     "anchor 3": {"anchor": 3.0},

@@ -34,7 +34,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     if counted:
         counted.savefig(folder / "layers.png", dpi=110)
     lines = [
-        f"# {plan.task} on {plan.model}",
+        f"# {_task_name(plan.task)} on {Path(plan.model).name}",
         "",
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
@@ -54,6 +54,11 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     path = folder / "report.md"
     path.write_text("\n".join(lines), "utf-8")
     return path
+
+
+def _task_name(task: str) -> str:
+    """The name of a task; of files, without their folders."""
+    return ", ".join(Path(part).name for part in task.split(","))
 
 
 def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:

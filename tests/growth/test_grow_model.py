@@ -141,10 +141,10 @@ def test_a_backbone_alone_can_be_grown():
     np.testing.assert_array_equal(outputs(backbone), before)
 
 
-def test_the_text_decoder_of_paligemma_can_be_grown():
-    text = {**GEMMA, "intermediate_dim": 48}
+def paligemma():
+    keras.utils.set_random_seed(0)
     backbone = models.PaliGemmaBackbone(
-        **text,
+        **{**GEMMA, "intermediate_dim": 48},
         image_size=16,
         include_rescaling=False,
         vit_patch_size=8,
@@ -153,14 +153,38 @@ def test_the_text_decoder_of_paligemma_can_be_grown():
         vit_num_layers=1,
         vit_intermediate_dim=8,
     )
+    return models.PaliGemmaCausalLM(backbone=backbone, preprocessor=None)
+
+
+def test_the_text_decoder_of_paligemma_is_grown_trained_kept_and_merged(
+    tmp_path,
+):
+    lm, base = paligemma(), paligemma()
     batch = {
         **BATCH,
         "images": np.ones((2, 16, 16, 3), "float32"),
         "response_mask": np.zeros((2, 12), "int32"),
     }
-    before = ops.convert_to_numpy(backbone(batch))
-    keras_grow.grow_model(backbone)
-    np.testing.assert_array_equal(ops.convert_to_numpy(backbone(batch)), before)
+    before = ops.convert_to_numpy(lm(batch))
+    keras_grow.grow_model(lm)
+    np.testing.assert_array_equal(ops.convert_to_numpy(lm(batch)), before)
+    lm.compile(
+        optimizer=keras.optimizers.SGD(1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    lm.fit(batch, np.ones(before.shape[:2], "int32"), verbose=0)
+    after = ops.convert_to_numpy(lm(batch))
+    assert np.abs(after - before).max() > 1e-3
+    with keras_grow.growth_disabled(lm):
+        np.testing.assert_array_equal(ops.convert_to_numpy(lm(batch)), before)
+    keras_grow.save_growth(lm, tmp_path / "pali.grow.safetensors")
+    keras_grow.load_growth(base, tmp_path / "pali.grow.safetensors")
+    np.testing.assert_array_equal(ops.convert_to_numpy(base(batch)), after)
+    merged = keras_grow.merge_growth(lm)
+    assert type(merged) is models.PaliGemmaCausalLM
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(merged(batch)), after, atol=1e-4
+    )
 
 
 def test_a_further_family_is_one_row_of_data():
