@@ -5,6 +5,7 @@ import struct
 from html import escape
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 _MAX_HEADER = 10_000_000
 _MAX_JSON = 2_000_000
@@ -83,7 +84,21 @@ def blocks(name: str, growth: dict[str, Any], num_blocks: int) -> str:
     )
 
 
-def analyses(folder: Path) -> list[str]:
+class Analysis(NamedTuple):
+    """Layer scores or a rank map.
+
+    Attributes:
+        file: name of the file that holds them.
+        values: what it holds.
+        drawn: the same as HTML.
+    """
+
+    file: str
+    values: dict[str, Any]
+    drawn: str
+
+
+def analyses(folder: Path) -> list[Analysis]:
     """Layer scores and rank maps among the JSON files of a run."""
     found = []
     for file in sorted(folder.glob("*.json")):
@@ -92,9 +107,12 @@ def analyses(folder: Path) -> list[str]:
                 continue
             values = json.loads(file.read_text("utf-8"))
             if values.get("format") == "keras_grow.layer_scores":
-                found.append(_layer_scores(values))
+                draw = _layer_scores
             elif {"changes", "energy", "full_rank"} <= set(values):
-                found.append(_rank_map(values))
+                draw = _rank_map
+            else:
+                continue
+            found.append(Analysis(file.name, values, draw(values)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # Some other file of somebody's.
     return found

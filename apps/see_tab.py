@@ -1,5 +1,6 @@
 """See: curves, table, blocks, layer scores and rank map of a run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ def build(tab: Any, runs: Runs, models: Models, served: Served) -> Any:
     table = gr.HTML(elem_id="see-table")
     grown = gr.HTML(elem_id="see-blocks")
     extras = gr.HTML(elem_id="see-analyses")
-    redraw = [shown, curves, *files, table, grown, extras]
+    data = gr.DownloadButton(
+        "Blocks, layer scores and rank map as JSON",
+        visible=False,
+        elem_id="see-data",
+    )
+    redraw = [shown, curves, *files, table, grown, extras, data]
 
     def draw(name: str | None) -> list[Any]:
         return _draw(runs, models, served, name)
@@ -91,9 +97,10 @@ def _draw(
 ) -> list[Any]:
     folder = runs.folder(name) if name else None
     if folder is None:
-        hidden = [gr.DownloadButton(visible=False)] * 3
+        hidden = gr.DownloadButton(visible=False)
         empty = gr.CheckboxGroup(choices=[], visible=False)
-        return [empty, words.note("info", _NO_RUN), *hidden, "", "", ""]
+        said = words.note("info", _NO_RUN)
+        return [empty, said, *[hidden] * 3, "", "", "", hidden]
     rows = read_rows(folder)
     methods = results.methods_of(rows)
     group = gr.CheckboxGroup(choices=methods, value=methods, visible=True)
@@ -104,14 +111,32 @@ def _draw(
         *_files(served, rows, methods),
         results.comparison_table(folder),
         _grown(runs, models, folder),
-        "".join(extras)
+        "".join(extra.drawn for extra in extras)
         or words.note(
             "info",
             "No layer scores or rank map in this run. They are shown where "
             "`keras-grow rank --save` or `RankMap.save` has written them into "
             "its folder, as JSON.",
         ),
+        _data(runs, served, folder, extras),
     ]
+
+
+def _data(
+    runs: Runs, served: Served, folder: Path, extras: list[drawings.Analysis]
+) -> Any:
+    """The download of what is drawn below the curves."""
+    blocks = {
+        entry.label: drawings.growth_of(entry.growth_file)
+        for entry in runs.entries()
+        if entry.folder == folder and entry.growth_file is not None
+    }
+    values = {extra.file: extra.values for extra in extras}
+    text = json.dumps({"grown": blocks, "analyses": values}, indent=1)
+    return gr.DownloadButton(
+        value=served.text("analyses.json", text),
+        visible=bool(blocks or values),
+    )
 
 
 def _grown(runs: Runs, models: Models, folder: Path) -> str:

@@ -148,18 +148,18 @@ class Trainer:
             ValueError: if more blocks are to grow than there are.
             OSError: if the folder cannot be written or the disk is full.
         """
-        grows = lesson.method.startswith("g_")
-        if grows and 0 < num_blocks < lesson.layers:
-            raise ValueError(
-                f"The model has {num_blocks} blocks. Choose as many at most, "
-                f"or 0 for all. Received: {lesson.layers}."
-            )
         with self._lock:
             if self.progress.state == "running":
                 raise Busy(
                     "A training is under way, started by "
                     + ("you" if owner == self.progress.owner else "another")
                     + ". There is one at a time; you can compare meanwhile."
+                )
+            grows = lesson.method.startswith("g_")
+            if grows and 0 < num_blocks < lesson.layers:
+                raise ValueError(
+                    f"The model has {num_blocks} blocks. Choose as many at "
+                    f"most, or 0 for all. Received: {lesson.layers}."
                 )
             own = self._make_folder(lesson, rows)
             # Not from the current folder, which may have `apps` of its own.

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import tempfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import tiny_run
@@ -70,6 +72,12 @@ def test_see_draws_the_run_and_gives_its_data(app, visit, run_folder):
     with page.expect_download() as download:
         page.locator("#see-json").click()
     assert json.loads(download.value.path().read_text("utf-8")) == rows
+    with page.expect_download() as download:
+        page.locator("#see-data").click()
+    data = json.loads(download.value.path().read_text("utf-8"))
+    assert data["grown"]["grown (tiny)"]["factors"] == {"1": 2, "2": 2}
+    assert data["analyses"]["rank_map.json"] == tiny_run.RANK_MAP
+    assert data["analyses"]["layer_scores.json"]["blocks"] == [2, 0, 1]
 
 
 def test_an_upload_is_shown_as_prompts_or_refused_in_words(
@@ -95,6 +103,68 @@ def test_an_upload_is_shown_as_prompts_or_refused_in_words(
         says(page, "upload-check", message)
     page.locator("#train").click()
     says(page, "train-said", "Error")
+
+
+def post(app, path, body, kind="application/json"):
+    """Status and text of what an app says to a request."""
+    request = urllib.request.Request(
+        app.url + path, body, {"Content-Type": kind}
+    )
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def check_of(app, path):
+    """What an app says to an upload that is said to lie at `path`."""
+    with urllib.request.urlopen(app.url + "/config") as response:
+        config = json.load(response)
+    (upload,) = [
+        component["id"]
+        for component in config["components"]
+        if component["props"].get("elem_id") == "upload"
+    ]
+    event = next(
+        dependency["id"]
+        for dependency in config["dependencies"]
+        if dependency["inputs"] == [upload]
+    )
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [file], "fn_index": event, "session_hash": "x"}
+    return post(app, "/gradio_api/run/predict", json.dumps(body).encode())
+
+
+def test_a_path_that_was_not_uploaded_is_not_read(app, tmp_path):
+    own = write_rows(tmp_path / "own.jsonl")
+    for path in ("/etc/passwd", str(own), "../../etc/passwd"):
+        status, said = check_of(app, path)
+        assert status in (400, 403, 500)
+        assert "root:" not in said
+        assert "the quick" not in said
+
+
+def test_an_upload_stays_in_the_folder_of_uploads(app, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl").read_bytes()
+    for name in ("../../x.jsonl", "..\\..\\x.jsonl", "/tmp/../x.jsonl"):
+        part = (
+            '--cut\r\nContent-Disposition: form-data; name="files"; '
+            f'filename="{name}"\r\n\r\n'
+        )
+        status, said = post(
+            app,
+            "/gradio_api/upload",
+            part.encode() + rows + b"\r\n--cut--\r\n",
+            "multipart/form-data; boundary=cut",
+        )
+        assert status == 200
+        (path,) = json.loads(said)
+        uploads = Path(tempfile.gettempdir(), "gradio").resolve()
+        assert Path(path).resolve().is_relative_to(uploads)
+        status, said = check_of(app, path)
+        assert (status, "20 rows" in said) == (200, True)
 
 
 def choose(page, dropdown, name):
