@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.models import PANES
 from apps.models import Models
-from apps.models import Unavailable
+from apps.streamers import Unavailable
 
 SAMPLERS = ("greedy", "top-k", "random")
 MAX_PROMPT = 4000

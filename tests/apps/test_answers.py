@@ -12,7 +12,7 @@ from apps.answers import Question
 from apps.answers import answer
 from apps.models import PANES
 from apps.models import Part
-from apps.models import Unavailable
+from apps.streamers import Unavailable
 
 
 class StrawStream:

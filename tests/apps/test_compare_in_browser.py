@@ -73,6 +73,7 @@ def test_a_link_and_the_history_give_a_prompt_back(app, visit):
         "document.querySelector('#link textarea').value.includes('prompt=')"
     )
     link = page.locator("#link textarea").input_value()
+    assert "tuned=tiny%2FSFT-seed0&grown=tiny%2Fgrown-seed0" in link
     other = visit(app, link.removeprefix(app.url))
     other.wait_for_function(
         "document.querySelector('#prompt textarea').value.includes('<b>')"
