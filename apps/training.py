@@ -20,7 +20,7 @@ METHODS = {
     "Fine-tune all weights (SFT)": "sft",
     "LoRA": "lora",
 }
-RATES = {"g_freeze": 5e-5, "g_train": 5e-5, "sft": 2e-5, "lora": 5e-4}
+RATES = {"g_freeze": 2e-5, "g_train": 2e-5, "sft": 2e-5, "lora": 5e-4}
 MAX_UPDATES = 2000
 _BATCH = 8
 LONG = 1000  # Characters; above, rows are cut to CUT tokens.
@@ -58,7 +58,7 @@ class Lesson:
     layers: int = 10
     factor: int = 2
     updates: int = 30
-    learning_rate: float = 5e-5
+    learning_rate: float = 2e-5
     anchored: bool = False
     retention: str = ""
 

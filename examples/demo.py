@@ -27,11 +27,11 @@ PLAN = Plan(
     # Each rate is the best of a few tried for new skill and old together.
     methods=(
         Method("SFT", "sft", learning_rate=2e-5, warmup=5),
-        Method("grown", "g_freeze", learning_rate=5e-5, warmup=5, layers=10),
+        Method("grown", "g_freeze", learning_rate=2e-5, warmup=5, layers=10),
         Method(
             "grown, anchored",
             "g_freeze",
-            learning_rate=5e-5,
+            learning_rate=2e-5,
             warmup=5,
             layers=10,
             anchor=1.0,

@@ -25,7 +25,7 @@ def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
     # Fit, as ever. Only the new slices train; the head is applied to the
     # responses alone.
     lm.preprocessor.sequence_length = 32
-    lm.compile(optimizer=keras.optimizers.Adam(5e-5))
+    lm.compile(optimizer=keras.optimizers.Adam(2e-5))
     keras_grow.response_only(lm)
     data = {"prompts": PROMPTS, "responses": RESPONSES}
     lm.fit(data, batch_size=2, epochs=5)
