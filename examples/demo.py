@@ -42,7 +42,7 @@ PLAN = Plan(
     updates=30,
     batch_size=8,
     sequence_length=64,
-    evaluations=3,
+    evaluations=2,
     examples=64,
     generated=24,
 )
