@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,7 @@ def main() -> None:
         with contextlib.redirect_stdout(sys.stderr):
             train(Path(sys.argv[1]), stop)
     except Exception as error:  # The page says it, whatever it is.
+        traceback.print_exc()
         say(failed=f"The training failed. {error}")
         raise SystemExit(1) from error
 

@@ -214,6 +214,7 @@ def markdown(report):
     lines += [f"- {k}: {v}" for k, v in report["machine"].items()]
     lines += [f"- {k}: {v}" for k, v in report["settings"].items()]
     lines += ["", "`step s` is the fastest step, with the median beside it."]
+    lines += ["FLOPs are those of the formulas of `growth_report`."]
     for run in report["runs"]:
         base = run["cases"].get("sft@fit", {})
         lines += [
@@ -221,18 +222,20 @@ def markdown(report):
             f"## {run['model']}, {run['backend']}, {run['tokens']} tokens, "
             f"{run['supervised']} of them supervised",
             "",
-            "| case | step s | of SFT's | median s | processor s | of SFT's | "
-            "peak GB | of SFT's | compile s | state GB | share of peak |",
-            "| --- | " + "---: | " * 10,
+            "| case | step s | of SFT's | FLOPs, of SFT's | median s | "
+            "processor s | of SFT's | peak GB | of SFT's | compile s | "
+            "state GB | share of peak |",
+            "| --- | " + "---: | " * 11,
         ]
         for name, case in run["cases"].items():
             if "failed" in case:
-                lines.append(f"| {name} | {case['failed']} |" + " |" * 9)
+                lines.append(f"| {name} | {case['failed']} |" + " |" * 10)
                 continue
             share = case.get("share_of_peak")
             cells = [
                 f"{case['step_s']:.3f}",
                 _ratio(case, base, "step_s"),
+                _ratio(case, base, "formula_flops"),
                 f"{case['median_step_s']:.3f}",
                 f"{case['cpu_s']:.3f}",
                 _ratio(case, base, "cpu_s"),
@@ -254,7 +257,8 @@ def markdown(report):
 
 
 def _ratio(case, base, figure):
-    return f"{case[figure] / base[figure]:.3f}" if figure in base else ""
+    both = case.get(figure) and base.get(figure)
+    return f"{case[figure] / base[figure]:.3f}" if both else ""
 
 
 def _tokens(text):

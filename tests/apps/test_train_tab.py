@@ -272,7 +272,7 @@ def test_a_training_whose_app_was_killed_keeps_what_it_learnt(tmp_path):
     ended = threading.Event()
 
     def leave(process):
-        next(line for line in process.stdout if '"loss"' in line)
+        next(line for line in process.stdout if "loss" in json.loads(line))
         process.stdin.close()
         process.stdout.close()
         process.wait()
