@@ -39,8 +39,8 @@ def layout_map(
 
     Args:
         model: a KerasHub task or backbone. Only the shapes of its weights are
-            read: it may be one built in a `keras.StatelessScope`, without
-            memory, to lay out a model that fits no single device.
+            read: it may be one of `shapes_only`, without memory, to lay out a
+            model that fits no single device.
         mesh: a `keras.distribution.DeviceMesh`.
         model_axis: name of the axis of `mesh` that the model is split over.
         batch_axis: name of the axis that batches are split over.

@@ -24,7 +24,9 @@ def shapes_only() -> Iterator[None]:
     ```
     """
     pending = list(global_state.get_global_attribute(_PENDING, []))
-    with keras.StatelessScope(initialize_variables=False):
-        yield
-    # Keras would make their values at the end of the next scope of this kind.
-    global_state.set_global_attribute(_PENDING, pending)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # Keras would make their values at the end of the next such scope.
+        global_state.set_global_attribute(_PENDING, pending)

@@ -57,8 +57,8 @@ class ModelShape:
     def of(cls, backbone: keras.Model, family: Family) -> "ModelShape":
         """Read the shape of a backbone, grown or not, from its variables.
 
-        No value is read, so the backbone may be built in a
-        `keras.StatelessScope`, without memory for its weights.
+        No value is read, so the backbone may be one of
+        `keras_grow.distribution.shapes_only`, without memory for its weights.
         """
         blocks = family.blocks_of(backbone)
         kernels = [base_of(x)._kernel for x in family.mlp_of(blocks[0])]

@@ -29,7 +29,8 @@ def save_tensors(
         OSError: if the folder cannot be written, or the disk is full.
     """
     folder = path.with_name(f"{path.name}.{os.getpid()}.part")
-    folder.mkdir()
+    # A killed process may have had the same number.
+    folder.mkdir(exist_ok=True)
     try:
         written = folder / path.name
         written.touch()
