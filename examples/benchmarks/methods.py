@@ -28,7 +28,6 @@ from keras import ops
 import keras_grow
 from keras_grow.growth import surgery
 from keras_grow.growth.families import family_of
-from keras_grow.layers.growable_dense import slice_like
 from keras_grow.models import load_model
 
 GEMMA3_270M = dict(
@@ -166,14 +165,15 @@ def _widen(backbone, indices):
             axis = 0 if slot == family.down else 1
             width = old.kernel.shape[axis]
             with keras.name_scope(block.name):
-                new = slice_like(
-                    old,
-                    "input" if axis == 0 else "output",
-                    2 * width,
-                    f"{old.name}_wide",
+                shape = list(old.kernel.shape)
+                shape[axis] *= 2
+                new = keras.layers.EinsumDense(
+                    old.equation,
+                    (None, shape[1]),
+                    dtype=_float32_variables(old.compute_dtype),
+                    name=f"{old.name}_wide",
                 )
-                rows = 2 * width if axis == 0 else old.kernel.shape[0]
-                new.build((None, None, rows))
+                new.build((None, None, shape[0]))
             scale = 0.5 if axis == 0 else 1.0
             kernel = ops.cast(old.kernel, "float32") * scale
             new.kernel.assign(ops.concatenate([kernel, kernel], axis=axis))
@@ -183,6 +183,11 @@ def _widen(backbone, indices):
             layers.append(new)
     surgery.train_only(backbone, layers)
     return masks
+
+
+def _float32_variables(compute):
+    """Name of the policy that computes in `compute`."""
+    return compute if compute == "float32" else f"mixed_{compute}"
 
 
 def _load(model, dtype):

@@ -1,6 +1,6 @@
 """A dense layer that grows along one axis by slices that stay apart."""
 
-import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,18 +110,18 @@ class GrowableDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Build the base and the slices for inputs of `input_shape`."""
-        shapes = [tuple(input_shape)] * (1 + len(self.slices))
+        total = input_shape[-1]
+        widths = [total] * (1 + len(self.slices))
         if self.grows == "input":
-            total = input_shape[-1]
             if self.fold:
                 widths = [total // self.fold]
             else:
                 widths = [total - sum(self.slice_widths), *self.slice_widths]
-            shapes = [(*input_shape[:-1], width) for width in widths]
-        layers = [self.base, *self.slices]
-        for layer, shape in zip(layers, shapes, strict=True):
+        if not self.base.built:
+            self.base.build((*input_shape[:-1], widths[0]))
+        for layer, width in zip(self.slices, widths[1:], strict=True):
             if not layer.built:
-                layer.build(shape)
+                layer.build((None, width))
         self.built = True
 
     @property
@@ -141,29 +141,33 @@ class GrowableDense(keras.layers.Layer):
         """Apply the grown layer, or the base alone while growth is off."""
         if not self.growth_enabled:
             return self.base(inputs)
-        if self.grows == "output":
-            layers = self.slices if self.fold else [self.base, *self.slices]
-            outputs = [layer(inputs) for layer in layers]
-            if len(outputs) == 1:
-                return outputs[0]
-            return ops.concatenate(outputs, axis=-1)
-        return self._down(inputs)
+        return (
+            self._up(inputs) if self.grows == "output" else self._down(inputs)
+        )
+
+    def _up(self, inputs: Any) -> Any:
+        outputs = [_by_row(layer, inputs) for layer in self.slices]
+        if not self.fold:
+            outputs.insert(0, self.base(inputs))
+        if len(outputs) == 1:
+            return outputs[0]
+        return ops.concatenate(outputs, axis=-1)
 
     def _down(self, inputs: Any) -> Any:
         if self.fold:
             shares = expand.copy_shares(self.fold, self.base_width, self.shares)
             return self.base(expand.fold_copies(inputs, shares))
-        starts = expand.offsets([self.base_width, *self.slice_widths])
-        parts = [
-            inputs[..., start:end] for start, end in itertools.pairwise(starts)
-        ]
+        ends = expand.offsets([self.base_width, *self.slice_widths])[1:-1]
+        # The gradient of a split is one concatenation, that of slices a sum of
+        # padded tensors.
+        parts = ops.split(inputs, ends, axis=-1)
         outputs = _product(self.base, parts[0])
         if self.base_share != 1.0:
             outputs = outputs * self.base_share
         for layer, part in reversed(
             list(zip(self.slices, parts[1:], strict=True))
         ):
-            outputs = outputs + layer(part)
+            outputs = outputs + _by_row(layer, part)
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
         if self.base.activation is not None:
@@ -255,13 +259,15 @@ def check_growable(layer: Any) -> None:
             len(kernel) == 2
             and inputs.endswith(kernel[0])
             and output.endswith(kernel[1])
+            and layer.bias_axes in (None, kernel[1])
         ):
             return
         raise ValueError(
             "Expected an `EinsumDense` with a kernel of two dimensions that "
             "maps the last axis of its input to the last axis of its output, "
-            'such as equation="btd,df->btf". Received: '
-            f"equation={layer.equation!r}"
+            'such as equation="btd,df->btf", and at most one bias a feature. '
+            f"Received: equation={layer.equation!r}, "
+            f"bias_axes={layer.bias_axes!r}"
         )
     raise ValueError(
         "Expected a `keras.layers.Dense` or `keras.layers.EinsumDense` layer. "
@@ -287,6 +293,8 @@ def slice_like(
 ) -> keras.layers.Layer:
     """An unbuilt layer of `layer`'s kind that adds `width` neurons to it.
 
+    It takes its input as `[positions, features]`.
+
     Args:
         layer: the base, a `Dense` or `EinsumDense`.
         grows: `"output"`: the slice has `width` columns, and the base's
@@ -308,9 +316,14 @@ def slice_like(
     for key in ("lora_rank", "lora_alpha", "quantization_config"):
         config.pop(key, None)
     is_einsum = isinstance(layer, EinsumDense)
+    if is_einsum:
+        inputs, kernel, _ = re.split(",|->", layer.equation)
+        row = inputs[0]
+        config["equation"] = f"{row}{kernel[0]},{kernel}->{row}{kernel[1]}"
+        config["output_shape"] = config["output_shape"][-1:]
     if grows == "output":
         if is_einsum:
-            config["output_shape"] = (*config["output_shape"][:-1], width)
+            config["output_shape"] = (width,)
         else:
             config["units"] = width
     else:
@@ -320,6 +333,17 @@ def slice_like(
         else:
             config["use_bias"] = False
     return layer.__class__.from_config(config)
+
+
+def _by_row(layer: keras.layers.Layer, inputs: Any) -> Any:
+    """`layer(inputs)`, by a layer that takes `[positions, features]`.
+
+    A kernel's gradient sums over the positions. Where they lie along more than
+    one axis, XLA transposes the wide activations before it multiplies.
+    """
+    shape = ops.shape(inputs)
+    rows = layer(ops.reshape(inputs, (-1, shape[-1])))
+    return ops.reshape(rows, (*shape[:-1], rows.shape[-1]))
 
 
 def _product(layer: keras.layers.Layer, inputs: Any) -> Any:

@@ -129,6 +129,22 @@ def test_kernels_are_never_concatenated_in_a_step(strategy):
     assert not {(HIDDEN, 2 * WIDTH), (2 * WIDTH, HIDDEN)} & set(joined)
 
 
+def test_a_kernels_gradient_sums_over_one_axis_of_positions():
+    # Over two, XLA transposes the activations, which are the wider side.
+    import jax
+
+    step, arguments = train_step(model(3))
+    program = list(equations(jax.make_jaxpr(step)(*arguments).jaxpr))
+    contracted = [
+        equation.params["dimension_numbers"][0][0]
+        for equation in program
+        if equation.primitive.name == "dot_general"
+        and {(HIDDEN, WIDTH), (WIDTH, HIDDEN)} & set(shapes(equation.outvars))
+    ]
+    assert len(contracted) == 3 * 3
+    assert all(len(axes) == 1 for axes in contracted)
+
+
 def test_g_train_stores_and_multiplies_the_frozen_down_projection_once():
     import jax
 

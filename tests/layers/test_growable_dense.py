@@ -167,8 +167,12 @@ def test_a_second_slice_leaves_every_bit_as_the_first_training_left_it():
             keras.layers.EinsumDense("bdt,df->bft", (4, None)),
             "last axis.*bdt,df->bft",
         ),
+        (
+            keras.layers.EinsumDense("btd,df->btf", (5, 4), bias_axes="tf"),
+            "one bias a feature.*bias_axes='tf'",
+        ),
     ],
-    ids=["conv", "str", "three dimensions", "other axis"],
+    ids=["conv", "str", "three dimensions", "other axis", "bias a position"],
 )
 def test_a_layer_of_another_kind_is_refused(layer, message):
     with pytest.raises(ValueError, match=message):
