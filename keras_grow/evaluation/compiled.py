@@ -45,7 +45,9 @@ def compile_over(
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, autograph=False)  # type: ignore[no-any-return]
+        return tf.function(  # type: ignore[no-any-return]
+            function, autograph=False, reduce_retracing=True
+        )
     if backend == "torch":
         import torch
 
