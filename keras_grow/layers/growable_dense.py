@@ -39,7 +39,8 @@ class GrowableDense(keras.layers.Layer):
             that maps the last axis of its input to the last axis of its
             output.
         grows: `"output"` (up-projection) or `"input"` (down-projection).
-        slices: layers of the base's kind, oldest first.
+        slices: layers of the base's kind that take `[positions, features]`,
+            oldest first.
         slice_widths: for each slice, the number of neurons that it adds.
         base_share: float, the factor on the base's product when
             `grows="input"`. Defaults to 1.
