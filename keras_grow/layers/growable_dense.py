@@ -316,23 +316,20 @@ def slice_like(
     config.update(kernel_initializer="zeros", bias_initializer="zeros")
     for key in ("lora_rank", "lora_alpha", "quantization_config"):
         config.pop(key, None)
-    is_einsum = isinstance(layer, EinsumDense)
-    if is_einsum:
+    up = grows == "output"
+    if not up:
+        config["activation"] = None
+    if isinstance(layer, EinsumDense):
         inputs, kernel, _ = re.split(",|->", layer.equation)
         row = inputs[0]
         config["equation"] = f"{row}{kernel[0]},{kernel}->{row}{kernel[1]}"
-        config["output_shape"] = config["output_shape"][-1:]
-    if grows == "output":
-        if is_einsum:
-            config["output_shape"] = (width,)
-        else:
-            config["units"] = width
-    else:
-        config["activation"] = None
-        if is_einsum:
+        config["output_shape"] = (width if up else layer.kernel.shape[1],)
+        if not up:
             config["bias_axes"] = None
-        else:
-            config["use_bias"] = False
+    elif up:
+        config["units"] = width
+    else:
+        config["use_bias"] = False
     return layer.__class__.from_config(config)
 
 
