@@ -1,6 +1,5 @@
 """A dense layer that grows along one axis by slices that stay apart."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,8 +38,7 @@ class GrowableDense(keras.layers.Layer):
             that maps the last axis of its input to the last axis of its
             output.
         grows: `"output"` (up-projection) or `"input"` (down-projection).
-        slices: layers of the base's kind that take `[positions, features]`,
-            oldest first.
+        slices: layers of the base's kind, oldest first.
         slice_widths: for each slice, the number of neurons that it adds.
         base_share: float, the factor on the base's product when
             `grows="input"`. Defaults to 1.
@@ -118,11 +116,10 @@ class GrowableDense(keras.layers.Layer):
                 widths = [total // self.fold]
             else:
                 widths = [total - sum(self.slice_widths), *self.slice_widths]
-        if not self.base.built:
-            self.base.build((*input_shape[:-1], widths[0]))
-        for layer, width in zip(self.slices, widths[1:], strict=True):
+        layers = [self.base, *self.slices]
+        for layer, width in zip(layers, widths, strict=True):
             if not layer.built:
-                layer.build((None, width))
+                layer.build((*input_shape[:-1], width))
         self.built = True
 
     @property
@@ -158,10 +155,7 @@ class GrowableDense(keras.layers.Layer):
         if self.fold:
             shares = expand.copy_shares(self.fold, self.base_width, self.shares)
             return self.base(expand.fold_copies(inputs, shares))
-        ends = expand.offsets([self.base_width, *self.slice_widths])[1:-1]
-        # The gradient of a split is one concatenation, that of slices a sum of
-        # padded tensors.
-        parts = ops.split(inputs, ends, axis=-1)
+        parts = _split(inputs, [self.base_width, *self.slice_widths])
         outputs = _product(self.base, parts[0])
         if self.base_share != 1.0:
             outputs = outputs * self.base_share
@@ -294,8 +288,6 @@ def slice_like(
 ) -> keras.layers.Layer:
     """An unbuilt layer of `layer`'s kind that adds `width` neurons to it.
 
-    It takes its input as `[positions, features]`.
-
     Args:
         layer: the base, a `Dense` or `EinsumDense`.
         grows: `"output"`: the slice has `width` columns, and the base's
@@ -320,11 +312,9 @@ def slice_like(
     if not up:
         config["activation"] = None
     if isinstance(layer, EinsumDense):
-        inputs, kernel, _ = re.split(",|->", layer.equation)
-        row = inputs[0]
-        config["equation"] = f"{row}{kernel[0]},{kernel}->{row}{kernel[1]}"
-        config["output_shape"] = (width if up else layer.kernel.shape[1],)
-        if not up:
+        if up:
+            config["output_shape"] = (*config["output_shape"][:-1], width)
+        else:
             config["bias_axes"] = None
     elif up:
         config["units"] = width
@@ -333,14 +323,31 @@ def slice_like(
     return layer.__class__.from_config(config)
 
 
+def _split(inputs: Any, widths: Sequence[int]) -> list[Any]:
+    """`inputs` in parts of `widths` along the last axis.
+
+    The gradient of a split is one concatenation, that of slices a sum of
+    padded tensors. A number of parts, unlike offsets, costs torch no wait for
+    its device.
+    """
+    even = len(set(widths)) == 1
+    how = len(widths) if even else expand.offsets(widths)[1:-1]
+    return list(ops.split(inputs, how, axis=-1))
+
+
 def _by_row(layer: keras.layers.Layer, inputs: Any) -> Any:
-    """`layer(inputs)`, by a layer that takes `[positions, features]`.
+    """`layer(inputs)`, with all positions along one axis on JAX.
 
     A kernel's gradient sums over the positions. Where they lie along more than
-    one axis, XLA transposes the wide activations before it multiplies.
+    one axis, XLA transposes the wide activations before it multiplies. The
+    other backends keep the base's own shape: TensorFlow multiplies a matrix
+    and a batch of matrices by different programs, which round differently.
     """
+    if keras.config.backend() != "jax" or len(inputs.shape) < 3:
+        return layer(inputs)
     shape = ops.shape(inputs)
-    rows = layer(ops.reshape(inputs, (-1, shape[-1])))
+    ones = (1,) * (len(shape) - 2)
+    rows = layer(ops.reshape(inputs, (*ones, -1, shape[-1])))
     return ops.reshape(rows, (*shape[:-1], rows.shape[-1]))
 
 

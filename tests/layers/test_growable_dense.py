@@ -154,6 +154,27 @@ def test_a_second_slice_leaves_every_bit_as_the_first_training_left_it():
     assert not any(w.trainable for w in up_1.slices[0].weights)
 
 
+WAYS = [{"jit_compile": False}, {"run_eagerly": True}]
+if keras.config.backend() != "torch":
+    WAYS.append({"jit_compile": True})
+
+
+@pytest.mark.parametrize("make", [dense, einsum])
+@pytest.mark.parametrize("how", WAYS, ids=str)
+def test_a_wide_pair_keeps_every_bit(make, how):
+    # Sums over few numbers come out equal however they are split.
+    x = np.random.default_rng(0).normal(size=(2, 7, 640)).astype("float32")
+    up, down = make(2048, "relu"), make(640)
+    model = keras.Sequential([keras.Input(x.shape[1:]), up, down])
+    (up_1,), down_1 = grow_mlp(up, down)
+    grown = keras.Sequential([keras.Input(x.shape[1:]), up_1, down_1])
+    model.compile(**how)
+    grown.compile(**how)
+    np.testing.assert_array_equal(
+        grown.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
