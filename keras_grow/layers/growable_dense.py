@@ -135,23 +135,23 @@ class GrowableDense(keras.layers.Layer):
             return self.fold * self.base_width
         return self.base_width + sum(self.slice_widths)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Apply the grown layer, or the base alone while growth is off."""
         if not self.growth_enabled:
             return self.base(inputs)
-        return (
-            self._up(inputs) if self.grows == "output" else self._down(inputs)
-        )
+        if self.grows == "output":
+            return self._up(inputs, training)
+        return self._down(inputs, training)
 
-    def _up(self, inputs: Any) -> Any:
-        outputs = [_by_row(layer, inputs) for layer in self.slices]
+    def _up(self, inputs: Any, training: bool | None) -> Any:
+        outputs = [_apply(layer, inputs, training) for layer in self.slices]
         if not self.fold:
             outputs.insert(0, self.base(inputs))
         if len(outputs) == 1:
             return outputs[0]
         return ops.concatenate(outputs, axis=-1)
 
-    def _down(self, inputs: Any) -> Any:
+    def _down(self, inputs: Any, training: bool | None) -> Any:
         if self.fold:
             shares = expand.copy_shares(self.fold, self.base_width, self.shares)
             return self.base(expand.fold_copies(inputs, shares))
@@ -162,7 +162,7 @@ class GrowableDense(keras.layers.Layer):
         for layer, part in reversed(
             list(zip(self.slices, parts[1:], strict=True))
         ):
-            outputs = outputs + _by_row(layer, part)
+            outputs = outputs + _apply(layer, part, training)
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
         if self.base.activation is not None:
@@ -335,17 +335,20 @@ def _split(inputs: Any, widths: Sequence[int]) -> list[Any]:
     return list(ops.split(inputs, how, axis=-1))
 
 
-def _by_row(layer: keras.layers.Layer, inputs: Any) -> Any:
-    """`layer(inputs)`, with all positions along one axis on JAX.
+def _apply(
+    layer: keras.layers.Layer, inputs: Any, training: bool | None
+) -> Any:
+    """`layer(inputs)`, with all positions along one axis in training.
 
     A kernel's gradient sums over the positions. Where they lie along more than
-    one axis, XLA transposes the wide activations before it multiplies. The
-    other backends keep the base's own shape: TensorFlow multiplies a matrix
-    and a batch of matrices by different programs, which round differently.
+    one axis, XLA transposes the wide activations before it multiplies, and
+    TensorFlow sums a gradient for each row of the batch. Outside training a
+    slice multiplies in the shape of the base, because TensorFlow rounds a
+    matrix and a batch of matrices differently.
     """
-    if keras.config.backend() != "jax" or len(inputs.shape) < 3:
-        return layer(inputs)
     shape = ops.shape(inputs)
+    if not training or len(shape) < 3:
+        return layer(inputs)
     ones = (1,) * (len(shape) - 2)
     rows = layer(ops.reshape(inputs, (*ones, -1, shape[-1])))
     return ops.reshape(rows, (*shape[:-1], rows.shape[-1]))
