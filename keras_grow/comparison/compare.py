@@ -16,6 +16,7 @@ from keras_grow.comparison.report import write_report
 from keras_grow.comparison.run import DONE_FILE
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import rate_file
+from keras_grow.saving.atomic import write_atomically
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
 # surely too little for anything.
@@ -101,9 +102,8 @@ def _begin(plan: Plan, folder: Path) -> None:
             f"Received: {free / 1e9:.1f} GB free. Free some, or choose "
             "another folder."
         )
-    temporary = folder / "plan.part"
-    temporary.write_text(plan.to_json(), "utf-8")
-    temporary.replace(file)
+    with write_atomically(file) as written:
+        written.write(plan.to_json())
 
 
 def _sweep(

@@ -37,6 +37,7 @@ from keras_grow.growth.grown import newest_slices
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
+from keras_grow.saving.atomic import write_atomically
 from keras_grow.tasks import load_task
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -119,9 +120,8 @@ def finish(
         "seconds": progress.seconds,
         "peak_bytes": progress.peak_bytes,
     }
-    temporary = own / "done.part"
-    temporary.write_text(json.dumps(done), "utf-8")
-    temporary.replace(own / DONE_FILE)
+    with write_atomically(own / DONE_FILE) as written:
+        json.dump(done, written)
 
 
 def load_run(

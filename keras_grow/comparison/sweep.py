@@ -10,6 +10,7 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import mean_loss
 from keras_grow.evaluation import Scorer
+from keras_grow.saving.atomic import write_atomically
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
 
@@ -52,9 +53,8 @@ def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
         loss = math.inf
     path = rate_file(folder, method, seed, rate)
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps({"held_out_loss": loss}), "utf-8")
-    temporary.replace(path)
+    with write_atomically(path) as written:
+        json.dump({"held_out_loss": loss}, written)
     print(f"learning rate {rate:g}  held-out loss {loss:.4g}", flush=True)
 
 
