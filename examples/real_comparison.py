@@ -5,8 +5,10 @@
 
 DATA is a folder with `multi30k_enfr_{train,val}.jsonl` (fields `en`, `fr`),
 `scitail_{train,val}.jsonl` (`premise`, `hypothesis`, `label`) and
-`wikitext2_valid.txt`. Killed, the same command goes on where it was. The nine
-methods take an hour and more on two CPU cores.
+`wikitext2_valid.txt`. Killed, the same command goes on where it was; given a
+copy of `examples/results/french` or `scitail` as its folder, it goes on where
+the committed results end. The nine methods take an hour and more on two CPU
+cores.
 
     python examples/real_comparison.py french DATA runs/french --options
 
