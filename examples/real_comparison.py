@@ -48,10 +48,19 @@ METHODS = (
     Method("g_train", "g_train", 2e-5, warmup=5, layers=10),
 )
 
-# On French more learning rates are tried.
-TRIED = {
-    "g_freeze": (2e-5, 5e-5, 1e-4, 2e-4),
-    "lora_matched": (1e-5, 3e-5, 1e-4),
+# Learning rates that differ by task. A method that is not tried at several
+# takes that of the method that it varies.
+RATES = {
+    "french": {
+        "g_freeze": (2e-5, 5e-5, 1e-4, 2e-4),
+        "lora_matched": (1e-5, 3e-5, 1e-4),
+    },
+    "scitail": {
+        "g_freeze_anchored": 5e-5,
+        "sft_anchored": 5e-5,
+        "lora_matched": (3e-5, 1e-4),
+        "g_train": 5e-5,
+    },
 }
 
 # Growth at the rate that the sweep chooses, with other settings.
@@ -79,14 +88,13 @@ TASKS = {
 
 def plan(task: str, data: Path, more: tuple[Method, ...] = ()) -> Plan:
     name, length, updates, sweep_updates = TASKS[task]
-    methods = METHODS
-    if task == "french":
-        methods = tuple(
-            dataclasses.replace(m, learning_rate=TRIED[m.name])
-            if m.name in TRIED
-            else m
-            for m in METHODS
+    rates = RATES[task]
+    methods = tuple(
+        dataclasses.replace(
+            method, learning_rate=rates.get(method.name, method.learning_rate)
         )
+        for method in METHODS
+    )
     return Plan(
         model="gemma3_270m_pip",
         task=f"{data}/{name}_train.jsonl,{data}/{name}_val.jsonl",
