@@ -125,7 +125,7 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
         check_grown(model)
     if not isinstance(inputs, dict):
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        inputs = model.preprocessor.generate_preprocess(texts)
+        inputs = _without_padding(model.preprocessor.generate_preprocess(texts))
     inputs = {name: ops.convert_to_numpy(x) for name, x in inputs.items()}
     with growth_disabled(model):
         base = _outputs(model, inputs)
@@ -138,6 +138,16 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
         same_argmax=float(np.mean(grown.argmax(-1) == base.argmax(-1))),
         outputs=int(base.size),
     )
+
+
+def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Texts cut at their longest, where a preprocessor fills to its length."""
+    mask = ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
+    length = int(mask.any(axis=0).sum())
+    cut = {
+        name: inputs[name][:, :length] for name in ("token_ids", "padding_mask")
+    }
+    return {**inputs, **cut}
 
 
 def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:

@@ -9,11 +9,16 @@ PROMPTS = ["The capital of France is", "def fibonacci(n):"]
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_growing_every_block_changes_no_bit_of_the_real_model(dtype):
+# Short in bfloat16: torch multiplies it seventy times as slowly as float32 on
+# a processor that has no instructions for it.
+@pytest.mark.parametrize(
+    ("dtype", "repeats"), [("float32", 40), ("bfloat16", 1)]
+)
+def test_growing_every_block_changes_no_bit_of_the_real_model(dtype, repeats):
     lm = load_model("gemma3_270m_pip", dtype)
     keras_grow.grow_model(lm)
-    preserved = keras_grow.verify_preserved(lm, PROMPTS)
+    texts = [text * repeats for text in PROMPTS]
+    preserved = keras_grow.verify_preserved(lm, texts)
     assert preserved.exact
     assert preserved.max_abs_output > 1.0
     report = keras_grow.growth_report(lm)

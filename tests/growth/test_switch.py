@@ -168,3 +168,23 @@ def test_verify_preserved_returns_the_figures():
     keras_grow.remove_growth(lm)
     keras_grow.grow_model(lm)
     assert keras_grow.verify_preserved(lm, PROMPTS).exact
+
+
+def test_texts_are_not_computed_at_the_preprocessors_whole_length():
+    lm, _ = trained(tokenizer=True)
+    prepared = lm.preprocessor.generate_preprocess(PROMPTS)
+    mask = ops.convert_to_numpy(prepared["padding_mask"]).astype(bool)
+    lengths = []
+    block = lm.backbone.transformer_layers[0]
+    call = block.call
+
+    def recording(x, *args, **kwargs):
+        lengths.append(x.shape[1])
+        return call(x, *args, **kwargs)
+
+    block.call = recording
+    texts = keras_grow.verify_preserved(lm, PROMPTS)
+    assert set(lengths) == {mask.sum(axis=1).max()} != {mask.shape[1]}
+    whole = keras_grow.verify_preserved(lm, prepared)
+    assert texts.outputs == whole.outputs
+    assert texts.max_abs_diff == pytest.approx(whole.max_abs_diff, rel=1e-4)
