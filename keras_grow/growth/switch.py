@@ -144,10 +144,10 @@ def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
     """Texts cut at their longest, where a preprocessor fills to its length."""
     mask = ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
     length = int(mask.any(axis=0).sum())
-    cut = {
-        name: inputs[name][:, :length] for name in ("token_ids", "padding_mask")
+    return {
+        name: x[:, :length] if tuple(x.shape) == mask.shape else x
+        for name, x in inputs.items()
     }
-    return {**inputs, **cut}
 
 
 def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
