@@ -39,7 +39,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
         f"{plan.examples} examples a set. Mean over seeds. In brackets, what "
-        "an old skill lost or gained: points, or per cent of a perplexity.",
+        "an old skill lost or gained: points, or a perplexity's per cent "
+        "(times from ten times on).",
         "",
         *_table(plan, folder, rows),
         "",
@@ -129,14 +130,15 @@ def _mean(rows: Rows, name: str) -> str:
 
 
 def _lost(start: Rows, last: Rows, name: str, metrics: dict[str, str]) -> str:
-    """What became of an old skill: points, or per cent of a perplexity."""
+    """What became of an old skill: points, or a perplexity over the base's."""
     if not name.startswith("old/"):
         return ""
     before, after = (
         np.mean([row["scores"][name] for row in part]) for part in (start, last)
     )
     if metrics[name] == "perplexity":
-        return f" ({after / before - 1:+.1%})"
+        ratio = after / before
+        return f" ({ratio - 1:+.1%})" if ratio < 10 else f" ({ratio:.3g} times)"
     return f" ({100 * (after - before):+.1f})"
 
 
