@@ -9,8 +9,8 @@ PROMPTS = ["The capital of France is", "def fibonacci(n):"]
 
 
 @pytest.mark.real
-# Short in bfloat16: torch multiplies it seventy times as slowly as float32 on
-# a processor that has no instructions for it.
+# Short in bfloat16: torch multiplies it far more slowly than float32 on a
+# processor that has no instructions for it.
 @pytest.mark.parametrize(
     ("dtype", "repeats"), [("float32", 40), ("bfloat16", 1)]
 )
