@@ -112,7 +112,8 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
         (backbone), at every position that is not padding.
 
     Raises:
-        ValueError: if the model is not grown.
+        ValueError: if the model is not grown, or if `inputs` are strings and
+            the model has no preprocessor.
 
     Example:
 
@@ -125,7 +126,14 @@ def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
         check_grown(model)
     if not isinstance(inputs, dict):
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        inputs = _without_padding(model.preprocessor.generate_preprocess(texts))
+        preprocessor = getattr(model, "preprocessor", None)
+        if preprocessor is None:
+            raise ValueError(
+                "Strings need a model with a preprocessor. Received: "
+                f"inputs={texts[:1]}... and a {type(model).__name__} without "
+                "one. Pass a dict of `token_ids` and `padding_mask`."
+            )
+        inputs = _without_padding(preprocessor.generate_preprocess(texts))
     inputs = {name: ops.convert_to_numpy(x) for name, x in inputs.items()}
     with growth_disabled(model):
         base = _outputs(model, inputs)

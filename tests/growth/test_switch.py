@@ -155,6 +155,14 @@ def test_a_model_that_is_not_grown_is_refused():
         keras_grow.verify_preserved(lm, BATCH)
 
 
+@pytest.mark.parametrize("part", ["task", "backbone"])
+def test_strings_without_a_preprocessor_are_refused(part):
+    lm, _ = trained()
+    model = lm if part == "task" else lm.backbone
+    with pytest.raises(ValueError, match="Pass a dict of `token_ids`"):
+        keras_grow.verify_preserved(model, PROMPTS)
+
+
 def test_verify_preserved_returns_the_figures():
     lm, base = trained(tokenizer=True)
     report = keras_grow.verify_preserved(lm, BATCH)
