@@ -1,4 +1,5 @@
-# make demo   the main job on real weights; BACKEND=torch or tensorflow
+# make demo   the main job on real weights; BACKEND=torch or tensorflow;
+#             ANCHORED=1 adds a growth that is held to its base
 # make app    the page: compare, see, train, take away; RUN=runs/demo
 # make test   lint, types, and every test on the three backends
 PYTHON ?= python3
@@ -10,7 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .PHONY: demo app test lint clean
 
 demo: .venv/demo-$(BACKEND)
-	KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/demo.py
+	KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/demo.py \
+		$(if $(ANCHORED),--anchored)
 
 # Without a run, on the base model alone.
 app: .venv/app-$(BACKEND)

@@ -1,9 +1,13 @@
 """The examples that a newcomer runs first do what they say."""
 
+import dataclasses
+import json
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import tiny_lm
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -13,6 +17,43 @@ def test_the_plain_mlp_keeps_its_function_and_its_base(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "largest difference after growing: 0.0" in lines
     assert "change of the base: 0.0" in lines
+
+
+def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
+    tmp_path, monkeypatch, capsys
+):
+    """The whole of it on a tiny model; `make demo` is the real one."""
+    main = runpy.run_path(str(EXAMPLES / "demo.py"))["main"]
+    model, rows = tmp_path / "model", tmp_path / "rows.jsonl"
+    tiny_lm(tokenizer=True, num_layers=2).save_to_preset(str(model))
+    row = json.dumps({"prompt": "the lazy", "response": " dog"})
+    rows.write_text("\n".join([row] * 8), "utf-8")
+    plan = dataclasses.replace(
+        main.__globals__["PLAN"],
+        model=str(model),
+        task=f"{rows},{rows}",
+        retention=(f"perplexity:{rows},{rows}",),
+        anchor="base",
+        updates=2,
+        batch_size=2,
+    )
+    monkeypatch.setitem(main.__globals__, "PLAN", plan)
+    folder = tmp_path / "demo"
+    command = ["demo.py", "--folder", str(folder), "--updates", "2"]
+    for words, grown in (
+        (command, "grown"),
+        ([*command, "--anchored"], "grown, anchored"),
+    ):
+        monkeypatch.setattr(sys, "argv", words)
+        main()
+        report = (folder / "report.md").read_text("utf-8")
+        assert report.count(f"- {grown}: `") == 3
+        out = capsys.readouterr().out
+        assert ("ANCHORED=1" in out) == (grown == "grown")
+    assert "SFT-seed0: done before" in out
+    monkeypatch.setattr(sys, "argv", command)
+    main()
+    assert "anchored-seed0: done before" in capsys.readouterr().out
 
 
 def test_the_quickstart_is_short():
