@@ -25,7 +25,8 @@ from keras_grow.evaluation import generate
 PLAN = Plan(
     model="gemma3_270m_pip",
     task="gettext_en_fr",
-    # Each rate is the best of a few tried for new skill and old together.
+    # Of the rates tried, on rows of 64 tokens, 5e-5 forgot more than twice as
+    # much as 2e-5 and learnt no more.
     methods=(
         Method("SFT", "sft", learning_rate=2e-5, warmup=5),
         Method("grown", "g_freeze", learning_rate=2e-5, warmup=5),

@@ -34,7 +34,6 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
         task=f"{rows},{rows}",
         retention=(f"perplexity:{rows},{rows}",),
         anchor="base",
-        updates=2,
         batch_size=2,
     )
     monkeypatch.setitem(main.__globals__, "PLAN", plan)
