@@ -3,13 +3,26 @@
 import dataclasses
 import json
 from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
+
+from keras_grow.files.checked_json import check_choice
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import is_int
+from keras_grow.files.checked_json import parse_json
+from keras_grow.files.checked_json import show
 
 STRATEGIES = ("g_freeze", "g_train")
 INITS = ("copy", "zero_down", "random_zero_down", "zeros")
 SHARES = ("equal", "unequal")
+SLICE_DTYPES = ("float32", "bfloat16", "float16")
+# A file can ask for no more memory than so many times the base's MLPs.
+MAX_FACTOR = 64
+MAX_BLOCKS = 1 << 16
+MAX_GROWTHS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -17,13 +30,20 @@ class GrowthConfig:
     """The description of one growth: what a file or a report carries.
 
     Attributes:
-        factor: width of a grown MLP over the base's, an int of 2 or more.
-        layers: indices of the grown blocks, ascending.
+        factor: width of a grown MLP over the base's, an int from 2 to 64.
+        layers: indices of the grown blocks, each once. They are kept in
+            ascending order.
         strategy: `"g_freeze"` or `"g_train"`.
         init: `"copy"`, `"zero_down"`, `"random_zero_down"` or `"zeros"`.
         shares: `"equal"`, or `"unequal"` with `"g_train"`.
-        slice_dtype: dtype of the new variables.
-        seed: seed of `"random_zero_down"`.
+        slice_dtype: dtype of the new variables, `"float32"`, `"bfloat16"` or
+            `"float16"`.
+        seed: seed of `"random_zero_down"`, an int of 0 or more.
+
+    Raises:
+        ValueError: if a field is of another type or out of range. Whether a
+            model has so many blocks is another question, see
+            `resolve_layers`.
 
     Example:
 
@@ -45,15 +65,20 @@ class GrowthConfig:
 
     def __post_init__(self) -> None:
         """Refuse a config that describes no growth."""
-        if not _is_int(self.factor) or self.factor < 2:
-            raise ValueError(
-                "Expected `factor` to be an int of 2 or more: the width of a "
-                "grown MLP over that of the base. "
-                f"Received: factor={self.factor!r}"
-            )
-        _check_choice("strategy", self.strategy, STRATEGIES)
-        _check_choice("init", self.init, INITS)
-        _check_choice("shares", self.shares, SHARES)
+        fields = {
+            # JSON knows no integers of NumPy.
+            "factor": check_int(self.factor, "factor", 2, MAX_FACTOR),
+            "layers": _check_layers(self.layers),
+            "strategy": check_choice(self.strategy, "strategy", STRATEGIES),
+            "init": check_choice(self.init, "init", INITS),
+            "shares": check_choice(self.shares, "shares", SHARES),
+            "slice_dtype": check_choice(
+                self.slice_dtype, "slice_dtype", SLICE_DTYPES
+            ),
+            "seed": check_int(self.seed, "seed", 0, (1 << 64) - 1),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
         if self.strategy == "g_train" and self.init != "copy":
             raise ValueError(
                 'Expected `init="copy"` with `strategy="g_train"`: its '
@@ -66,35 +91,27 @@ class GrowthConfig:
                 "new down-projection is trained freely. "
                 f"Received: shares={self.shares!r}"
             )
-        if not _is_int(self.seed):
-            raise ValueError(
-                f"Expected `seed` to be an int. Received: seed={self.seed!r}"
-            )
-        for name in ("factor", "seed"):
-            # JSON knows no integers of NumPy.
-            object.__setattr__(self, name, int(getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain values."""
         return {**dataclasses.asdict(self), "layers": list(self.layers)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "GrowthConfig":
+    def from_dict(cls, values: Any) -> "GrowthConfig":
         """Make a config from what `to_dict` returned.
+
+        Args:
+            values: the fields by name. `layers` must be a list of block
+                indices: forms that only a model can resolve, such as `None`,
+                are refused.
 
         Raises:
             ValueError: if a field is unknown, missing or out of range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        missing = sorted({"factor", "layers"} - set(values))
-        if unknown or missing:
-            raise ValueError(
-                f"Expected the fields {sorted(known)}. Received: unknown "
-                f"fields {unknown}, missing fields {missing}"
-            )
-        layers = resolve_layers(values["layers"], 1 << 31)
-        return cls(**{**values, "layers": layers})
+        fields = dataclasses.fields(cls)
+        required = [f.name for f in fields if f.default is dataclasses.MISSING]
+        check_fields(values, "a growth", required, [f.name for f in fields])
+        return cls(**values)
 
     def to_json(self) -> str:
         """The config as a JSON object."""
@@ -102,8 +119,61 @@ class GrowthConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "GrowthConfig":
-        """Make a config from what `to_json` returned."""
-        return cls.from_dict(json.loads(text))
+        """Make a config from what `to_json` returned.
+
+        Raises:
+            ValueError: if the text is no JSON, or as `from_dict`.
+        """
+        return cls.from_dict(parse_json(text, "a growth config"))
+
+
+def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
+    """Make the growths of a model from what a file or a config says of them.
+
+    Args:
+        values: a list of what `GrowthConfig.to_dict` returned, oldest first.
+
+    Returns:
+        The growths.
+
+    Raises:
+        ValueError: if there are none, one is malformed, or they widen a block
+            by more than `check_total_width` allows.
+    """
+    growths: list[GrowthConfig] = []
+    for number, entry in enumerate(
+        check_list(values, "growths", least=1, most=MAX_GROWTHS)
+    ):
+        try:
+            growths.append(GrowthConfig.from_dict(entry))
+        except ValueError as error:
+            raise ValueError(f"{error} In `growths[{number}]`.") from error
+    check_total_width(growths)
+    return tuple(growths)
+
+
+def check_total_width(growths: Iterable[GrowthConfig]) -> None:
+    """Refuse growths that together make a block too wide to be meant.
+
+    All the growths of a block may make it up to 64 times as wide as the base
+    has it, so that no file makes a model allocate more than that.
+
+    Args:
+        growths: the growths of a model.
+
+    Raises:
+        ValueError: if a block would be wider.
+    """
+    widths: dict[int, int] = {}
+    for growth in growths:
+        for index in growth.layers:
+            widths[index] = widths.get(index, 1) + growth.factor - 1
+            if widths[index] > MAX_FACTOR:
+                raise ValueError(
+                    "Expected growths that make a block at most "
+                    f"{MAX_FACTOR} times as wide as the base has it. "
+                    f"Received: growths of block {index} that make it more."
+                )
 
 
 def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
@@ -123,7 +193,7 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
     """
     if layers is None:
         return tuple(range(num_blocks))
-    if _is_int(layers):
+    if is_int(layers):
         if not 1 <= layers <= num_blocks:
             raise ValueError(
                 "Expected `layers` as an int to be a number of blocks from 1 "
@@ -133,7 +203,7 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
         raise TypeError(
             "Expected `layers` to be None, an int, a sequence of block "
-            f"indices or layer scores. Received: layers={layers!r}"
+            f"indices or layer scores. Received: layers={show(layers)}"
         )
     indices = list(layers)
     if not indices:
@@ -141,28 +211,37 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
             "Expected at least one block to grow. Received: layers=[]. Use "
             "`layers=None` for all blocks."
         )
-    bad = [i for i in indices if not _is_int(i) or not 0 <= i < num_blocks]
+    bad = [i for i in indices if not is_int(i) or not 0 <= i < num_blocks]
     if bad:
         raise ValueError(
             f"Expected block indices from 0 to {num_blocks - 1}. "
-            f"Received: layers={indices}, of which {bad} are not"
+            f"Received: layers={show(indices)}, of which {show(bad)} are not"
         )
     if len(set(indices)) < len(indices):
         raise ValueError(
             "Expected every block index once. "
-            f"Received: layers={sorted(indices)}"
+            f"Received: layers={show(sorted(indices))}"
         )
     return tuple(sorted(int(i) for i in indices))
 
 
-def _is_int(value: Any) -> bool:
-    """Whether `value` is an integer, NumPy's included, and no bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+def _check_layers(layers: Any) -> tuple[int, ...]:
+    """Block indices of a config, in ascending order."""
+    valid = (
+        isinstance(layers, Sequence)
+        and not isinstance(layers, (str, bytes))
+        and 0 < len(layers) <= MAX_BLOCKS
+        and all(is_int(i) and 0 <= i < MAX_BLOCKS for i in layers)
+    )
+    if not valid:
         raise ValueError(
-            f"Expected `{name}` to be one of {list(choices)}. "
-            f"Received: {name}={value!r}"
+            "Expected `layers` to be a tuple of block indices, ints of 0 or "
+            f"more. Received: layers={show(layers)}. Call `resolve_layers` "
+            "for those of a model."
         )
+    if len(set(layers)) < len(layers):
+        raise ValueError(
+            "Expected `layers` with every block index once. "
+            f"Received: layers={show(layers)}"
+        )
+    return tuple(sorted(int(i) for i in layers))

@@ -15,6 +15,7 @@ from keras_grow.growth import apply
 from keras_grow.growth import lora
 from keras_grow.growth import surgery
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_total_width
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import backbone_of
@@ -150,6 +151,7 @@ def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
     check_only_mlps(backbone)
     family = family_of(backbone)
     growths = (*growths_of(backbone), config)
+    check_total_width(growths)
     grown = apply.grow_blocks(backbone, family, config, number=len(growths))
     for block, layers in grown.items():
         for attribute, layer in layers.items():

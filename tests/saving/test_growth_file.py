@@ -1,6 +1,5 @@
 """Growth files: small, checked, exact across backends, never half written."""
 
-import json
 import os
 import resource
 import signal
@@ -294,16 +293,3 @@ keras_grow.save_growth(lm, {str(path)!r})
     process.stdout.close()
     assert path.read_bytes() == old
     keras_grow.load_growth(tiny_lm("gemma3"), path)
-
-
-def test_the_config_is_json_in_and_out(path):
-    config = keras_grow.GrowthConfig(3, (0, 2), "g_train", shares="unequal")
-    assert keras_grow.GrowthConfig.from_json(config.to_json()) == config
-    for text, message in [
-        ({"factor": 2}, "missing fields"),
-        ({"factor": 2, "layers": [0], "x": 1}, r"unknown fields \['x'\]"),
-        ({"factor": 1, "layers": [0]}, "factor=1"),
-        ({"factor": 2, "layers": [0, 0]}, "once"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            keras_grow.GrowthConfig.from_json(json.dumps(text))

@@ -1,0 +1,155 @@
+"""Every field of a `GrowthConfig` is checked where it is made."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_total_width
+from keras_grow.growth.config import parse_growths
+from keras_grow.growth.config import resolve_layers
+
+pytestmark = pytest.mark.no_backend
+
+VALUES = {"factor": 2, "layers": [0, 2]}
+DEEP = "[" * 100_000
+HUGE = "1" * 5_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GrowthConfig(2, (0,)),
+        GrowthConfig(3, (2, 0), "g_train", shares="unequal"),
+        GrowthConfig(64, (1,), init="random_zero_down", seed=2**64 - 1),
+        GrowthConfig(np.int64(2), [np.int32(4)], slice_dtype="bfloat16"),
+        GrowthConfig(2, range(3), init="zeros", slice_dtype="float16"),
+    ],
+    ids=str,
+)
+def test_a_config_is_json_in_and_out(config):
+    assert GrowthConfig.from_json(config.to_json()) == config
+    assert GrowthConfig.from_dict(config.to_dict()) == config
+
+
+def test_layers_are_kept_as_a_tuple_in_ascending_order():
+    assert GrowthConfig(2, [3, np.int64(1)]).layers == (1, 3)
+    assert type(GrowthConfig(2, [np.int64(1)]).layers[0]) is int
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"factor": 1}, "`factor` to be an int from 2 to 64.*factor=1"),
+        ({"factor": 65}, "from 2 to 64.*factor=65"),
+        ({"factor": 10**9}, "factor=1000000000"),
+        ({"factor": 10**5000}, "factor=an int of thousands of digits"),
+        ({"factor": 2.0}, r"factor=2\.0"),
+        ({"factor": True}, "factor=True"),
+        ({"factor": None}, "factor=None"),
+        ({"layers": None}, "`layers` to be a tuple.*layers=None"),
+        ({"layers": 3}, "layers=3"),
+        ({"layers": 10**9}, "layers=1000000000"),
+        ({"layers": range(10**9)}, r"layers=range\(0, 1000000000\)"),
+        ({"layers": ()}, r"layers=\(\)"),
+        ({"layers": (0, 0)}, "every block index once"),
+        ({"layers": (2, -5)}, r"layers=\(2, -5\)"),
+        ({"layers": (10**9,)}, r"layers=\(1000000000,\)"),
+        ({"layers": (0.0,)}, r"layers=\(0\.0,\)"),
+        ({"layers": (True,)}, r"layers=\(True,\)"),
+        ({"layers": ("0",)}, r"layers=\('0',\)"),
+        ({"layers": "01"}, "layers='01'"),
+        ({"layers": b"01"}, "layers=b'01'"),
+        ({"layers": {0: 1}}, "layers={0: 1}"),
+        ({"layers": [[0]]}, r"layers=\[\[0\]\]"),
+        ({"strategy": "freeze"}, "strategy='freeze'"),
+        ({"strategy": None}, "strategy=None"),
+        ({"strategy": ["g_freeze"]}, r"strategy=\['g_freeze'\]"),
+        ({"init": "ones"}, "init='ones'"),
+        ({"shares": 1}, "shares=1"),
+        ({"shares": "unequal"}, 'shares="equal"'),
+        ({"strategy": "g_train", "init": "zeros"}, "never receive"),
+        ({"slice_dtype": "potato"}, "slice_dtype='potato'"),
+        ({"slice_dtype": "int8"}, "slice_dtype='int8'"),
+        ({"slice_dtype": "float64"}, "slice_dtype='float64'"),
+        ({"slice_dtype": None}, "slice_dtype=None"),
+        ({"slice_dtype": 5}, "slice_dtype=5"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 0.5}, r"seed=0\.5"),
+        ({"seed": 2**64}, "seed=18446744073709551616"),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, str) else "",
+)
+def test_a_field_of_another_type_or_out_of_range_is_refused(change, message):
+    values = {**VALUES, **change}
+    for make in (lambda: GrowthConfig(**values), lambda: from_dict(values)):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+def from_dict(values):
+    return GrowthConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, "a growth to be an object.*Received: None"),
+        ([], r"Received: \[\]"),
+        ({"factor": 2}, r"missing fields \['layers'\]"),
+        ({**VALUES, "x": 1}, "unknown fields.*x"),
+        ({**VALUES, 3: 1}, "unknown fields.*3"),
+    ],
+    ids=str,
+)
+def test_what_is_no_config_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        GrowthConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("text", ["", "{", DEEP, HUGE, "null", "NaN", "3"])
+def test_what_is_no_json_of_a_config_is_refused(text):
+    with pytest.raises(ValueError, match="Expected a growth"):
+        GrowthConfig.from_json(text)
+
+
+def test_a_file_cannot_ask_for_the_blocks_of_a_model():
+    """What `grow_model` resolves is for a file a value out of range."""
+    assert resolve_layers(None, 2) == (0, 1)
+    assert resolve_layers(1, 2) == (1,)
+    start = time.perf_counter()
+    for layers in (None, 1, 10**9):
+        with pytest.raises(ValueError, match="tuple of block indices"):
+            GrowthConfig.from_json(json.dumps({"factor": 2, "layers": layers}))
+    assert time.perf_counter() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("growths", "message"),
+    [
+        (None, "`growths` to be a list"),
+        (3, "growths=3"),
+        ("[]", "growths='"),
+        ({}, "growths={}"),
+        ([], "1 to 4096 entries"),
+        ([VALUES] * 10**6, "1000000 entries"),
+        ([1, 2], r"Received: 1 In `growths\[0\]`"),
+        ([VALUES, None], r"None In `growths\[1\]`"),
+        ([VALUES, {**VALUES, "factor": 1}], r"factor=1 In `growths\[1\]`"),
+        ([VALUES] * 64, "block 0 that make it more"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_growths_that_no_model_has_are_refused(growths, message):
+    with pytest.raises(ValueError, match=message):
+        parse_growths(growths)
+
+
+def test_growths_widen_a_block_to_at_most_64_times_the_base():
+    assert len(parse_growths([VALUES] * 63)) == 63
+    first, second = GrowthConfig(63, (0, 1)), GrowthConfig(2, (1, 2))
+    check_total_width([first, second])
+    with pytest.raises(ValueError, match=r"64 times.*block 1"):
+        check_total_width([first, second, second])
