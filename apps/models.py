@@ -132,7 +132,7 @@ class Models:
         return ""
 
     def _is_grown(self) -> bool:
-        from keras_grow.growth.grown import growths_of
+        from keras_grow.growth.state import growths_of
 
         return bool(growths_of(self._base))
 

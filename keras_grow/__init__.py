@@ -6,6 +6,7 @@ Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 
 from keras_grow.distribution import layout_map
 from keras_grow.growth import Family
+from keras_grow.growth import Growth
 from keras_grow.growth import GrowthConfig
 from keras_grow.growth import GrowthReport
 from keras_grow.growth import PreservationReport
@@ -13,10 +14,12 @@ from keras_grow.growth import grow_mlp
 from keras_grow.growth import grow_model
 from keras_grow.growth import growth_disabled
 from keras_grow.growth import growth_report
+from keras_grow.growth import growths
 from keras_grow.growth import merge_growth
 from keras_grow.growth import quantize_base
 from keras_grow.growth import register_family
 from keras_grow.growth import remove_growth
+from keras_grow.growth import set_growths
 from keras_grow.growth import trainable_mask
 from keras_grow.growth import verify_preserved
 from keras_grow.layers import GrowableDense
@@ -35,6 +38,7 @@ __all__ = [
     "DecayToStart",
     "Family",
     "GrowableDense",
+    "Growth",
     "GrowthConfig",
     "GrowthReport",
     "LayerScores",
@@ -43,6 +47,7 @@ __all__ = [
     "grow_model",
     "growth_disabled",
     "growth_report",
+    "growths",
     "layout_map",
     "load_growth",
     "merge_growth",
@@ -52,6 +57,7 @@ __all__ = [
     "remove_growth",
     "response_only",
     "save_growth",
+    "set_growths",
     "trainable_mask",
     "verify_preserved",
 ]

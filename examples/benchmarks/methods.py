@@ -26,8 +26,9 @@ import keras_hub
 from keras import ops
 
 import keras_grow
-from keras_grow.growth import surgery
 from keras_grow.growth.families import family_of
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import replace_sublayer
 from keras_grow.models import load_model
 
 GEMMA3_270M = dict(
@@ -179,9 +180,9 @@ def _widen(backbone, indices):
             new.kernel.assign(ops.concatenate([kernel, kernel], axis=axis))
             mask = ops.concatenate([ops.zeros(width), ops.ones(width)])
             masks[new.kernel.path] = ops.expand_dims(mask, 1 - axis)
-            surgery.replace_layer(block, slot, new)
+            replace_sublayer(block, slot, new)
             layers.append(new)
-    surgery.train_only(backbone, layers)
+    train_only(backbone, layers)
     return masks
 
 

@@ -139,7 +139,7 @@ def _flops(lm, case, rows, length, supervised):
     """Operations of a step by the formulas of `growth.costs`, or None."""
     from keras_grow.growth import costs
     from keras_grow.growth.families import family_of
-    from keras_grow.growth.grown import growths_of
+    from keras_grow.growth.state import growths_of
 
     share = supervised / length if case.path == "response" else 1.0
     if not case.method.startswith(("sft", "grow")):

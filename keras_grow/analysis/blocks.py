@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_grow.growth import families
-from keras_grow.growth.grown import check_only_mlps
+from keras_grow.growth.state import check_only_mlps
 from keras_grow.selection.kernels import Array
 
 Tensor = Any

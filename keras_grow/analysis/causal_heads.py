@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_grow.analysis import blocks
 from keras_grow.analysis.prompts import PromptBatch
-from keras_grow.layers.quantised import float_kernel
+from keras_grow.layers.int8 import float_kernel
 from keras_grow.selection.kernels import Array
 
 Progress = Callable[[int, int], None]

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from keras_grow.growth import surgery
-from keras_grow.growth.ablations import expand_blocks
-from keras_grow.growth.ablations import grow_attention
+from keras_grow.ablations import expand_blocks
+from keras_grow.ablations import grow_attention
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grow import grow_model
+from keras_grow.growth.trainable import train_all
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import flatten_layers
 
 if TYPE_CHECKING:
     from keras_grow.comparison.method import Method
@@ -31,7 +33,7 @@ def _sft_up(lm: keras.Model, method: "Method") -> keras.Model:
         for block in family.blocks_of(backbone)
         for layer in family.mlp_of(block)[:-1]
     ]
-    surgery.train_only(lm, ups)
+    train_only(lm, ups)
     return lm
 
 
@@ -39,7 +41,7 @@ def _growth(
     strategy: str = "g_freeze",
     init: str = "copy",
     shares: str = "equal",
-    train_all: bool = False,
+    whole: bool = False,
     lora: bool = False,
 ) -> "Prepare":
     def prepare(lm: keras.Model, method: "Method") -> keras.Model:
@@ -48,8 +50,8 @@ def _growth(
         )
         if lora:
             _lora(lm, method)
-        if train_all:
-            surgery.train_all(lm)
+        if whole:
+            train_all(lm)
         return lm
 
     return prepare
@@ -73,7 +75,7 @@ def lora_parameters(backbone: keras.Model) -> int:
     names = backbone.default_lora_layer_names()
     shapes = [
         layer.kernel.shape
-        for layer in backbone._flatten_layers(include_self=False)
+        for layer in flatten_layers(backbone, include_self=False)
         if layer.name in names and hasattr(layer, "enable_lora")
     ]
     return sum(int(np.prod(shape[:-1])) + shape[-1] for shape in shapes)
@@ -103,7 +105,7 @@ KINDS: dict[str, "Prepare"] = {
     "lora": _lora,
     "lora_growth": _growth(lora=True),
     "zero_new": _growth(init="zero_down"),
-    "zero_all": _growth(init="zero_down", train_all=True),
+    "zero_all": _growth(init="zero_down", whole=True),
     "grow_heads": _attention("heads"),
     "grow_head_dim": _attention("head_dim"),
     "grow_mlp_and_heads": _attention("heads", mlp=True),

@@ -33,7 +33,7 @@ from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import try_rate
 from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
-from keras_grow.growth.grown import newest_slices
+from keras_grow.growth.state import ModelState
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
@@ -162,7 +162,9 @@ def peak_bytes() -> int:
 
 def _keep(lm: keras.Model, own: Path) -> None:
     """Save what was learnt: a growth file where the base is untouched."""
-    slices = {id(w) for new in newest_slices(lm) for w in new.weights}
+    state = ModelState.of(lm)
+    newest = state.slices(state.training) if state.growths else []
+    slices = {id(w) for new in newest for w in new.weights}
     if slices and slices >= {
         id(w) for w in lm.trainable_variables if "lora_kernel" not in w.name
     }:

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 
 from keras_grow.distribution.layout import layout_map
-from keras_grow.growth.apply import slice_names
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.costs import dtype_bits
 from keras_grow.growth.families import backbone_of
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import growths_of
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import growths_of
+from keras_grow.keras_internals import kernel_variable
+from keras_grow.layers.expand import slice_specs
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,21 @@ def _variables(
         yield weight.path, tuple(weight.shape), dtype, trains
     if growth is None:
         return
-    family = family_of(backbone)
-    whole = growth.strategy == "g_train"
-    copies = 1 if whole else growth.factor - 1
+    state = ModelState.of(backbone)
+    slots = state.family.slots
     for index in growth.layers:
-        block = family.blocks_of(backbone)[index]
-        for slot, layer in zip(family.slots, family.mlp_of(block), strict=True):
-            down = slot == family.down
-            if whole and down:
-                continue
-            kernel = layer._kernel
-            rows, columns = kernel.shape
-            if down:
-                rows *= copies
-            else:
-                columns *= copies
+        mlp = state.family.mlp_of(state.blocks[index])
+        for slot, layer in zip(slots, mlp, strict=True):
+            kernel = kernel_variable(layer)
             folder = kernel.path.rpartition("/")[0]
-            for name in slice_names(growth, 1):
-                new = f"{folder}/{name}"
-                shape = (rows, columns)
-                yield f"{new}/kernel", shape, growth.slice_dtype, True
-                if not down and layer.bias is not None:
-                    yield f"{new}/bias", (columns,), growth.slice_dtype, True
+            specs = slice_specs(
+                growth.name,
+                growth.factor,
+                growth.strategy,
+                "input" if slot == slots[-1] else "output",
+                kernel.shape,
+                layer.bias is not None,
+            )
+            for name, shape in specs.items():
+                path = f"{folder}/{name.replace('.', '/')}"
+                yield path, shape, growth.slice_dtype, True

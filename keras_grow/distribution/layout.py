@@ -1,12 +1,15 @@
 """Which axis of which weight is split over which axis of a device mesh."""
 
 import re
+from operator import attrgetter
 from typing import Any
 
 import keras
 
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
+from keras_grow.keras_internals import embedding_variable
+from keras_grow.keras_internals import kernel_variable
 
 # Axes of a kernel: split over the devices of the model, over those of the
 # batch, or whole. Queries, keys and values are [heads, hidden, head size].
@@ -103,7 +106,7 @@ def _kernels(
             "`keras.distribution.LayoutMap` for it."
         )
     any_block = re.sub(r"\d+$", r"\\d+", re.escape(block.name))
-    table = backbone.token_embedding._embeddings
+    table = embedding_variable(backbone.token_embedding)
     kernels: list[tuple[str, Any, tuple[str | None, ...]]] = [
         (re.escape(table.path), table, EMBEDDING)
     ]
@@ -114,11 +117,11 @@ def _kernels(
             pattern = f"(.*/)?{any_block}/attention/{layer}/kernel"
             kernels.append((pattern, weight, ATTENTION[layer]))
     for slot in family.slots:
-        layer = getattr(block, slot)
+        layer = attrgetter(slot)(block)
         base = getattr(layer, "base", layer)
         # A slice adds a multiple of the base's width: what divides one
         # divides the other.
-        pattern = rf"(.*/)?{any_block}/{layer.name}/(slice_\w+/)?kernel"
+        pattern = rf"(.*/)?{any_block}/{layer.name}/(.*/)?kernel"
         roles = DOWN if slot == family.down else UP
-        kernels.append((pattern, base._kernel, roles))
+        kernels.append((pattern, kernel_variable(base), roles))
     return [(p, tuple(v.shape), tuple(roles)) for p, v, roles in kernels]

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_grow.growth import surgery
+from keras_grow.growth.compiled import reset_compiled
 
 
 def distribute(model: keras.Model, distribution: Any) -> keras.Model:
@@ -44,5 +44,5 @@ def distribute(model: keras.Model, distribution: Any) -> keras.Model:
         variable._layout = None
         variable._layout = distribution.get_variable_layout(variable)
         variable.assign(variable.value)
-    surgery.reset_compiled(model)
+    reset_compiled(model)
     return model

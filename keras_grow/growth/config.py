@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import math
+import re
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from keras_grow.files.checked_json import check_choice
@@ -22,7 +25,10 @@ SLICE_DTYPES = ("float32", "bfloat16", "float16")
 # A file can ask for no more memory than so many times the base's MLPs.
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
+MAX_SCALE = 1000
 MAX_GROWTHS = 1 << 12
+# Names are parts of the paths of variables, and of files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class GrowthConfig:
         slice_dtype: dtype of the new variables, `"float32"`, `"bfloat16"` or
             `"float16"`.
         seed: seed of `"random_zero_down"`, an int of 0 or more.
+        name: what the growth is called, up to 64 letters, digits, `_`, `.`
+            and `-`.
+        beneath: the growths that were active when this one was made, each a
+            pair of name and scale, oldest first. It was trained on what they
+            and the base compute together.
 
     Raises:
         ValueError: if a field is of another type or out of range. Whether a
@@ -62,6 +73,8 @@ class GrowthConfig:
     shares: str = "equal"
     slice_dtype: str = "float32"
     seed: int = 0
+    name: str = "growth_1"
+    beneath: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a config that describes no growth."""
@@ -76,6 +89,8 @@ class GrowthConfig:
                 self.slice_dtype, "slice_dtype", SLICE_DTYPES
             ),
             "seed": check_int(self.seed, "seed", 0, (1 << 64) - 1),
+            "name": check_name(self.name),
+            "beneath": _check_beneath(self.beneath, self.name),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -92,9 +107,19 @@ class GrowthConfig:
                 f"Received: shares={self.shares!r}"
             )
 
+    def for_compute_dtype(self, dtype: str) -> "GrowthConfig":
+        """The growth of a model that is loaded in another dtype than saved."""
+        if self.slice_dtype in ("float32", dtype):
+            return self
+        return dataclasses.replace(self, slice_dtype="float32")
+
     def to_dict(self) -> dict[str, Any]:
         """The config as plain values."""
-        return {**dataclasses.asdict(self), "layers": list(self.layers)}
+        return {
+            **dataclasses.asdict(self),
+            "layers": list(self.layers),
+            "beneath": [list(pair) for pair in self.beneath],
+        }
 
     @classmethod
     def from_dict(cls, values: Any) -> "GrowthConfig":
@@ -144,10 +169,21 @@ def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
     for number, entry in enumerate(
         check_list(values, "growths", least=1, most=MAX_GROWTHS)
     ):
+        if isinstance(entry, dict) and "name" not in entry:
+            # The first format had no names: each was made on those before.
+            under = [[growth.name, 1.0] for growth in growths]
+            name = f"growth_{number + 1}"
+            entry = {**entry, "name": name, "beneath": under}
         try:
             growths.append(GrowthConfig.from_dict(entry))
         except ValueError as error:
             raise ValueError(f"{error} In `growths[{number}]`.") from error
+    names = [growth.name for growth in growths]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "Expected `growths` with different names. "
+            f"Received: names={show(names)}"
+        )
     check_total_width(growths)
     return tuple(growths)
 
@@ -223,6 +259,55 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
             f"Received: layers={show(sorted(indices))}"
         )
     return tuple(sorted(int(i) for i in indices))
+
+
+def check_name(name: Any) -> str:
+    """Refuse what cannot be the name of a growth.
+
+    Raises:
+        ValueError: unless `name` is text of 1 to 64 letters, digits, `_`, `.`
+            and `-` that begins with a letter or a digit.
+    """
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    raise ValueError(
+        "Expected `name` to be 1 to 64 letters, digits, `_`, `.` and `-`, "
+        f"beginning with a letter or a digit. Received: name={show(name)}"
+    )
+
+
+def check_scale(value: Any, name: str = "scale") -> float:
+    """Refuse what cannot be the scale of a growth.
+
+    Raises:
+        ValueError: unless `value` is a finite number.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    # An int of thousands of digits is no float.
+    if number and abs(value) <= MAX_SCALE and math.isfinite(value):
+        return float(value)
+    raise ValueError(
+        f"Expected `{name}` to be a number from -{MAX_SCALE} to {MAX_SCALE}: "
+        "0 is the base, 1 the growth as it was trained. "
+        f"Received: {name}={show(value)}"
+    )
+
+
+def _check_beneath(pairs: Any, own_name: str) -> tuple[tuple[str, float], ...]:
+    """Names and scales of the growths under another."""
+    message = (
+        "Expected `beneath` to be pairs of the name and the scale of another "
+        f"growth, each name once. Received: beneath={show(pairs)}"
+    )
+    if not isinstance(pairs, (list, tuple)) or len(pairs) > MAX_GROWTHS:
+        raise ValueError(message)
+    if not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+        raise ValueError(message)
+    checked = tuple((check_name(n), check_scale(s)) for n, s in pairs)
+    names = {own_name, *(name for name, _ in checked)}
+    if len(names) <= len(checked):
+        raise ValueError(message)
+    return checked
 
 
 def _check_layers(layers: Any) -> tuple[int, ...]:

@@ -14,9 +14,10 @@ import keras
 
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
-from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.keras_internals import embedding_variable
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import kernel_variable
 from keras_grow.layers.growable_dense import base_of
-from keras_grow.layers.grown_attention import GrownAttention
 
 ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
 
@@ -61,21 +62,21 @@ class ModelShape:
         `keras_grow.distribution.shapes_only`, without memory for its weights.
         """
         blocks = family.blocks_of(backbone)
-        kernels = [base_of(x)._kernel for x in family.mlp_of(blocks[0])]
+        kernels = [
+            kernel_variable(base_of(x)) for x in family.mlp_of(blocks[0])
+        ]
         mlp = {id(kernel) for kernel in kernels}
         added = {
             id(weight)
-            for layer in backbone._flatten_layers()
-            if isinstance(layer, (GrowableDense, GrownAttention))
-            for new in layer.slices
+            for layer in flatten_layers(backbone)
+            for new in getattr(layer, "slices", ())
             for weight in new.weights
         }
-        # Scales of quantised kernels are bytes, but no parameters.
         weights = [
             w
             for w in backbone.weights
             if id(w) not in added
-            and not w.name.endswith("_scale")
+            and is_parameter(w)
             and not w.name.startswith("lora_kernel")
         ]
         base = {id(w) for w in weights} - mlp
@@ -92,7 +93,7 @@ class ModelShape:
             attention=attention,
             up=sum(size(kernel) for kernel in kernels[:-1]),
             down=size(kernels[-1]),
-            head=size(backbone.token_embedding._embeddings),
+            head=size(embedding_variable(backbone.token_embedding)),
             heads_dim=heads * head_dim,
             parameters=sum(size(w) for w in weights),
         )
@@ -111,14 +112,19 @@ def forward_flops(
     length: int = 512,
     supervised: float = 1.0,
 ) -> float:
-    """Operations of a forward pass, a token of a sequence of `length`."""
-    extra = 0
-    for growth in growths:
-        part = shape.up if growth.strategy == "g_train" else shape.mlp
-        extra += (growth.factor - 1) * part * len(growth.layers)
+    """Operations of a forward pass, per token of a sequence of `length`."""
+    extra = sum(
+        _extra_width(shape, growth) * len(growth.layers) for growth in growths
+    )
     blocks = shape.num_blocks * (shape.attention + shape.mlp)
     scores = shape.num_blocks * _scores(shape, length)
     return 2 * (supervised * shape.head + blocks + extra) + scores
+
+
+def _extra_width(shape: ModelShape, growth: GrowthConfig) -> int:
+    """Weights of a block that a growth makes each token pass more."""
+    part = shape.up if growth.strategy == "g_train" else shape.mlp
+    return (growth.factor - 1) * part
 
 
 def sft_step_flops(
@@ -156,8 +162,7 @@ def growth_step_flops(
         mlp = shape.mlp
         for growth in growths:
             if block in growth.layers:
-                part = shape.up if whole else shape.mlp
-                mlp += (growth.factor - 1) * part
+                mlp += _extra_width(shape, growth)
         if block > lowest:
             backward += 2 * shape.attention + 2 * mlp
             backward += 2 * _scores(shape, length)
@@ -177,6 +182,11 @@ def size(variable: Any) -> int:
     for dimension in variable.shape:
         count *= int(dimension)
     return count
+
+
+def is_parameter(variable: Any) -> bool:
+    """Whether a variable is no scale, of a growth or of an int8 kernel."""
+    return not variable.name.endswith("_scale")
 
 
 def variable_bytes(variable: Any) -> int:

@@ -2,35 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import keras
 import keras_hub
+from keras.layers import Layer
 
 
 @dataclass(frozen=True)
 class Family:
     """One row of data: how to find the MLPs of a family of backbones.
 
+    Attributes are named by paths: `"mlp.down_proj"` is an attribute of the
+    attribute `mlp`.
+
     Attributes:
-        backbone_cls: the KerasHub backbone class.
-        task_cls: the `CausalLM` class that holds such a backbone.
+        backbone_cls: the KerasHub backbone class. Its subclasses are of the
+            family, too, unless they have a row of their own.
         blocks: attribute of the backbone, its list of transformer blocks.
         up: attributes of a block, its up-projections (two if gated).
         down: attribute of a block, its down-projection.
         width: argument of the backbone that sets the width of the MLP.
     """
 
-    backbone_cls: Any
-    task_cls: Any
+    backbone_cls: type
     blocks: str = "transformer_layers"
     up: tuple[str, ...] = ("gating_ffw", "gating_ffw_2")
     down: str = "ffw_linear"
     width: str = "intermediate_dim"
 
-    def blocks_of(self, backbone: keras.Model) -> Sequence[keras.layers.Layer]:
+    def blocks_of(self, backbone: keras.Model) -> Sequence[Layer]:
         """The transformer blocks of `backbone`, lowest first."""
-        blocks: Sequence[keras.layers.Layer] = getattr(backbone, self.blocks)
+        blocks: Sequence[Layer] = attrgetter(self.blocks)(backbone)
         return blocks
 
     @property
@@ -38,24 +42,21 @@ class Family:
         """Attributes of a block that hold its MLP, the down-projection last."""
         return (*self.up, self.down)
 
-    def mlp_of(self, block: keras.layers.Layer) -> list[keras.layers.Layer]:
+    def mlp_of(self, block: Layer) -> list[Any]:
         """The layers of a block's MLP, in the order of `slots`."""
-        return [getattr(block, slot) for slot in self.slots]
+        return [attrgetter(slot)(block) for slot in self.slots]
+
+
+def holder_of(block: Layer, slot: str) -> tuple[Layer, str]:
+    """The layer that holds a slot of a block, and the attribute there."""
+    path, _, attribute = slot.rpartition(".")
+    return (attrgetter(path)(block) if path else block), attribute
 
 
 BUILT_IN = (
-    Family(
-        keras_hub.models.GemmaBackbone,
-        keras_hub.models.GemmaCausalLM,
-    ),
-    Family(
-        keras_hub.models.Gemma3Backbone,
-        keras_hub.models.Gemma3CausalLM,
-    ),
-    Family(
-        keras_hub.models.PaliGemmaBackbone,
-        keras_hub.models.PaliGemmaCausalLM,
-    ),
+    Family(keras_hub.models.GemmaBackbone),
+    Family(keras_hub.models.Gemma3Backbone),
+    Family(keras_hub.models.PaliGemmaBackbone),
 )
 
 FAMILIES: dict[type, Family] = {row.backbone_cls: row for row in BUILT_IN}
@@ -94,3 +95,14 @@ def family_of(backbone: keras.Model) -> Family:
         f"{type(backbone).__name__}. Describe its MLP with "
         "`keras_grow.register_family(keras_grow.Family(...))` first."
     )
+
+
+def tasks_over(backbone_cls: type) -> list[type]:
+    """Every KerasHub task class for backbones of exactly this class."""
+    found, left = [], [keras_hub.models.Task]
+    while left:
+        cls = left.pop()
+        left += cls.__subclasses__()
+        if vars(cls).get("backbone_cls") is backbone_cls:
+            found.append(cls)
+    return found

@@ -4,13 +4,30 @@ from typing import Any
 
 import keras
 
-from keras_grow.growth import apply
-from keras_grow.growth import surgery
+from keras_grow.growth import lora
+from keras_grow.growth.build import warn_dead_point
+from keras_grow.growth.build import without
+from keras_grow.growth.classes import add_growth
+from keras_grow.growth.classes import become_grown_task
+from keras_grow.growth.classes import become_plain_task
+from keras_grow.growth.classes import note_growths
+from keras_grow.growth.classes import put
+from keras_grow.growth.classes import train_growth
+from keras_grow.growth.compiled import check_resettable
+from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_total_width
 from keras_grow.growth.config import resolve_layers
-from keras_grow.growth.families import backbone_of
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import add_growth
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import check_only_mlps
+from keras_grow.growth.state import grown_state
+from keras_grow.growth.switch import check_switched_on
+from keras_grow.growth.trainable import TrainableFlags
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.layers.growable_dense import GrowableDense
+
+_BEFORE = "_trainable_before_growth"
 
 
 def grow_model(
@@ -23,6 +40,7 @@ def grow_model(
     shares: str = "equal",
     slice_dtype: str = "float32",
     seed: int = 0,
+    name: str | None = None,
 ) -> keras.Model:
     """Widen the MLPs of a KerasHub model; it computes the same function.
 
@@ -38,7 +56,8 @@ def grow_model(
     `verify_preserved`.
 
     A grown model can be grown again: the earlier slices freeze and a further
-    one is added beside them, again without a change of function.
+    one is added on top of those that are active, again without a change of
+    function.
 
     With `strategy="g_train"` and `shares="equal"`, as in the paper, every
     copy of a neuron receives the same gradient at every step, so the copies
@@ -68,6 +87,8 @@ def grow_model(
             the model computes in. Defaults to `"float32"`: optimizer moments
             take the dtype of their variable.
         seed: seed of `"random_zero_down"`.
+        name: what to call the growth, for `set_growths` and growth files.
+            Defaults to `"growth_1"`, `"growth_2"` and so on.
 
     Returns:
         `model`.
@@ -75,7 +96,7 @@ def grow_model(
     Raises:
         TypeError: if `model` is no KerasHub model.
         ValueError: if its family is unknown, or an argument is out of range,
-            or its MLPs are unbuilt, quantised or under LoRA, or a model grown
+            or its MLPs are unbuilt, quantized or under LoRA, or a model grown
             with `"g_train"` is involved in a second growth. The model is as
             it was.
 
@@ -92,24 +113,113 @@ def grow_model(
     lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
     ```
     """
-    backbone = backbone_of(model)
-    family = family_of(backbone)
+    state = ModelState.of(model)
+    backbone = state.backbone
     if not backbone.built:
         raise ValueError(
             "Expected a built model. Received: "
             f"`{backbone.name}`, which has no weights yet. Call it once first."
         )
+    scales = state.scales if state.growths else {}
     config = GrowthConfig(
         factor=factor,
-        layers=resolve_layers(layers, len(family.blocks_of(backbone))),
+        layers=resolve_layers(layers, len(state.blocks)),
         strategy=strategy,
         init=init,
         shares=shares,
         slice_dtype=slice_dtype,
         seed=seed,
+        name=_free_name(state) if name is None else name,
+        beneath=tuple((under, s) for under, s in scales.items() if s),
     )
-    surgery.check_resettable(model)
-    apply.warn_dead_point(config)
-    add_growth(backbone, config)
-    surgery.reset_compiled(model)
+    check_total_width((*state.growths, config))
+    check_only_mlps(backbone)
+    check_switched_on(backbone)
+    check_resettable(model)
+    warn_dead_point(config)
+    before = TrainableFlags(backbone)
+    add_growth(state, config)
+    remember(backbone, before)
+    become_grown_task(model)
+    reset_compiled(model)
     return model
+
+
+def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
+    """Undo growths in place: the slices are dropped.
+
+    Args:
+        model: a grown KerasHub task or backbone.
+        name: the growth to remove. Defaults to `None`, which removes them all
+            and gives the base back, with what was trainable before.
+
+    Returns:
+        `model`.
+
+    Raises:
+        ValueError: if the model is not grown or inside `growth_disabled`, has
+            no such growth, or another growth was trained on top of it. The
+            model is as it was.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm)
+    keras_grow.remove_growth(lm)  # lm is the model that it was
+    ```
+    """
+    state = grown_state(model)
+    check_only_mlps(state.backbone)
+    check_switched_on(state.backbone)
+    check_resettable(model)
+    gone = state.names if name is None else [state.check_name(name)]
+    kept = [growth for growth in state.growths if growth.name not in gone]
+    on_top = [g.name for g in kept if set(gone) & {n for n, _ in g.beneath}]
+    if on_top:
+        raise ValueError(
+            "Expected a growth that no other was trained on top of. Received: "
+            f"name={name!r}, with {on_top} on top of it. Remove those first."
+        )
+    for index, mlp in state.mlps.items():
+        layers: dict[str, Any] = dict(mlp)
+        for away in gone:
+            layers = {
+                slot: without(layer, away)
+                if isinstance(layer, GrowableDense)
+                else layer
+                for slot, layer in layers.items()
+            }
+        put(state.blocks[index], layers)
+    note_growths(state, kept)
+    if kept:
+        lora.note(state.backbone)
+        train_growth(state)
+    else:
+        lora.save_merged(state.backbone)
+        restore_trainable(state.backbone)
+        become_plain_task(model)
+    reset_compiled(model)
+    return model
+
+
+def remember(backbone: Any, flags: TrainableFlags) -> None:
+    """Keep what trained before the first growth, for `remove_growth`."""
+    if not hasattr(backbone, _BEFORE):
+        object.__setattr__(backbone, _BEFORE, flags)
+
+
+def restore_trainable(backbone: Any) -> None:
+    """Let train again what trained before the first growth."""
+    flags = vars(backbone).pop(_BEFORE, None)
+    if flags is None:
+        train_only(backbone, flatten_layers(backbone))
+    else:
+        flags.restore()
+
+
+def _free_name(state: ModelState) -> str:
+    """`growth_1`, or the first number that is not taken."""
+    number = len(state.growths) + 1
+    while f"growth_{number}" in state.names:
+        number += 1
+    return f"growth_{number}"

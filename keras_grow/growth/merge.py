@@ -1,5 +1,6 @@
 """The grown model as one with wider kernels: merged, and as a mask."""
 
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -8,25 +9,27 @@ from keras import ops
 from keras.layers import Layer
 
 from keras_grow.growth.families import Family
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import check_grown
-from keras_grow.growth.grown import check_only_mlps
-from keras_grow.growth.grown import check_switched_on
 from keras_grow.growth.lora import lora_layers
+from keras_grow.growth.state import check_only_mlps
+from keras_grow.growth.state import grown_state
+from keras_grow.growth.switch import check_switched_on
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import kernel_variable
 from keras_grow.layers import expand
+from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
 
 
 def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
-    """Make a plain KerasHub model of a grown one, for serving.
+    """Make a plain KerasHub model of a grown one, at its present scales.
 
     The new model has wider MLPs and nothing of keras_grow in it: saved as a
     preset, it loads where keras_grow is not installed. Blocks that are not
     grown, or less, are padded with zero columns to the common width, which
     preserves the function.
 
-    One product over all neurons rounds differently than one a slice: logits
+    One product over all neurons rounds differently than one per slice: logits
     differ from the grown model's by up to about 1e-5 of their size in float32
     and 2e-2 in bfloat16, where the slices are rounded to bfloat16 as well.
 
@@ -38,7 +41,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
         A task or backbone of the plain KerasHub class.
 
     Raises:
-        ValueError: if the model is not grown, or its base is quantised, or
+        ValueError: if the model is not grown, or its base is quantized, or
             inside `growth_disabled`.
 
     Example:
@@ -48,15 +51,14 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     plain.save_to_preset("merged")
     ```
     """
-    backbone = check_grown(model)
+    state = grown_state(model)
+    backbone, family, blocks = state.backbone, state.family, state.blocks
     check_only_mlps(backbone)
     check_switched_on(backbone)
-    family = family_of(backbone)
-    blocks = family.blocks_of(backbone)
-    if any(layer.quantization_mode for layer in backbone._flatten_layers()):
+    if any(layer.quantization_mode for layer in flatten_layers(backbone)):
         raise ValueError(
             "Expected a float model to merge. Received: a model with "
-            "quantised layers. Merge first and quantise the result."
+            "quantized layers. Merge first and quantize the result."
         )
     downs = [family.mlp_of(block)[-1] for block in blocks]
     widths = [_width(down) for down in downs]
@@ -67,7 +69,8 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     _copy_rest(backbone, merged, family)
     if model is backbone:
         return merged
-    return family.task_cls(
+    plain = getattr(type(model), "plain_class", type(model))
+    return plain(
         backbone=merged, preprocessor=model.preprocessor, name=model.name
     )
 
@@ -96,45 +99,47 @@ def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
     mask["decoder_block_0/ffw_gating/kernel"].mean()  # 0.5
     ```
     """
-    backbone = check_grown(model)
-    family = family_of(backbone)
-    masks = {}
-    for block in family.blocks_of(backbone):
-        for layer in family.mlp_of(block):
-            if isinstance(layer, GrowableDense):
-                masks[layer.base._kernel.path] = _mask(layer)
-    return masks
+    state = grown_state(model)
+    return {
+        kernel_variable(layer.base).path: _mask(layer)
+        for layer in state.grown_layers
+        if any(layer.active)
+    }
 
 
 def _mask(layer: GrowableDense) -> np.ndarray:
+    """Which entries of `layer.merged_kernel()` train."""
     axis = 1 if layer.grows == "output" else 0
-    parts = [] if layer.fold else [layer.base]
-    if layer.fold and layer.grows == "input":
-        parts = [layer.base] * layer.fold
-    return np.concatenate(
-        [
-            np.full(part.kernel.shape, part._kernel.trainable, bool)
-            for part in (*parts, *layer.slices)
-        ],
-        axis=axis,
-    )
+    parts = [layer.base] * layer.base_active
+    for new, on in zip(layer.slices, layer.active, strict=True):
+        if on and isinstance(new, Fold):
+            parts += [layer.base] * new.factor
+        elif on:
+            parts += getattr(new, "copies", [new])
+    masks = [
+        np.full(part.kernel.shape, kernel_variable(part).trainable, bool)
+        for part in parts
+    ]
+    return np.concatenate(masks, axis=axis)
 
 
 def _wider(
     backbone: keras.Model, family: Family, ratio: float, dtype: str | None
 ) -> keras.Model:
     """A new backbone of the plain class with `ratio` times the MLP width."""
-    config = family.backbone_cls.get_config(backbone)
+    plain: Any = type(backbone).plain_class
+    config = plain.get_config(backbone)
     config[family.width] = round(config[family.width] * ratio)
     if dtype is not None:
         config["dtype"] = dtype
-    return family.backbone_cls.from_config(config)
+    merged: keras.Model = plain.from_config(config)
+    return merged
 
 
 def _merge_block(old: Layer, new: Layer, family: Family, width: int) -> None:
     """Write the MLP of `old`, merged and padded, into the MLP of `new`."""
     for name in family.slots:
-        layer, target = getattr(old, name), getattr(new, name)
+        layer, target = attrgetter(name)(old), attrgetter(name)(new)
         axis = 0 if name == family.down else 1
         if isinstance(layer, GrowableDense):
             kernel, bias = layer.merged_kernel(), layer.merged_bias()
@@ -150,7 +155,9 @@ def _copy_rest(
     backbone: keras.Model, merged: keras.Model, family: Family
 ) -> None:
     """Copy every weight outside of the MLPs, by path; LoRA is merged in."""
-    lora = {layer._kernel.path: layer for layer in lora_layers(backbone)}
+    lora = {
+        kernel_variable(layer).path: layer for layer in lora_layers(backbone)
+    }
     mlps = {
         id(weight)
         for block in family.blocks_of(merged)

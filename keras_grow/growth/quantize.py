@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_grow.growth import surgery
-from keras_grow.growth.families import backbone_of
-from keras_grow.growth.grown import check_only_mlps
-from keras_grow.growth.grown import grown_layers
-from keras_grow.layers.quantised import quantised_layers
+from keras_grow.growth.compiled import reset_compiled
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import check_only_mlps
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.layers.int8 import quantized_layers
 
 WITH_KERNEL = (
     keras.layers.Dense,
@@ -16,7 +16,7 @@ WITH_KERNEL = (
 
 
 def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
-    """Store what does not train in int8, by Keras' own quantisation.
+    """Store what does not train in int8, by Keras' own quantization.
 
     Kernels and embedding of the base become int8 with a scale a column; new
     slices, LoRA kernels and norms stay in float. Inputs of the layers stay in
@@ -39,7 +39,7 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
         optimizer of the same settings.
 
     Raises:
-        ValueError: if `mode` is not `"int8"`, the model is quantised already,
+        ValueError: if `mode` is not `"int8"`, the model is quantized already,
             or a grown down-projection has a bias or an activation.
         RuntimeError: on the PyTorch backend.
 
@@ -51,7 +51,8 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
     lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
     ```
     """
-    backbone = backbone_of(model)
+    state = ModelState.of(model)
+    backbone = state.backbone
     check_only_mlps(backbone)
     if keras.config.backend() == "torch":
         # Its `EinsumDense` lays out the scale of the kernel twice there.
@@ -63,25 +64,30 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
     if mode != "int8":
         raise ValueError(
             'Expected `mode="int8"`, the one in which gradients pass through '
-            f"Keras' quantised layers and head. Received: mode={mode!r}"
+            f"Keras' quantized layers and head. Received: mode={mode!r}"
         )
-    quantised = quantised_layers(backbone)
-    if quantised:
+    quantized = quantized_layers(backbone)
+    if quantized:
         raise ValueError(
             "Expected a model in float. Received: "
-            f"{len(quantised)} quantised layers, such as `{quantised[0].path}`"
+            f"{len(quantized)} quantized layers, such as `{quantized[0].path}`"
         )
-    grown = grown_layers(backbone)
+    grown = state.grown_layers
     for layer in grown:
         base = layer.base
         linear = base.activation in (None, keras.activations.linear)
         if layer.grows == "input" and not (base.bias is None and linear):
             raise ValueError(
                 "Expected down-projections without bias and activation, which "
-                "come after the slices and not in the quantised product. "
+                "come after the slices and not in the quantized product. "
                 f"Received: `{base.path}`"
             )
-    slices = {id(new) for layer in grown for new in layer.slices}
+    slices = {
+        id(part)
+        for layer in grown
+        for new in layer.slices
+        for part in flatten_layers(new)
+    }
     backbone.quantize(
         config=keras.quantizers.Int8QuantizationConfig(
             activation_quantizer=None
@@ -93,5 +99,5 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
             and not getattr(layer, "lora_enabled", False)
         ),
     )
-    surgery.reset_compiled(model)
+    reset_compiled(model)
     return model

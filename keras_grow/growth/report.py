@@ -7,10 +7,7 @@ import keras
 
 from keras_grow.growth import costs
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import check_grown
-from keras_grow.growth.grown import grown_mlps
-from keras_grow.growth.grown import growths_of
+from keras_grow.growth.state import grown_state
 
 
 @dataclass(frozen=True)
@@ -19,6 +16,7 @@ class GrowthReport:
 
     Attributes:
         growths: the growths, oldest first.
+        scales: the scale of each growth by its name.
         num_blocks: transformer blocks of the model.
         widths: for each grown block, MLP width of the base and of the model.
         base_parameters: parameters of the base.
@@ -33,6 +31,7 @@ class GrowthReport:
     """
 
     growths: tuple[GrowthConfig, ...]
+    scales: dict[str, float]
     num_blocks: int
     widths: dict[int, tuple[int, int]]
     base_parameters: int
@@ -53,10 +52,10 @@ class GrowthReport:
     def __str__(self) -> str:
         """A page for people."""
         lines = [
-            f"Growth {number}: {growth.strategy}, factor {growth.factor}, "
+            f"{growth.name}: {growth.strategy}, factor {growth.factor}, "
             f"init {growth.init}, blocks {_ranges(growth.layers)} "
-            f"of {self.num_blocks}"
-            for number, growth in enumerate(self.growths, 1)
+            f"of {self.num_blocks}, scale {self.scales[growth.name]:g}"
+            for growth in self.growths
         ]
         lines += [
             _row("trainable parameters", f"{self.trainable_parameters:,}")
@@ -96,30 +95,36 @@ def growth_report(model: keras.Model, length: int = 512) -> GrowthReport:
     print(keras_grow.growth_report(lm))
     ```
     """
-    backbone = check_grown(model)
-    growths = growths_of(backbone)
-    shape = costs.ModelShape.of(backbone, family_of(backbone))
+    state = grown_state(model)
+    scales = state.scales
+    active = [growth for growth in state.growths if scales[growth.name]]
+    shape = costs.ModelShape.of(state.backbone, state.family)
+    base_step = costs.sft_step_flops(shape, length)
+    step = costs.growth_step_flops(shape, active, length) if active else 0.0
     trainable = sum(costs.size(w) for w in model.trainable_weights)
+    parameters = sum(
+        costs.size(w) for w in model.weights if costs.is_parameter(w)
+    )
     weights = sum(costs.variable_bytes(w) for w in model.weights)
     moments = sum(costs.variable_bytes(w) for w in model.trainable_weights)
     return GrowthReport(
-        growths=growths,
+        growths=state.growths,
+        scales=scales,
         num_blocks=shape.num_blocks,
         widths={
             index: (mlp_down.base_width, mlp_down.width)
-            for index, mlp in grown_mlps(backbone).items()
+            for index, mlp in state.mlps.items()
             for mlp_down in [list(mlp.values())[-1]]
         },
         base_parameters=shape.parameters,
         trainable_parameters=trainable,
-        frozen_parameters=sum(costs.size(w) for w in model.weights) - trainable,
+        frozen_parameters=parameters - trainable,
         weight_bytes=weights,
         training_bytes=weights + 3 * moments,
         sft_training_bytes=shape.parameters * (4 + costs.ADAM_BYTES),
-        forward_ratio=costs.forward_flops(shape, growths, length)
+        forward_ratio=costs.forward_flops(shape, active, length)
         / costs.forward_flops(shape, (), length),
-        step_ratio=costs.growth_step_flops(shape, growths, length)
-        / costs.sft_step_flops(shape, length),
+        step_ratio=step / base_step,
         length=length,
     )
 

@@ -107,6 +107,48 @@ def share_rows(kernel: Array, shares: np.ndarray) -> Array:
     return ops.concatenate(rows, axis=0)
 
 
+def slice_specs(
+    name: str,
+    factor: int,
+    strategy: str,
+    grows: str,
+    kernel_shape: Sequence[int],
+    has_bias: bool,
+) -> dict[str, tuple[int, ...]]:
+    """What variables a growth adds beside one dense layer.
+
+    Building, growth files, costs and forecasts all follow from here.
+
+    Args:
+        name: name of the growth.
+        factor: width of the grown MLP over the base's, `k`.
+        strategy: `"g_freeze"` or `"g_train"`.
+        grows: `"output"` (up-projection) or `"input"` (down-projection).
+        kernel_shape: shape of the base's kernel, `[h, p]` or `[p, h]`.
+        has_bias: whether the base has a bias.
+
+    Returns:
+        The shape of each new variable by its name: `name.kernel` and
+        `name.bias`, or for G-Train `name.copy_0.kernel` and so on.
+    """
+    rows, columns = kernel_shape
+    if grows == "input":
+        if strategy == "g_train":
+            return {}
+        return {f"{name}.kernel": ((factor - 1) * rows, columns)}
+    if strategy == "g_train":
+        parts = [f"{name}.copy_{copy}" for copy in range(factor)]
+        width = columns
+    else:
+        parts, width = [name], (factor - 1) * columns
+    specs: dict[str, tuple[int, ...]] = {}
+    for part in parts:
+        specs[f"{part}.kernel"] = (rows, width)
+        if has_bias:
+            specs[f"{part}.bias"] = (width,)
+    return specs
+
+
 def pad_width(kernel: Array, width: int, axis: int) -> Array:
     """Widen a kernel with zeros, which preserves the MLP's function.
 

@@ -1,21 +1,25 @@
 """A dense layer that grows along one axis by slices that stay apart."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_grow.layers import expand
-from keras_grow.layers.quantised import float_kernel
+from keras_grow.layers.folded_dense import Fold
+from keras_grow.layers.int8 import float_kernel
 
 Dense = keras.layers.Dense
 EinsumDense = keras.layers.EinsumDense
+_SIGNATURE = "growth"
 
 
 @keras.saving.register_keras_serializable(package="keras_grow")
 class GrowableDense(keras.layers.Layer):
-    """A `Dense` or `EinsumDense` whose kernel has grown by further slices.
+    """A `Dense` or `EinsumDense` with further slices, each with a dial.
 
     An MLP grows in a pair: its up-projections along their output axis, its
     down-projection along its input axis. Both halves are this class. The layer
@@ -23,12 +27,17 @@ class GrowableDense(keras.layers.Layer):
     a layer with variables of its own. A frozen slice therefore has no
     gradient, no optimizer moments and no weight decay.
 
-    With `grows="output"` the layer returns `[base(x) | slice_1(x) | ...]`.
-    With `grows="input"` it takes that apart and returns
-    `act(base(x_0) * base_share + slice_1(x_1) + ... + bias)`, where bias and
-    activation are the base's. The newest slice is added first, so that a slice
-    initialised as a copy of the base joins the base's share before anything
-    else and leaves every bit of the sum as it was.
+    Slice `i` belongs to a growth with the scale `s_i`, and took the share
+    `c_i` of the base when it was made. With the base's activations `h_0` and
+    those of the slices `h_i`, the pair computes
+
+        [h_0 | h_1 | ...] = act(base(x) | slice_1(x) | ...)       (output)
+        y = (1 - sum_i s_i c_i) W h_0 + sum_i s_i V_i h_i         (input)
+
+    where bias and activation of the down-projection are the base's and come
+    last. A slice at scale 0 is not computed. The newest slice is added first,
+    so that a slice that starts as a copy of the base joins the base's share
+    before anything else and leaves every bit of the sum as it was.
 
     `grow_mlp` and `grow_model` make these layers; the paper's equations are in
     section 3 of arXiv 2603.08647.
@@ -38,15 +47,11 @@ class GrowableDense(keras.layers.Layer):
             that maps the last axis of its input to the last axis of its
             output.
         grows: `"output"` (up-projection) or `"input"` (down-projection).
-        slices: layers of the base's kind, oldest first.
+        slices: layers of the base's kind, oldest first; for G-Train a
+            `CopiedDense` (output) or a `Fold` (input).
         slice_widths: for each slice, the number of neurons that it adds.
-        base_share: float, the factor on the base's product when
-            `grows="input"`. Defaults to 1.
-        fold: `None`, or the number `k` of copies of G-Train. With
-            `grows="output"` there are `k` slices then, which stand in for the
-            base; it stays as it was. With `grows="input"` there is no slice:
-            the copies are summed by their shares and pass the base once.
-        shares: `"equal"` or `"unequal"`, see `copy_shares`. Used with `fold`.
+        base_shares: for each slice, the share `c_i`. Defaults to zeros.
+        scales: for each slice, the scale `s_i`. Defaults to ones.
         **kwargs: see `keras.layers.Layer`.
 
     Raises:
@@ -74,9 +79,8 @@ class GrowableDense(keras.layers.Layer):
         grows: str,
         slices: Sequence[keras.layers.Layer] = (),
         slice_widths: Sequence[int] = (),
-        base_share: float = 1.0,
-        fold: int | None = None,
-        shares: str = "equal",
+        base_shares: Sequence[float] | None = None,
+        scales: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         check_growable(base)
@@ -85,10 +89,14 @@ class GrowableDense(keras.layers.Layer):
                 'Expected `grows` to be "output" (up-projection) or "input" '
                 f"(down-projection). Received: grows={grows!r}"
             )
-        if len(slices) != len(slice_widths):
+        count = len(slices)
+        base_shares = [0.0] * count if base_shares is None else base_shares
+        scales = [1.0] * count if scales is None else scales
+        if not count == len(slice_widths) == len(base_shares) == len(scales):
             raise ValueError(
-                "Expected one width a slice. Received: "
-                f"{len(slices)} slices, slice_widths={list(slice_widths)}"
+                "Expected one width, share and scale per slice. Received: "
+                f"{count} slices, slice_widths={list(slice_widths)}, "
+                f"base_shares={list(base_shares)}, scales={list(scales)}"
             )
         kwargs.setdefault("name", base.name)
         kwargs.setdefault("dtype", keras.DTypePolicy(_float_policy(base)))
@@ -97,9 +105,20 @@ class GrowableDense(keras.layers.Layer):
         self.grows = grows
         self.slices = list(slices)
         self.slice_widths = tuple(slice_widths)
-        self.base_share = float(base_share)
-        self.fold = fold
-        self.shares = shares
+        self.base_shares = tuple(float(share) for share in base_shares)
+        self.scale_variables = [
+            self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(scale),
+                dtype="float32",
+                trainable=False,
+                autocast=False,
+                name=f"{layer.name}_scale",
+            )
+            for layer, scale in zip(self.slices, scales, strict=True)
+            if grows == "input"
+        ]
+        self._note_scales(scales)
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
@@ -109,13 +128,10 @@ class GrowableDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Build the base and the slices for inputs of `input_shape`."""
-        total = input_shape[-1]
-        widths = [total] * (1 + len(self.slices))
+        widths = [input_shape[-1]] * (1 + len(self.slices))
         if self.grows == "input":
-            if self.fold:
-                widths = [total // self.fold]
-            else:
-                widths = [total - sum(self.slice_widths), *self.slice_widths]
+            rest = sum(self.slice_widths)
+            widths = [input_shape[-1] - rest, *self.slice_widths]
         layers = [self.base, *self.slices]
         for layer, width in zip(layers, widths, strict=True):
             if not layer.built:
@@ -130,62 +146,128 @@ class GrowableDense(keras.layers.Layer):
 
     @property
     def width(self) -> int:
-        """Neurons of the grown layer, those of the base and all slices."""
-        if self.fold:
-            return self.fold * self.base_width
-        return self.base_width + sum(self.slice_widths)
+        """Neurons that are computed: of the base and the active slices."""
+        return sum(self._widths())
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scale of each slice."""
+        return self._scales
+
+    def set_scales(self, scales: Sequence[float]) -> None:
+        """Turn the dial of every slice; both halves of a pair are set alike.
+
+        Args:
+            scales: a number for each slice, oldest first. At 0 a slice is not
+                computed. A scale is a variable: as long as the same slices
+                are computed, nothing that was compiled goes stale.
+        """
+        for variable, scale in zip(self.scale_variables, scales, strict=False):
+            variable.assign(scale)
+        self._note_scales(scales)
+
+    def _note_scales(self, scales: Sequence[float]) -> None:
+        """Decide what is computed: which slices, and whether the base."""
+        # Private: what is compiled must not depend on the numbers.
+        self._scales = tuple(float(scale) for scale in scales)
+        self.active = tuple(scale != 0.0 for scale in self._scales)
+        # G-Train alone, switched on fully, stands in for the base.
+        left = 1.0 - sum(
+            scale * share
+            for scale, share in zip(self._scales, self.base_shares, strict=True)
+        )
+        replaced = any(
+            scale == share == 1.0
+            for scale, share in zip(self._scales, self.base_shares, strict=True)
+        )
+        self.base_active = not (replaced and left == 0.0)
+
+    def _active_slices(self) -> list[int]:
+        return [index for index, on in enumerate(self.active) if on]
+
+    def _widths(self) -> list[int]:
+        """Widths of what is computed, the base first."""
+        slices = [self.slice_widths[i] for i in self._active_slices()]
+        return [self.base_width] * self.base_active + slices
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Apply the grown layer, or the base alone while growth is off."""
-        if not self.growth_enabled:
+        """Apply the base and the active slices, or while off the base."""
+        if not self.growth_enabled or not any(self.active):
             return self.base(inputs)
         if self.grows == "output":
             return self._up(inputs, training)
         return self._down(inputs, training)
 
     def _up(self, inputs: Any, training: bool | None) -> Any:
-        outputs = [_apply(layer, inputs, training) for layer in self.slices]
-        if not self.fold:
-            outputs.insert(0, self.base(inputs))
+        outputs = [self.base(inputs)] if self.base_active else []
+        outputs += [
+            _apply(self.slices[index], inputs, training)
+            for index in self._active_slices()
+        ]
         if len(outputs) == 1:
             return outputs[0]
         return ops.concatenate(outputs, axis=-1)
 
     def _down(self, inputs: Any, training: bool | None) -> Any:
-        if self.fold:
-            shares = expand.copy_shares(self.fold, self.base_width, self.shares)
-            return self.base(expand.fold_copies(inputs, shares))
-        parts = _split(inputs, [self.base_width, *self.slice_widths])
-        outputs = _product(self.base, parts[0])
-        if self.base_share != 1.0:
-            outputs = outputs * self.base_share
-        for layer, part in reversed(
-            list(zip(self.slices, parts[1:], strict=True))
-        ):
-            outputs = outputs + _apply(layer, part, training)
+        parts = _split(inputs, self._widths())
+        active = self._active_slices()
+        outputs = None
+        if self.base_active:
+            outputs = _product(self.base, parts.pop(0))
+            if any(self.base_shares[index] for index in active):
+                left = ops.cast(self._left_of_base(), outputs.dtype)
+                outputs = outputs * left
+        for index, part in reversed(list(zip(active, parts, strict=True))):
+            product = self._slice_product(index, part, training)
+            scale = self.scale_variables[index]
+            product = product * ops.cast(scale, product.dtype)
+            outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
         if self.base.activation is not None:
             outputs = self.base.activation(outputs)
         return outputs
 
+    def _left_of_base(self) -> Any:
+        """The factor on the base's product, a float32 scalar."""
+        left = 1.0
+        for index in self._active_slices():
+            share = self.base_shares[index]
+            if share:
+                left = left - share * self.scale_variables[index]
+        return left
+
+    def _slice_product(
+        self, index: int, inputs: Any, training: bool | None
+    ) -> Any:
+        layer = self.slices[index]
+        if isinstance(layer, Fold):
+            return _product(self.base, layer(inputs))
+        return _apply(layer, inputs, training)
+
     def merged_kernel(self) -> Any:
         """The one kernel that does what base and slices do together.
 
         Returns:
             Array `[h, width]` (`grows="output"`) or `[width, h]`
-            (`grows="input"`), in float32.
+            (`grows="input"`), in float32, of what is active.
         """
         base = ops.cast(float_kernel(self.base), "float32")
-        slices = [ops.cast(layer.kernel, "float32") for layer in self.slices]
-        if self.grows == "output":
-            return ops.concatenate(
-                slices if self.fold else [base, *slices], axis=-1
-            )
-        if self.fold:
-            shares = expand.copy_shares(self.fold, self.base_width, self.shares)
-            return expand.share_rows(base, shares)
-        return ops.concatenate([base * self.base_share, *slices], axis=0)
+        parts = []
+        if self.base_active:
+            kept = self.grows == "output"
+            parts.append(base if kept else base * self._left_of_base())
+        for index in self._active_slices():
+            layer = self.slices[index]
+            if self.grows == "output":
+                parts.append(ops.cast(layer.kernel, "float32"))
+                continue
+            if isinstance(layer, Fold):
+                kernel = expand.share_rows(base, layer.neuron_shares)
+            else:
+                kernel = ops.cast(layer.kernel, "float32")
+            parts.append(kernel * self.scale_variables[index])
+        return ops.concatenate(parts, axis=1 if self.grows == "output" else 0)
 
     def merged_bias(self) -> Any:
         """The bias that belongs to `merged_kernel`, or None.
@@ -196,12 +278,15 @@ class GrowableDense(keras.layers.Layer):
         """
         if self.base.bias is None:
             return None
+        base = ops.cast(self.base.bias, "float32")
         if self.grows == "input":
-            return ops.cast(self.base.bias, "float32")
-        layers = self.slices if self.fold else [self.base, *self.slices]
-        return ops.concatenate(
-            [ops.cast(layer.bias, "float32") for layer in layers], axis=0
-        )
+            return base
+        parts = [base] if self.base_active else []
+        parts += [
+            ops.cast(self.slices[index].bias, "float32")
+            for index in self._active_slices()
+        ]
+        return ops.concatenate(parts, axis=-1)
 
     def compute_output_shape(
         self, input_shape: Sequence[int | None]
@@ -209,8 +294,40 @@ class GrowableDense(keras.layers.Layer):
         """Shape of the output for inputs of `input_shape`."""
         last = self.base.compute_output_shape(tuple(input_shape))[-1]
         if self.grows == "output" and self.growth_enabled:
-            last = sum(self.slice_widths) + (0 if self.fold else last)
+            last = sum(self._widths())
         return (*tuple(input_shape)[:-1], last)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write down what the weights below this layer are the weights of."""
+        text = json.dumps(self._signature())
+        store[_SIGNATURE] = np.frombuffer(text.encode(), "uint8")
+
+    def load_own_variables(self, store: Any) -> None:
+        """Refuse the weights of another growth."""
+        own = json.dumps(self._signature())
+        found = "no growth"
+        if _SIGNATURE in store.keys():  # noqa: SIM118
+            found = bytes(np.asarray(store[_SIGNATURE], "uint8")).decode()
+        if found != own:
+            raise ValueError(
+                f"Expected weights of the growth that `{self.path}` has, "
+                f"{own}. Received: weights of {found}. Grow the model with the "
+                "same arguments, and set the same scales, before loading."
+            )
+
+    def _signature(self) -> dict[str, Any]:
+        """What the variables do not say of a growth."""
+        return {
+            "slices": [layer.name for layer in self.slices],
+            "widths": list(self.slice_widths),
+            "base_shares": list(self.base_shares),
+            "scales": list(self._scales),
+            "folds": [
+                [layer.factor, layer.shares]
+                for layer in self.slices
+                if isinstance(layer, Fold)
+            ],
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Configuration that `from_config` takes."""
@@ -221,9 +338,8 @@ class GrowableDense(keras.layers.Layer):
             "grows": self.grows,
             "slices": [serialize(layer) for layer in self.slices],
             "slice_widths": list(self.slice_widths),
-            "base_share": self.base_share,
-            "fold": self.fold,
-            "shares": self.shares,
+            "base_shares": list(self.base_shares),
+            "scales": list(self._scales),
         }
 
     @classmethod
@@ -368,7 +484,7 @@ def _product(layer: keras.layers.Layer, inputs: Any) -> Any:
 
 
 def _float_policy(layer: keras.layers.Layer) -> str:
-    """Name of the float dtype policy under a possibly quantised layer."""
+    """Name of the float dtype policy under a possibly quantized layer."""
     policy = layer.dtype_policy
     if layer.quantization_mode is None:
         return str(policy.name)

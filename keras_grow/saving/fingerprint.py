@@ -9,8 +9,7 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from keras_grow.growth.families import backbone_of
-from keras_grow.growth.grown import grown_layers
+from keras_grow.growth.state import ModelState
 
 CHUNK = 1 << 26
 
@@ -35,12 +34,15 @@ def base_fingerprint(model: keras.Model) -> str:
     assert base_fingerprint(lm) == before
     ```
     """
-    backbone = backbone_of(model)
+    state = ModelState.of(model)
+    backbone = state.backbone
     added = {
         id(weight)
-        for layer in grown_layers(backbone)
-        for new in layer.slices
-        for weight in new.weights
+        for layer in state.grown_layers
+        for weight in (
+            *layer.scale_variables,
+            *(weight for new in layer.slices for weight in new.weights),
+        )
     }
     weights = [
         weight

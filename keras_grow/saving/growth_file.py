@@ -11,23 +11,26 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import safe_open
 
-from keras_grow.growth import surgery
-from keras_grow.growth.apply import slice_names
+from keras_grow.growth import lora
+from keras_grow.growth.classes import add_growth
+from keras_grow.growth.classes import become_grown_task
+from keras_grow.growth.compiled import check_resettable
+from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import parse_growths
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import add_growth
-from keras_grow.growth.grown import check_grown
-from keras_grow.growth.grown import check_only_mlps
-from keras_grow.growth.grown import check_switched_on
-from keras_grow.growth.grown import grown_mlps
-from keras_grow.growth.grown import growths_of
-from keras_grow.growth.grown import newest_slices
-from keras_grow.growth.grown import with_fitting_dtype
-from keras_grow.growth.lora import enable
+from keras_grow.growth.grow import remember
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import check_only_mlps
+from keras_grow.growth.state import grown_state
+from keras_grow.growth.state import growths_of
+from keras_grow.growth.switch import check_switched_on
+from keras_grow.growth.trainable import TrainableFlags
+from keras_grow.layers.expand import slice_specs
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import stored_array
 from keras_grow.saving.tensors import save_tensors
@@ -66,7 +69,7 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
             f"path={os.fspath(path)!r}, which is a folder, or whose folder "
             "is not there or may not be written. Choose another, or make it."
         )
-    backbone = check_grown(model)
+    backbone = grown_state(model).backbone
     check_only_mlps(backbone)
     check_switched_on(backbone)
     tensors = {
@@ -140,26 +143,35 @@ def load_growth(
             "weights. Load the same checkpoint in the same dtype, or pass "
             "`check_base=False` if you know that it fits."
         )
-    surgery.check_resettable(model)
+    check_resettable(model)
+    before = TrainableFlags(backbone)
     for growth in growths:
-        add_growth(backbone, growth)
-    enable(backbone, json.loads(metadata["lora"]))
-    surgery.train_only(backbone, newest_slices(backbone))
+        add_growth(ModelState.of(backbone), growth)
+    remember(backbone, before)
+    lora.enable(backbone, json.loads(metadata["lora"]))
+    become_grown_task(model)
+    backbone.trainable = True
     for key, variable in {**_slices(backbone), **_lora(backbone)}.items():
         variable.assign(tensors[key])
-    surgery.reset_compiled(model)
+    reset_compiled(model)
     return model
 
 
 def _slices(backbone: keras.Model) -> dict[str, Any]:
     """Every variable of every slice, by block index and slot."""
     return {
-        f"blocks.{index}.{slot}.{new.name}.{weight.name}": weight
-        for index, mlp in grown_mlps(backbone).items()
+        f"blocks.{index}.{slot}.{_below(weight, new)}": weight
+        for index, mlp in ModelState.of(backbone).mlps.items()
         for slot, layer in mlp.items()
         for new in layer.slices
         for weight in new.weights
     }
+
+
+def _below(weight: Any, new: Any) -> str:
+    tail = weight.path.rsplit("/", 2)
+    parts = tail[1:] if tail[1] == new.name else [new.name, *tail[1:]]
+    return ".".join(parts)
 
 
 def _lora(backbone: keras.Model) -> dict[str, Any]:
@@ -234,8 +246,8 @@ def _check(
             f"{metadata['family']}"
         )
     growths = [
-        with_fitting_dtype(backbone, GrowthConfig.from_dict(values))
-        for values in json.loads(metadata["growths"])
+        growth.for_compute_dtype(backbone.compute_dtype)
+        for growth in parse_growths(json.loads(metadata["growths"]))
     ]
     expected: dict[str, tuple[int, ...]] = {}
     for number, growth in enumerate(growths, 1):
@@ -264,21 +276,20 @@ def _expected_slices(
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of the slices that `growth` adds to `backbone`."""
     family = family_of(backbone)
-    whole = growth.strategy == "g_train"
-    copies = 1 if whole else growth.factor - 1
     shapes: dict[str, tuple[int, ...]] = {}
     for index in growth.layers:
         layers = family.mlp_of(family.blocks_of(backbone)[index])
         for slot, layer in zip(family.slots, layers, strict=True):
-            rows, columns = layer.kernel.shape
-            for name in slice_names(growth, number):
-                key = f"blocks.{index}.{slot}.{name}"
-                if slot != family.down:
-                    shapes[f"{key}.kernel"] = (rows, copies * columns)
-                    if layer.bias is not None:
-                        shapes[f"{key}.bias"] = (copies * columns,)
-                elif not whole:
-                    shapes[f"{key}.kernel"] = (copies * rows, columns)
+            specs = slice_specs(
+                growth.name,
+                growth.factor,
+                growth.strategy,
+                "input" if slot == family.down else "output",
+                layer.kernel.shape,
+                layer.bias is not None,
+            )
+            for name, shape in specs.items():
+                shapes[f"blocks.{index}.{slot}.{name}"] = shape
     return shapes
 
 

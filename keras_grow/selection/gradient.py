@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_grow.growth import families
-from keras_grow.growth.grown import growths_of
+from keras_grow.growth.state import growths_of
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.kernels import squared_norm

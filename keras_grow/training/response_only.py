@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_grow.layers.quantised import weights_only
+from keras_grow.layers.int8 import weights_only
 from keras_grow.training.anchor import Anchor
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions

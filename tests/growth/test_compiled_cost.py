@@ -13,7 +13,7 @@ from conftest import tiny_lm
 import keras_grow
 from keras_grow.growth import costs
 from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import growths_of
+from keras_grow.growth.state import growths_of
 
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="reads programs of JAX"
@@ -125,7 +125,8 @@ def test_kernels_are_never_concatenated_in_a_step(strategy):
         for shape in shapes(equation.outvars)
     ]
     # Activations are joined: the neurons of base and slice side by side.
-    assert (ROWS, LENGTH, 2 * WIDTH) in joined
+    joined_sizes = {(np.prod(shape[:-1]), shape[-1]) for shape in joined}
+    assert (ROWS * LENGTH, 2 * WIDTH) in joined_sizes
     assert not {(HIDDEN, 2 * WIDTH), (2 * WIDTH, HIDDEN)} & set(joined)
 
 

@@ -10,7 +10,7 @@ from keras import ops
 from keras_hub import models
 
 import keras_grow
-from keras_grow.growth.grown import grown_layers
+from keras_grow.growth.state import ModelState
 from keras_grow.saving import base_fingerprint
 
 BATCH = token_batch()
@@ -115,7 +115,7 @@ def test_only_the_new_slices_train_and_they_are_float32():
     keras_grow.grow_model(lm, layers=[1, 3])
     paths = [w.path for w in lm.trainable_weights]
     assert paths == [
-        f"decoder_block_{block}/{slot}/slice_1/kernel"
+        f"decoder_block_{block}/{slot}/growth_1/kernel"
         for block in (1, 3)
         for slot in ("ffw_gating", "ffw_gating_2", "ffw_linear")
     ]
@@ -131,7 +131,7 @@ def test_layers_are_all_the_last_n_or_the_named_ones(layers, grown):
     lm = tiny_lm("gemma3")
     keras_grow.grow_model(lm, layers=layers)
     assert list(lm.backbone.growths[0].layers) == grown
-    assert len(grown_layers(lm)) == 3 * len(grown)
+    assert len(ModelState.of(lm).grown_layers) == 3 * len(grown)
 
 
 def test_a_backbone_alone_can_be_grown():
@@ -201,7 +201,6 @@ def test_a_further_family_is_one_row_of_data():
     keras_grow.register_family(
         keras_grow.Family(
             models.LlamaBackbone,
-            models.LlamaCausalLM,
             up=(
                 "_feedforward_gate_dense",
                 "_feedforward_intermediate_dense",
@@ -218,9 +217,7 @@ def test_a_further_family_is_one_row_of_data():
         ops.convert_to_numpy(merged(batch)), before, atol=1e-5
     )
     with pytest.raises(ValueError, match="registered already"):
-        keras_grow.register_family(
-            keras_grow.Family(models.LlamaBackbone, models.LlamaCausalLM)
-        )
+        keras_grow.register_family(keras_grow.Family(models.LlamaBackbone))
 
 
 def test_lora_on_attention_trains_beside_the_growth_in_either_order():
@@ -303,7 +300,7 @@ def test_an_optimizer_that_cannot_be_made_anew_is_refused_first():
     with pytest.raises(ValueError, match="made anew from its config"):
         keras_grow.grow_model(lm)
     assert len(lm.trainable_weights) == len(lm.weights)
-    assert not keras_grow.growth.grown.growths_of(lm)
+    assert not keras_grow.growth.state.growths_of(lm)
 
 
 def test_integers_of_numpy_are_integers(tmp_path):
@@ -318,11 +315,11 @@ def test_models_that_cannot_be_grown_are_refused():
         keras_grow.grow_model(keras.Sequential([keras.layers.Dense(2)]))
     with pytest.raises(TypeError, match="Received: 'gemma'"):
         keras_grow.grow_model("gemma")
-    quantised = tiny_lm("gemma3", hidden_dim=32)
-    for layer in quantised.backbone.transformer_layers:
+    quantized = tiny_lm("gemma3", hidden_dim=32)
+    for layer in quantized.backbone.transformer_layers:
         layer.ffw_linear.quantize("int8")
-    with pytest.raises(ValueError, match="quantised to int8"):
-        keras_grow.grow_model(quantised)
+    with pytest.raises(ValueError, match="quantized to int8"):
+        keras_grow.grow_model(quantized)
     lora = tiny_lm("gemma3")
     lora.backbone.enable_lora(2, target_layer_names=["ffw_gating"])
     with pytest.raises(ValueError, match="without LoRA"):

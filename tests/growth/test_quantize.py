@@ -10,7 +10,7 @@ from conftest import token_batch
 from keras import ops
 
 import keras_grow
-from keras_grow.layers.quantised import float_kernel
+from keras_grow.layers.int8 import float_kernel
 from keras_grow.saving import base_fingerprint
 
 not_on_torch = pytest.mark.skipif(
@@ -32,9 +32,9 @@ def outputs(lm):
 
 
 def grown_int8(first, **options):
-    """A grown model with an int8 base; quantised before or after growing."""
+    """A grown model with an int8 base; quantized before or after growing."""
     lm = tiny_lm("gemma3", num_layers=2)
-    if first == "quantised":
+    if first == "quantized":
         keras_grow.quantize_base(lm)
     keras_grow.grow_model(lm, layers=[1], **options)
     if first == "grown":
@@ -42,7 +42,7 @@ def grown_int8(first, **options):
     return lm
 
 
-def dequantised(lm):
+def dequantized(lm):
     """The float model whose weights are what the int8 ones stand for."""
     plain = tiny_lm("gemma3", num_layers=2)
     values = {w.path: w for w in lm.backbone.weights}
@@ -77,12 +77,12 @@ def fit(lm, response_only=False):
 
 
 @not_on_torch
-@pytest.mark.parametrize("first", ["grown", "quantised"])
+@pytest.mark.parametrize("first", ["grown", "quantized"])
 def test_the_base_is_in_int8_and_the_slices_are_in_float(first):
     lm = grown_int8(first)
     for weight in lm.weights:
         kernel = weight.name in ("kernel", "embeddings")
-        new = "slice_1" in weight.path
+        new = "/growth_1/" in weight.path
         dtype = "int8" if kernel and not new else "float32"
         assert keras.backend.standardize_dtype(weight.dtype) == dtype
         assert weight.trainable == new
@@ -90,13 +90,13 @@ def test_the_base_is_in_int8_and_the_slices_are_in_float(first):
 
 @not_on_torch
 @pytest.mark.parametrize(
-    ("first", "response_only"), [("grown", True), ("quantised", False)]
+    ("first", "response_only"), [("grown", True), ("quantized", False)]
 )
 def test_growth_learns_on_int8_what_it_learns_on_the_same_base_in_float(
     first, response_only
 ):
     lm = grown_int8(first)
-    base = dequantised(lm)
+    base = dequantized(lm)
     keras_grow.grow_model(base, layers=[1])
     if first == "grown":
         # Copies of the float weights, which were not rounded.
@@ -112,7 +112,7 @@ def test_growth_learns_on_int8_what_it_learns_on_the_same_base_in_float(
 
 
 def slices(lm):
-    return {w.path: w for w in lm.weights if "slice_1" in w.path}
+    return {w.path: w for w in lm.weights if "growth_1" in w.path}
 
 
 @not_on_torch
@@ -146,7 +146,7 @@ def test_the_report_counts_bytes_in_int8_and_parameters_as_before():
 @not_on_torch
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_growth_on_int8_is_saved_and_loaded(strategy, tmp_path):
-    lm = grown_int8("quantised", strategy=strategy)
+    lm = grown_int8("quantized", strategy=strategy)
     fit(lm)
     expected = outputs(lm)
     keras_grow.save_growth(lm, tmp_path / "x.grow.safetensors")
@@ -178,12 +178,12 @@ def test_keras_own_quantize_leaves_the_slices_in_float():
 
 
 @not_on_torch
-def test_what_cannot_be_quantised_is_refused():
+def test_what_cannot_be_quantized_is_refused():
     lm = tiny_lm("gemma3", num_layers=2)
     with pytest.raises(ValueError, match=r'mode="int8".*int4'):
         keras_grow.quantize_base(lm, "int4")
     keras_grow.quantize_base(lm)
-    with pytest.raises(ValueError, match=r"model in float.*quantised layers"):
+    with pytest.raises(ValueError, match=r"model in float.*quantized layers"):
         keras_grow.quantize_base(lm)
     keras_grow.grow_model(lm)
     with pytest.raises(ValueError, match="Merge first"):

@@ -92,8 +92,9 @@ def test_the_report_counts_what_keras_counts(strategy):
     assert report.base_parameters == base
     assert report.trainable_parameters == trainable
     assert report.frozen_parameters == base
-    assert report.weight_bytes == 2 * base + 4 * trainable
-    assert report.training_bytes == 2 * base + 16 * trainable
+    scales = 4 * 3  # One per grown block, in float32.
+    assert report.weight_bytes == 2 * base + 4 * trainable + scales
+    assert report.training_bytes == 2 * base + 16 * trainable + scales
     assert report.sft_training_bytes == 16 * base
     assert report.widths == {i: (24, 48) for i in (0, 2, 3)}
     text = str(report)

@@ -8,7 +8,7 @@ from conftest import token_batch
 from keras import ops
 
 import keras_grow
-from keras_grow.growth.grown import grown_layers
+from keras_grow.growth.state import ModelState
 from keras_grow.saving import base_fingerprint
 
 BATCH = token_batch(batch=4)
@@ -215,10 +215,11 @@ def test_the_copies_of_g_train_never_separate_unless_shares_differ():
         keras_grow.grow_model(lm, strategy="g_train", shares=shares)
         fit(lm, epochs=4)
         distances = []
-        for layer in grown_layers(lm):
+        for layer in ModelState.of(lm).grown_layers:
             if layer.grows == "output":
                 first, second = (
-                    ops.convert_to_numpy(s.kernel) for s in layer.slices
+                    ops.convert_to_numpy(s.kernel)
+                    for s in layer.slices[0].copies
                 )
                 assert not np.array_equal(
                     first, ops.convert_to_numpy(layer.base.kernel)
@@ -237,7 +238,7 @@ def test_two_tasks_in_sequence_keep_each_other():
     first = {w.path: ops.convert_to_numpy(w) for w in lm.trainable_weights}
     keras_grow.grow_model(lm, layers=[2, 3])
     np.testing.assert_array_equal(ops.convert_to_numpy(lm(BATCH)), after_first)
-    assert all("slice_2" in w.path for w in lm.trainable_weights)
+    assert all("growth_2" in w.path for w in lm.trainable_weights)
     fit(lm)
     assert not np.array_equal(ops.convert_to_numpy(lm(BATCH)), after_first)
     for path, value in values(lm).items():

@@ -205,7 +205,9 @@ def test_a_layer_of_another_kind_is_refused(layer, message):
 def test_an_unknown_axis_and_missing_widths_are_refused():
     with pytest.raises(ValueError, match=r"grows.*Received: grows='up'"):
         GrowableDense(dense(2), grows="up")
-    with pytest.raises(ValueError, match="one width a slice"):
+    with pytest.raises(
+        ValueError, match="one width, share and scale per slice"
+    ):
         GrowableDense(dense(2), grows="output", slices=[dense(2)])
 
 

@@ -7,10 +7,12 @@ import keras_hub
 from keras import ops
 from keras.layers import Layer
 
-from keras_grow.growth import surgery
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import family_of
+from keras_grow.growth.families import tasks_over
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import flatten_layers
 
 POST_NORMS = ("use_post_attention_norm", "use_post_ffw_norm")
 
@@ -19,6 +21,7 @@ class InsertedBlock:
     """What an inserted block adds to a decoder block: it can be left out."""
 
     growth_enabled = True
+    ablation = "inserted_block"
 
     def call(
         self,
@@ -146,9 +149,9 @@ def insert_blocks(
     for block in blocks:
         if id(block) in new:
             _copy(block, new[id(block)], family)
-    surgery.train_only(
+    train_only(
         expanded,
-        [layer for block in new.values() for layer in block._flatten_layers()],
+        [layer for block in new.values() for layer in flatten_layers(block)],
     )
     return expanded
 
@@ -203,7 +206,8 @@ def _make_expanded_classes(family: Family) -> None:
         return cls
 
     backbone = subclass(family.backbone_cls, ExpandedBackbone)
-    subclass(family.task_cls, backbone_cls=backbone)
+    for task_cls in tasks_over(family.backbone_cls):
+        subclass(task_cls, backbone_cls=backbone)
 
 
 for _cls in (

@@ -5,13 +5,16 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
-from keras_grow.growth import surgery
+from keras_grow.ablations.grown_attention import GROWS
+from keras_grow.ablations.grown_attention import GrownAttention
+from keras_grow.growth.compiled import check_resettable
+from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import newest_slices
-from keras_grow.layers.grown_attention import GROWS
-from keras_grow.layers.grown_attention import GrownAttention
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import replace_sublayer
 
 NEEDED = (
     "query_dense",
@@ -60,21 +63,21 @@ def grow_attention(
 
     Raises:
         TypeError: if `model` is no KerasHub model.
-        ValueError: if its attention is of another kind, unbuilt, quantised,
+        ValueError: if its attention is of another kind, unbuilt, quantized,
             under LoRA or grown already, or an argument is out of range. The
             model is as it was.
 
     Example:
 
     ```python
-    from keras_grow.growth.ablations import grow_attention
+    from keras_grow.ablations import grow_attention
 
     grow_attention(lm, grows="heads", layers=10)
     lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
     ```
     """
-    backbone = backbone_of(model)
-    blocks = family_of(backbone).blocks_of(backbone)
+    state = ModelState.of(model)
+    backbone, blocks = state.backbone, state.blocks
     indices = resolve_layers(layers, len(blocks))
     _check_arguments(grows, factor)
     if getattr(backbone, "expansions", None):
@@ -84,7 +87,7 @@ def grow_attention(
         )
     for index in indices:
         _check_attention(blocks[index], index, slice_dtype)
-    surgery.check_resettable(model)
+    check_resettable(model)
     grown = {}
     for index in indices:
         block = blocks[index]
@@ -99,12 +102,11 @@ def grow_attention(
             layer.build((None, None, block.hidden_dim))
         grown[block] = layer
     for block, layer in grown.items():
-        surgery.replace_layer(block, "attention", layer)
+        replace_sublayer(block, "attention", layer)
     backbone.get_config = _refuse_config
-    surgery.train_only(
-        backbone, [*newest_slices(backbone), *attention_slices(backbone)]
-    )
-    surgery.reset_compiled(model)
+    newest = state.slices(state.training) if state.growths else []
+    train_only(backbone, [*newest, *attention_slices(backbone)])
+    reset_compiled(model)
     return model
 
 
@@ -120,14 +122,14 @@ def attention_slices(model: keras.Model) -> list[Layer]:
     Example:
 
     ```python
-    from keras_grow.growth.attention import attention_slices
+    from keras_grow.ablations.attention import attention_slices
 
     sum(layer.count_params() for layer in attention_slices(lm))
     ```
     """
     return [
         new
-        for layer in backbone_of(model)._flatten_layers()
+        for layer in flatten_layers(backbone_of(model))
         if isinstance(layer, GrownAttention)
         for new in layer.slices
     ]
@@ -177,11 +179,11 @@ def _check_attention(block: Layer, index: int, slice_dtype: str) -> None:
             f"Expected a built model. Received: block {index}, which has no "
             "weights yet. Call the model once first."
         )
-    for layer in attention._flatten_layers(include_self=False):
+    for layer in flatten_layers(attention, include_self=False):
         if layer.quantization_mode is not None:
             raise ValueError(
                 f"Expected float weights to copy. Received: `{layer.name}` of "
-                f"block {index}, quantised to {layer.quantization_mode}. "
+                f"block {index}, quantized to {layer.quantization_mode}. "
                 "Grow the model first."
             )
         if getattr(layer, "lora_enabled", False):

@@ -9,8 +9,8 @@ from conftest import token_batch
 from keras import ops
 
 import keras_grow
-from keras_grow.growth.ablations import expand_blocks
-from keras_grow.growth.ablations import grow_attention
+from keras_grow.ablations import expand_blocks
+from keras_grow.ablations import grow_attention
 
 FAMILIES = ("gemma", "gemma2", "gemma3")
 

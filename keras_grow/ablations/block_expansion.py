@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_grow.growth.attention import attention_slices
+from keras_grow.ablations.attention import attention_slices
+from keras_grow.ablations.inserted_blocks import expanded_class
+from keras_grow.ablations.inserted_blocks import insert_blocks
 from keras_grow.growth.config import resolve_layers
-from keras_grow.growth.expanded import expanded_class
-from keras_grow.growth.expanded import insert_blocks
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
-from keras_grow.growth.grown import growths_of
+from keras_grow.growth.state import growths_of
+from keras_grow.keras_internals import flatten_layers
 
 
 def expand_blocks(
@@ -58,13 +59,13 @@ def expand_blocks(
 
     Raises:
         TypeError: if `model` is no KerasHub model.
-        ValueError: if it is grown, expanded, quantised or under LoRA, or of
+        ValueError: if it is grown, expanded, quantized or under LoRA, or of
             another family, or an argument is out of range.
 
     Example:
 
     ```python
-    from keras_grow.growth.ablations import expand_blocks
+    from keras_grow.ablations import expand_blocks
 
     lm = expand_blocks(lm, num_new_blocks=6)
     lm.fit({"prompts": ["2 + 2 ="], "responses": [" 4"]})
@@ -119,13 +120,13 @@ def _check(backbone: keras.Model, block_dtype: str) -> None:
             "Expected a Gemma, Gemma 2 or Gemma 3 of KerasHub. "
             f"Received: {type(backbone).__name__}"
         )
-    for layer in backbone._flatten_layers():
+    for layer in flatten_layers(backbone):
         lora = getattr(layer, "lora_enabled", False)
         if lora or layer.quantization_mode is not None:
             raise ValueError(
                 "Expected float weights without LoRA. Received: "
                 f"`{layer.path}`, which is "
-                f"{'under LoRA' if lora else 'quantised'}"
+                f"{'under LoRA' if lora else 'quantized'}"
             )
     if block_dtype not in ("float32", backbone.compute_dtype):
         raise ValueError(

@@ -8,9 +8,9 @@ from conftest import token_batch
 from keras import ops
 
 import keras_grow
-from keras_grow.growth import surgery
-from keras_grow.growth.ablations import grow_attention
-from keras_grow.growth.attention import attention_slices
+from keras_grow import keras_internals
+from keras_grow.ablations import grow_attention
+from keras_grow.ablations.attention import attention_slices
 
 FAMILIES = ("gemma", "gemma2", "gemma3")
 GROWS = ("heads", "head_dim")
@@ -322,6 +322,8 @@ def test_misuse_is_refused_and_changes_nothing(make, kwargs, message):
 def test_another_kind_of_attention_is_refused():
     lm = small_lm("gemma")
     block = lm.backbone.transformer_layers[1]
-    surgery.replace_layer(block, "attention", keras.layers.Identity())
+    keras_internals.replace_sublayer(
+        block, "attention", keras.layers.Identity()
+    )
     with pytest.raises(ValueError, match="Gemma 2 or Gemma 3"):
         grow_attention(lm)

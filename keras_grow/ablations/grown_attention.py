@@ -51,7 +51,7 @@ class GrownAttention(Layer):
     Example:
 
     ```python
-    from keras_grow.layers.grown_attention import GrownAttention
+    from keras_grow.ablations.grown_attention import GrownAttention
 
     base = lm.backbone.transformer_layers[0].attention
     grown = GrownAttention(base, grows="heads")
@@ -76,6 +76,7 @@ class GrownAttention(Layer):
         self.factor = factor
         self.every_block = every_block
         self.growth_enabled = True
+        self.ablation = "attention"
 
         def new(layer: Layer) -> Layer:
             return _slice_like(layer, factor - 1, slice_dtype)

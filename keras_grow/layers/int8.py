@@ -1,4 +1,4 @@
-"""Frozen layers in int8, by Keras' own quantisation of their weights."""
+"""Frozen layers in int8, by Keras' own quantization of their weights."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ def weights_only(layer: keras.layers.Layer) -> bool:
     return layer.quantization_mode == "int8" and layer.inputs_quantizer is None
 
 
-def quantised_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Every quantised layer inside a model."""
+def quantized_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Every quantized layer inside a model."""
     return [
         layer
         for layer in model._flatten_layers()

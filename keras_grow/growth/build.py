@@ -1,0 +1,339 @@
+"""Build what a growth adds: from a config to `GrowableDense` layers."""
+
+import warnings
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+from keras.layers import Layer
+
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.families import Family
+from keras_grow.layers import expand
+from keras_grow.layers.folded_dense import CopiedDense
+from keras_grow.layers.folded_dense import Fold
+from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import check_growable
+from keras_grow.layers.growable_dense import slice_like
+from keras_grow.layers.int8 import float_kernel
+from keras_grow.layers.int8 import weights_only
+
+
+def grow_mlp(
+    up: Layer | Sequence[Layer],
+    down: Layer,
+    *,
+    factor: int = 2,
+    strategy: str = "g_freeze",
+    init: str = "copy",
+    shares: str = "equal",
+    slice_dtype: str = "float32",
+    seed: int = 0,
+) -> tuple[list[GrowableDense], GrowableDense]:
+    """Grow one MLP that is made of dense layers, preserving its function.
+
+    The layers passed in become the bases of the returned ones; nothing is
+    copied but what the slices start from, and the originals are unchanged but
+    for `trainable`, which is set to False. Use the returned layers in their
+    place. See `grow_model` for the arguments, and arXiv 2603.08647, section 3,
+    for the equations.
+
+    Args:
+        up: the built up-projection, or a sequence of them where the MLP is
+            gated: `Dense` or `EinsumDense` with kernels `[h, p]`.
+        down: the built down-projection, kernel `[p, h]`.
+        factor: int of 2 or more.
+        strategy: `"g_freeze"` or `"g_train"`.
+        init: `"copy"`, `"zero_down"`, `"random_zero_down"` or `"zeros"`.
+        shares: `"equal"` or `"unequal"`.
+        slice_dtype: dtype of the new variables.
+        seed: seed of `"random_zero_down"`.
+
+    Returns:
+        The grown up-projections and the grown down-projection.
+
+    Raises:
+        ValueError: if a layer is unbuilt, quantized, under LoRA or of another
+            kind, or an argument is out of range.
+
+    Example:
+
+    ```python
+    import keras
+    import keras_grow
+
+    up = keras.layers.Dense(8, activation="relu")
+    down = keras.layers.Dense(4)
+    mlp = keras.Sequential([keras.Input((4,)), up, down])
+    (grown_up,), grown_down = keras_grow.grow_mlp(up, down)
+    grown = keras.Sequential([keras.Input((4,)), grown_up, grown_down])
+    ```
+    """
+    ups = [up] if isinstance(up, Layer) else list(up)
+    earlier = _growths_of_layer(down)
+    config = GrowthConfig(
+        factor=factor,
+        layers=(0,),
+        strategy=strategy,
+        init=init,
+        shares=shares,
+        slice_dtype=slice_dtype,
+        seed=seed,
+        name=f"growth_{len(earlier) + 1}",
+        beneath=tuple(earlier.items()),
+    )
+    warn_dead_point(config)
+    check_mlp(ups, down, config)
+    *grown_ups, grown_down = _grow(ups, down, config, seed=(seed,))
+    for grown in (*grown_ups, grown_down):
+        for layer in (grown.base, *grown.slices):
+            layer.trainable = layer is grown.slices[-1]
+    return grown_ups, grown_down
+
+
+def grow_blocks(
+    blocks: Sequence[Layer], family: Family, config: GrowthConfig
+) -> dict[Layer, dict[str, GrowableDense]]:
+    """The grown layers of every block of `config`, with nothing changed yet.
+
+    Args:
+        blocks: the blocks of the backbone.
+        family: its row of data.
+        config: the growth.
+
+    Returns:
+        For each block, the grown layer for each attribute of the block.
+    """
+    for index in config.layers:
+        *ups, down = family.mlp_of(blocks[index])
+        check_mlp(ups, down, config, f" of block {index}")
+    grown = {}
+    for index in config.layers:
+        block = blocks[index]
+        *ups, down = family.mlp_of(block)
+        with keras.name_scope(block.name):
+            layers = _grow(ups, down, config, seed=(config.seed, index))
+        grown[block] = dict(zip(family.slots, layers, strict=True))
+    return grown
+
+
+def without(layer: GrowableDense, name: str) -> Layer:
+    """`layer` without the slice of one growth; the base if none is left."""
+    kept = [index for index, new in enumerate(layer.slices) if new.name != name]
+    if not kept:
+        return layer.base
+    fields = ("slices", "slice_widths", "base_shares", "scales")
+    values = {
+        field: [getattr(layer, field)[index] for index in kept]
+        for field in fields
+    }
+    return GrowableDense(layer.base, layer.grows, **values)
+
+
+def _growths_of_layer(layer: Layer) -> dict[str, float]:
+    """Names and scales of the growths that are active in a layer."""
+    if not isinstance(layer, GrowableDense):
+        return {}
+    names = [new.name for new in layer.slices]
+    pairs = zip(names, layer.scales, strict=True)
+    return {name: scale for name, scale in pairs if scale}
+
+
+def check_mlp(
+    ups: Sequence[Layer], down: Layer, config: GrowthConfig, where: str = ""
+) -> None:
+    """Refuse an MLP that cannot be grown as `config` says.
+
+    Args:
+        ups: its up-projections.
+        down: its down-projection.
+        config: the growth.
+        where: words for the message, such as `" of block 3"`.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    for layer in (*ups, down):
+        base = base_of(layer)
+        name = f"the layer `{layer.name}`{where}"
+        check_growable(base)
+        if not layer.built:
+            raise ValueError(
+                f"Expected a built model. Received: {name}, which has no "
+                "weights yet. Call the model once, or `build` it."
+            )
+        if not weights_only(base):
+            raise ValueError(
+                f"Expected float weights to copy. Received: {name}, quantized "
+                f"to {base.quantization_mode}, with its inputs. Use "
+                "`keras_grow.quantize_base`, before or after growing."
+            )
+        if base.lora_enabled:
+            raise ValueError(
+                f"Expected an MLP without LoRA. Received: {name} with LoRA of "
+                f"rank {base.lora_rank}. Enable LoRA on the attention only."
+            )
+        if config.slice_dtype not in ("float32", base.compute_dtype):
+            raise ValueError(
+                'Expected `slice_dtype` to be "float32" or the dtype that '
+                f'the model computes in, "{base.compute_dtype}". '
+                f"Received: slice_dtype={config.slice_dtype!r}"
+            )
+        _check_on_top(layer, config, name)
+
+
+def _check_on_top(layer: Layer, config: GrowthConfig, name: str) -> None:
+    """Refuse G-Train above or below another active growth."""
+    if not isinstance(layer, GrowableDense):
+        return
+    if any(new.name == config.name for new in layer.slices):
+        raise ValueError(
+            "Expected a name that no other growth has. Received: "
+            f"name={config.name!r} for {name}"
+        )
+    under = [new for new in layer.slices if new.name in dict(config.beneath)]
+    whole = [new for new in under if isinstance(new, (CopiedDense, Fold))]
+    if whole or (under and config.strategy == "g_train"):
+        raise ValueError(
+            "Expected a grown model to be grown again with "
+            '`strategy="g_freeze"` on top of "g_freeze": "g_train" trains the '
+            "up-projection as a whole, so there is no earlier part to keep. "
+            f"Received: strategy={config.strategy!r} on {name}. Switch the "
+            "other growth off first, with `keras_grow.set_growths`."
+        )
+
+
+def warn_dead_point(config: GrowthConfig) -> None:
+    """Say so where the config describes a growth that cannot learn."""
+    if config.init == "zeros":
+        warnings.warn(
+            'With `init="zeros"` up- and down-projection of the new slices '
+            "are both zero, so every gradient of a gated MLP is zero and "
+            'nothing is learnt. `init="zero_down"` keeps the up-projection.',
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _grow(
+    ups: Sequence[Layer],
+    down: Layer,
+    config: GrowthConfig,
+    seed: tuple[int, ...],
+) -> list[GrowableDense]:
+    """Grow an MLP that `check_mlp` accepted; the down-projection is last."""
+    share = _share_taken(down, config)
+    grown = [
+        _grow_up(layer, config, share, (*seed, slot))
+        for slot, layer in enumerate(ups)
+    ]
+    return [*grown, _grow_down(down, config, share)]
+
+
+def _share_taken(down: Layer, config: GrowthConfig) -> float:
+    """The share of the base that a growth takes over, `c`.
+
+    A copy takes `1 - 1/k` of what the growths beneath it left, G-Train takes
+    all of it, and a zero down-projection takes nothing.
+    """
+    if config.init != "copy":
+        return 0.0
+    left = 1.0
+    if isinstance(down, GrowableDense):
+        beneath = dict(config.beneath)
+        for new, share in zip(down.slices, down.base_shares, strict=True):
+            left -= beneath.get(new.name, 0.0) * share
+    if config.strategy == "g_train":
+        return left
+    return left * (1.0 - 1.0 / config.factor)
+
+
+def _grow_up(
+    layer: Layer, config: GrowthConfig, share: float, seed: tuple[int, ...]
+) -> GrowableDense:
+    base = base_of(layer)
+    width = base.kernel.shape[1]
+    if config.strategy == "g_train":
+        new: Layer = CopiedDense(
+            [
+                slice_like(
+                    base, "output", width, f"copy_{copy}", config.slice_dtype
+                )
+                for copy in range(config.factor)
+            ],
+            name=config.name,
+            dtype=base.compute_dtype,
+        )
+        width *= config.factor
+    else:
+        width *= config.factor - 1
+        new = slice_like(base, "output", width, config.name, config.slice_dtype)
+    grown = _add_slice(layer, "output", new, width, share)
+    copies = getattr(new, "copies", [new])
+    for part in copies:
+        _start_up(part, base, config, seed)
+    return grown
+
+
+def _start_up(
+    new: Layer, base: Layer, config: GrowthConfig, seed: tuple[int, ...]
+) -> None:
+    """Give a new up-projection the weights that it starts from."""
+    kernel = ops.cast(float_kernel(base), new.kernel.dtype)
+    if config.init == "random_zero_down":
+        noise = np.random.default_rng(seed).standard_normal(new.kernel.shape)
+        new.kernel.assign(ops.cast(noise, kernel.dtype) * ops.std(kernel))
+    elif config.init != "zeros":
+        copies = new.kernel.shape[1] // kernel.shape[1]
+        new.kernel.assign(expand.copy_columns(kernel, copies))
+        if new.bias is not None:
+            bias = ops.cast(base.bias, new.bias.dtype)
+            new.bias.assign(expand.copy_columns(bias, copies))
+
+
+def _grow_down(
+    layer: Layer, config: GrowthConfig, share: float
+) -> GrowableDense:
+    base = base_of(layer)
+    width = base.kernel.shape[0]
+    if config.strategy == "g_train":
+        new: Layer = Fold(
+            config.factor,
+            width,
+            config.shares,
+            name=config.name,
+            dtype=base.compute_dtype,
+        )
+        return _add_slice(layer, "input", new, config.factor * width, share)
+    copies = config.factor - 1
+    new = slice_like(
+        base, "input", copies * width, config.name, config.slice_dtype
+    )
+    grown = _add_slice(layer, "input", new, copies * width, share)
+    if config.init == "copy":
+        kernel = ops.cast(float_kernel(base), new.kernel.dtype)
+        new.kernel.assign(expand.copy_rows(kernel, copies, share / copies))
+    return grown
+
+
+def _add_slice(
+    layer: Layer, grows: str, new: Layer, width: int, share: float
+) -> GrowableDense:
+    """`layer` with one slice more, built, whose weights are still zero."""
+    base = base_of(layer)
+    grown = GrowableDense(
+        base,
+        grows,
+        slices=[*getattr(layer, "slices", ()), new],
+        slice_widths=[*getattr(layer, "slice_widths", ()), width],
+        base_shares=[*getattr(layer, "base_shares", ()), share],
+        scales=[*getattr(layer, "scales", ()), 1.0],
+    )
+    rows = base.kernel.shape[0]
+    if grows == "input":
+        rows += sum(grown.slice_widths)
+    rank = base.input_spec.ndim or 2
+    grown.build((*(None,) * (rank - 1), rows))
+    return grown

@@ -1,0 +1,379 @@
+"""Classes of grown models: each derives from the class that the model had.
+
+They add what a grown model must know when it is saved, loaded, frozen and
+trained. KerasHub finds the task class of a saved backbone by exact class, so
+a grown backbone has a class of its own, and so has its task.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+from typing import cast
+
+import keras
+import keras_hub
+from keras.layers import Layer
+
+from keras_grow.growth import build
+from keras_grow.growth import lora
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_scale
+from keras_grow.growth.config import parse_growths
+from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.families import FAMILIES
+from keras_grow.growth.families import Family
+from keras_grow.growth.families import holder_of
+from keras_grow.growth.families import tasks_over
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import replace_sublayer
+from keras_grow.keras_internals import set_own_trainable
+from keras_grow.layers.int8 import quantized_layers
+from keras_grow.layers.int8 import weights_only
+
+_PACKAGE = "keras_grow"
+
+
+class Grown:
+    """What every grown class adds: a model that cannot train says so.
+
+    Attributes:
+        plain_class: the class that the object had before it grew.
+    """
+
+    plain_class: type
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Refuse to train a growth whose scale is 0, before anything runs."""
+        state = ModelState.of(self)
+        if state.growths and not state.scales[str(state.training)]:
+            raise RuntimeError(
+                f"Expected the growth that trains, {state.training!r}, to be "
+                f"active. Received: scales={state.scales}. Call "
+                f"`keras_grow.set_growths(model, {state.training!r})` first."
+            )
+        return super().make_train_function(force)  # type: ignore[misc]
+
+
+class GrownTask(Grown):
+    """What a task over a grown backbone adds to its class."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether anything of the model trains."""
+        return bool(self._trainable)  # type: ignore[attr-defined]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        task = cast(Any, self)
+        set_own_trainable(task, value)
+        # The head is the embedding of the backbone: it was reached, too.
+        backbone = getattr(task, "backbone", None)
+        if isinstance(backbone, GrownBackbone):
+            cast(Any, backbone).trainable = value
+
+
+class GrownBackbone(Grown):
+    """What a grown backbone adds to its KerasHub class: it can be saved.
+
+    Attributes:
+        growths: the growths of the backbone, oldest first.
+    """
+
+    growths: tuple[GrowthConfig, ...] = ()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether anything of the model trains."""
+        return bool(self._trainable)  # type: ignore[attr-defined]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        backbone = cast(Any, self)
+        set_own_trainable(backbone, value)
+        if value:
+            # The base stays frozen; its layers can be thawed one by one.
+            train_growth(ModelState.of(backbone))
+
+    def get_config(self) -> dict[str, Any]:
+        """The config of the base backbone, and the growths."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        config["growths"] = [growth.to_dict() for growth in self.growths]
+        config["scales"] = ModelState.of(self).scales
+        config["lora"] = lora.lora_ranks(self)
+        # KerasHub's config says which layers are in int8, not how.
+        layers = quantized_layers(self)
+        if layers and all(weights_only(layer) for layer in layers):
+            config["quantized"] = "weights"
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.Model:
+        """Build the base backbone and grow it as it was grown.
+
+        Raises:
+            ValueError: if what the config says of growth is malformed or does
+                not fit the base.
+        """
+        config = dict(config)
+        growths = parse_growths(config.pop("growths", None))
+        scales = config.pop("scales", None)
+        if scales is None:
+            scales = {growth.name: 1.0 for growth in growths}
+        ranks = lora.check_ranks(config.pop("lora", {}))
+        quantized = config.pop("quantized", None)
+        backbone = cls.plain_class.from_config(config)  # type: ignore[attr-defined]
+        if quantized == "weights":
+            for layer in quantized_layers(backbone):
+                layer.inputs_quantizer = None
+        state = ModelState.of(backbone)
+        for growth in growths:
+            resolve_layers(growth.layers, len(state.blocks))
+        for growth in growths:
+            add_growth(state, growth.for_compute_dtype(backbone.compute_dtype))
+        state.set_scales(check_scales(scales, state.names))
+        lora.enable(backbone, ranks)
+        train_growth(state)
+        return backbone
+
+    def enable_lora(
+        self, rank: int, target_layer_names: Sequence[str] | None = None
+    ) -> None:
+        """Enable LoRA beside the growth: both train, nothing else does.
+
+        Args:
+            rank: the rank of the factorization.
+            target_layer_names: names of the layers, query and value by
+                default. The grown MLPs cannot be among them.
+
+        Raises:
+            ValueError: if a layer of a grown MLP is named.
+        """
+        state = ModelState.of(self)
+        grown = {layer.name for layer in state.grown_layers}
+        named = grown.intersection(target_layer_names or ())
+        if named:
+            raise ValueError(
+                "Expected LoRA on layers other than the grown MLPs, whose new "
+                "slices train already. Received: "
+                f"target_layer_names={list(target_layer_names or ())}"
+            )
+        super().enable_lora(rank, target_layer_names)  # type: ignore[misc]
+        lora.note(self)
+        train_growth(state)
+
+    def save_lora_weights(self, filepath: str) -> None:
+        """Write KerasHub's LoRA file, as the base would."""
+        lora.save_file(self, filepath)
+
+    def load_lora_weights(self, filepath: str) -> None:
+        """Read a LoRA file of the base or of a grown model."""
+        lora.load_file(self, filepath)
+
+
+@keras.saving.register_keras_serializable(_PACKAGE, "GrownBlock")
+class GrownBlock:
+    """What a grown block adds to its class, for what saves block by block.
+
+    A head on `backbone.output`, or `clone_model`, makes each block from its
+    own config. This name is the one under which all of them are saved; the
+    config says which class a block had before.
+    """
+
+    growths: tuple[GrowthConfig, ...] = ()
+    slots: tuple[str, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The config of the plain block, its growths and their scales."""
+        block = cast(Any, self)
+        plain = block.plain_class
+        config = super().get_config()  # type: ignore[misc]
+        down = holder_of(block, self.slots[-1])
+        return {
+            "name": block.name,
+            "block": {
+                "module": plain.__module__,
+                "class_name": plain.__name__,
+                "registered_name": keras.saving.get_registered_name(plain),
+                "config": config,
+            },
+            "growths": [growth.to_dict() for growth in self.growths],
+            "slots": list(self.slots),
+            "scales": list(getattr(*down).scales),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make the plain block, which grows when it is built."""
+        plain = keras.saving.deserialize_keras_object(config["block"])
+        grown = cast(Any, grown_block_class(type(plain)))
+        # Keras wraps `build` when an object is made: make it of this class.
+        block = grown.from_plain_config(config["block"]["config"])
+        block.slots = tuple(config["slots"])
+        block.growths = parse_growths(config["growths"])
+        block.scales_when_built = [check_scale(s) for s in config["scales"]]
+        return cast(Layer, block)
+
+    @classmethod
+    def from_plain_config(cls, config: dict[str, Any]) -> Layer:
+        """Make an unbuilt block of this class, with no growth yet."""
+        return cast(Layer, super().from_config(config))  # type: ignore[misc]
+
+    def build(self, *args: Any, **kwargs: Any) -> None:
+        """Build the plain block, then grow it."""
+        block = cast(Any, self)
+        super().build(*args, **kwargs)  # type: ignore[misc]
+        *up, down = self.slots
+        family = Family(keras_hub.models.Backbone, up=tuple(up), down=down)
+        for growth in self.growths:
+            here = dataclasses.replace(growth, layers=(0,))
+            put(block, build.grow_blocks([block], family, here)[block])
+        for layer in family.mlp_of(block):
+            layer.set_scales(block.scales_when_built)
+            for part in [layer.base, *layer.slices]:
+                part.trainable = part is layer.slices[-1]
+
+
+def become_grown_block(
+    block: Layer, slots: Sequence[str], growths: Sequence[GrowthConfig]
+) -> None:
+    """Give a block the class of grown blocks, or its own if none is left."""
+    cls = getattr(type(block), "plain_class", type(block))
+    if not growths:
+        block.__class__ = cls
+        vars(block).pop("growths", None)
+        vars(block).pop("slots", None)
+        return
+    block.__class__ = grown_block_class(cls)
+    block.growths = tuple(growths)
+    block.slots = tuple(slots)
+
+
+def put(block: Layer, layers: dict[str, Any]) -> None:
+    """Put layers in the place of those in the slots of a block."""
+    for slot, layer in layers.items():
+        holder, attribute = holder_of(block, slot)
+        replace_sublayer(holder, attribute, layer)
+
+
+def add_growth(state: ModelState, config: GrowthConfig) -> None:
+    """Grow a backbone in place: new layers, new classes, only they train.
+
+    Everything that can fail happens before the first change.
+
+    Raises:
+        ValueError: if the backbone cannot be grown so.
+    """
+    grown = build.grow_blocks(state.blocks, state.family, config)
+    for block, layers in grown.items():
+        put(block, layers)
+    note_growths(state, (*state.growths, config))
+    lora.note(state.backbone)
+    train_growth(state)
+
+
+def note_growths(state: ModelState, growths: Sequence[GrowthConfig]) -> None:
+    """Let the backbone and its blocks know what their growths are."""
+    backbone = state.backbone
+    plain = getattr(type(backbone), "plain_class", type(backbone))
+    if growths:
+        backbone.__class__ = grown_backbone_class(plain)
+        backbone.growths = tuple(growths)
+    else:
+        backbone.__class__ = plain
+        del backbone.growths
+    for index, block in enumerate(state.blocks):
+        here = [growth for growth in growths if index in growth.layers]
+        become_grown_block(block, state.family.slots, here)
+
+
+def train_growth(state: ModelState) -> None:
+    """Let the newest growth train, LoRA beside it, and nothing else."""
+    newest = state.slices(state.training) if state.growths else []
+    train_only(state.backbone, newest)
+
+
+def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
+    """Scales by the names of growths, each a number.
+
+    Raises:
+        ValueError: if one has no such growth, or is no number.
+    """
+    if not isinstance(scales, dict) or set(scales) - set(names):
+        raise ValueError(
+            f"Expected scales by the names of growths, out of {list(names)}. "
+            f"Received: scales={scales!r}"
+        )
+    return {
+        name: check_scale(value, f"scale of {name}")
+        for name, value in scales.items()
+    }
+
+
+@functools.cache
+def grown_backbone_class(plain: Any) -> type:
+    """The class of a grown backbone that was a `plain`."""
+    cls = _derive(plain, GrownBackbone)
+    _register(cls, f"Grown{plain.__name__}")
+    for task in tasks_over(plain):
+        grown_task: Any = grown_task_class(task)
+        grown_task.backbone_cls = cls
+    return cls
+
+
+@functools.cache
+def grown_task_class(plain: Any) -> type:
+    """The class of a task that was a `plain`; it is saved as one."""
+    cls = _derive(plain, GrownTask)
+    cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
+    cls.__module__ = plain.__module__
+    return _registered_as(cls, plain)
+
+
+def become_grown_task(model: Any) -> None:
+    """Give a task over a grown backbone the class of grown tasks."""
+    if isinstance(model, keras_hub.models.Backbone):
+        return
+    plain = getattr(type(model), "plain_class", type(model))
+    cls: Any = grown_task_class(plain)
+    cls.backbone_cls = type(model.backbone)
+    model.__class__ = cls
+
+
+def become_plain_task(model: Any) -> None:
+    """Give a task the class that it had before its backbone grew."""
+    if isinstance(model, GrownTask):
+        cast(Any, model).__class__ = model.plain_class
+
+
+@functools.cache
+def grown_block_class(plain: Any) -> type:
+    """The class of a grown block that was a `plain`."""
+    return _registered_as(_derive(plain, GrownBlock), GrownBlock)
+
+
+def _derive(plain: type, mixin: type) -> type:
+    attributes = {
+        "__module__": __name__,
+        "__doc__": f"A `{plain.__name__}` that `keras_grow` has grown.",
+        "plain_class": plain,
+    }
+    return type(f"Grown{plain.__name__}", (mixin, plain), attributes)
+
+
+def _register(cls: type, name: str) -> None:
+    keras.saving.register_keras_serializable(_PACKAGE, name)(cls)
+
+
+def _registered_as(cls: type, other: type) -> type:
+    """Save instances of `cls` under the name of `other`, which loads them."""
+    package, _, name = keras.saving.get_registered_name(other).rpartition(">")
+    if package:
+        for registered in (cls, other):
+            keras.saving.register_keras_serializable(package, name)(registered)
+    return cls
+
+
+for _cls in FAMILIES:
+    grown_backbone_class(_cls)

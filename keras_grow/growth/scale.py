@@ -1,0 +1,116 @@
+"""The dial: which growths are active, and how much of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_grow.growth.classes import check_scales
+from keras_grow.growth.compiled import exchange
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import grown_state
+from keras_grow.growth.switch import check_switched_on
+from keras_grow.growth.switch import switch_state
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One growth of a model, as it is now.
+
+    Attributes:
+        config: what defines it.
+        scale: where its dial stands: 0 is the base, 1 the growth as trained.
+        trainable: whether its slices train.
+    """
+
+    config: GrowthConfig
+    scale: float
+    trainable: bool
+
+
+def growths(model: keras.Model) -> dict[str, Growth]:
+    """The growths of a model by their names.
+
+    Args:
+        model: a KerasHub task or backbone.
+
+    Returns:
+        A `Growth` for each name, oldest first; empty for a base model.
+
+    Raises:
+        TypeError: if `model` is no KerasHub model.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm, name="french")
+    keras_grow.growths(lm)["french"].scale  # 1.0
+    ```
+    """
+    if not getattr(backbone_of(model), "growths", ()):
+        return {}
+    state = ModelState.of(model)
+    scales = state.scales
+    return {
+        config.name: Growth(
+            config,
+            scales[config.name],
+            any(
+                weight.trainable
+                for layer in state.slices(config.name)
+                for weight in layer.weights
+            ),
+        )
+        for config in state.growths
+    }
+
+
+def set_growths(
+    model: keras.Model, growths: str | Mapping[str, float]
+) -> keras.Model:
+    """Choose the growths that a model computes with, and how much of each.
+
+    With the base's output `b` of a block's MLP and that of growth `i` alone
+    `g_i`, growths that were each trained on the bare base add up to
+    `b + sum_i s_i (g_i - b)`. At scale 1 a growth is what was trained, at 0
+    the base bit for bit, and between them lies a dial that needs no training.
+
+    A scale is a variable: turning the dial compiles nothing. A growth at
+    scale 0 is not computed, so the first use of another set of growths
+    compiles once; what was compiled is kept for each set.
+
+    Args:
+        model: a grown KerasHub task or backbone. Pass the model that you call
+            afterwards.
+        growths: the name of one growth, which alone is set to scale 1; or
+            scales by name. Growths that are not named are set to 0, so `{}`
+            is the base.
+
+    Returns:
+        `model`, changed in place.
+
+    Raises:
+        ValueError: if the model is not grown or inside `growth_disabled`, or
+            a name or a scale is not valid. The model is as it was.
+
+    Example:
+
+    ```python
+    keras_grow.set_growths(lm, "french")
+    keras_grow.set_growths(lm, {"french": 0.5, "science": 1.0})
+    keras_grow.set_growths(lm, {})  # The base.
+    ```
+    """
+    state = grown_state(model)
+    check_switched_on(model)
+    wanted: Any = {growths: 1.0} if isinstance(growths, str) else growths
+    if isinstance(wanted, Mapping):
+        wanted = dict(wanted)
+    scales = check_scales(wanted, state.names)
+    before = switch_state(model)
+    state.set_scales(scales)
+    exchange(model, before, switch_state(model))
+    return model

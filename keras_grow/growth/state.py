@@ -1,0 +1,151 @@
+"""What a model holds that can grow: found once, and handed on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras.layers import Layer
+
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.families import Family
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.families import family_of
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.layers.growable_dense import GrowableDense
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model, its backbone, the row of its family, and its blocks.
+
+    Attributes:
+        model: what the caller holds, a task or a backbone.
+        backbone: its backbone.
+        family: the row of data that describes the backbone.
+        blocks: the transformer blocks, lowest first.
+    """
+
+    model: Any
+    backbone: Any
+    family: Family
+    blocks: tuple[Layer, ...]
+
+    @classmethod
+    def of(cls, model: Any) -> "ModelState":
+        """Find them in a KerasHub task or backbone."""
+        backbone = backbone_of(model)
+        family = family_of(backbone)
+        blocks = tuple(family.blocks_of(backbone))
+        return cls(model, backbone, family, blocks)
+
+    @property
+    def growths(self) -> tuple[GrowthConfig, ...]:
+        """The growths of the backbone, oldest first."""
+        return tuple(getattr(self.backbone, "growths", ()))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the growths, oldest first."""
+        return [growth.name for growth in self.growths]
+
+    @property
+    def training(self) -> str | None:
+        """Name of the growth that trains, the newest."""
+        return self.names[-1] if self.growths else None
+
+    @property
+    def mlps(self) -> dict[int, dict[str, GrowableDense]]:
+        """For each grown block, by index, its grown layers by slot."""
+        mlps = {}
+        for index, block in enumerate(self.blocks):
+            layers = self.family.mlp_of(block)
+            if isinstance(layers[-1], GrowableDense):
+                slots = self.family.slots
+                mlps[index] = dict(zip(slots, layers, strict=True))
+        return mlps
+
+    @property
+    def grown_layers(self) -> list[GrowableDense]:
+        """Every grown layer, lowest block first."""
+        return [layer for mlp in self.mlps.values() for layer in mlp.values()]
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """The scale of each growth by its name, oldest first."""
+        found: dict[str, float] = {}
+        for layer in self.grown_layers:
+            for new, scale in zip(layer.slices, layer.scales, strict=True):
+                found[new.name] = scale
+        return {name: found[name] for name in self.names}
+
+    def slices(self, name: str | None = None) -> list[Layer]:
+        """The slices of one growth, or of all."""
+        return [
+            new
+            for layer in self.grown_layers
+            for new in layer.slices
+            if name in (None, new.name)
+        ]
+
+    def set_scales(self, scales: dict[str, float]) -> None:
+        """Turn every dial; a growth that is not named goes to 0."""
+        for layer in self.grown_layers:
+            layer.set_scales(
+                [scales.get(new.name, 0.0) for new in layer.slices]
+            )
+
+    def check_name(self, name: str | None) -> str:
+        """The name of a growth of this model; `None` if it has only one.
+
+        Raises:
+            ValueError: if there is no such growth, or `None` is ambiguous.
+        """
+        if name is None and len(self.growths) == 1:
+            return self.names[0]
+        if name in self.names:
+            return str(name)
+        raise ValueError(
+            f"Expected the name of a growth of this model: {self.names}. "
+            f"Received: name={name!r}"
+        )
+
+
+def growths_of(model: Any) -> tuple[GrowthConfig, ...]:
+    """The growths of a task or backbone, oldest first; empty if ungrown."""
+    return tuple(getattr(backbone_of(model), "growths", ()))
+
+
+def grown_state(model: Any) -> ModelState:
+    """The state of a grown model.
+
+    Raises:
+        ValueError: if the model is not grown.
+    """
+    backbone = backbone_of(model)
+    if not growths_of(backbone):
+        raise ValueError(
+            "Expected a grown model. Received: "
+            f"{type(model).__name__} `{model.name}`, which is not grown. Call "
+            "`keras_grow.grow_model(model)` first."
+        )
+    return ModelState.of(model)
+
+
+def check_only_mlps(backbone: keras.Model) -> None:
+    """Refuse a backbone with an ablation that a call would lose.
+
+    Raises:
+        ValueError: if its attention is grown or blocks were inserted.
+    """
+    marks = {getattr(layer, "ablation", None) for layer in layers_of(backbone)}
+    if marks - {None}:
+        raise ValueError(
+            "Expected a model of which nothing but MLPs is grown. Received: "
+            f"`{backbone.name}`, with grown attention or inserted blocks. "
+            "Grow the MLPs first; keep such a model with `save_weights`."
+        )
+
+
+def layers_of(backbone: keras.Model) -> list[Layer]:
+    """Every layer of a backbone."""
+    return flatten_layers(backbone)

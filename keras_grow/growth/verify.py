@@ -1,0 +1,133 @@
+"""The check that a growth changed nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_grow.growth.compiled import functions_of
+from keras_grow.growth.compiled import install
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.state import grown_state
+from keras_grow.growth.switch import growth_disabled
+from keras_grow.growth.switch import is_switchable
+
+
+@dataclass(frozen=True)
+class PreservationReport:
+    """How far a grown model is from its base on some inputs.
+
+    Attributes:
+        exact: whether every output is equal bit for bit.
+        max_abs_diff: largest absolute difference of an output.
+        max_abs_output: largest absolute output of the base, for scale.
+        same_argmax: share of positions with the same most likely token.
+        outputs: number of values compared.
+    """
+
+    exact: bool
+    max_abs_diff: float
+    max_abs_output: float
+    same_argmax: float
+    outputs: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        verdict = "bit for bit" if self.exact else "not bit for bit"
+        return (
+            f"{verdict} the base: largest difference {self.max_abs_diff:.3g} "
+            f"on outputs up to {self.max_abs_output:.3g}, same top token at "
+            f"{self.same_argmax:.2%} of positions, {self.outputs:,} values"
+        )
+
+
+def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
+    """Compare a grown model with its base, growth on against growth off.
+
+    Args:
+        model: a grown KerasHub task or backbone.
+        inputs: a batch as the model takes it (a dict of `token_ids` and
+            `padding_mask`, int `[batch, length]`), or a list of strings for a
+            task that has a preprocessor.
+
+    Returns:
+        The differences between the two, over logits (task) or hidden states
+        (backbone), at every position that is not padding.
+
+    Raises:
+        ValueError: if the model is not grown, or if `inputs` are strings and
+            the model has no preprocessor.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm)
+    print(keras_grow.verify_preserved(lm, ["The capital of France is"]))
+    ```
+    """
+    if not is_switchable(model):
+        grown_state(model)
+    if not isinstance(inputs, dict):
+        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        preprocessor = getattr(model, "preprocessor", None)
+        if preprocessor is None:
+            raise ValueError(
+                "Strings need a model with a preprocessor. Received: "
+                f"inputs={texts[:1]}... and a {type(model).__name__} without "
+                "one. Pass a dict of `token_ids` and `padding_mask`."
+            )
+        inputs = _without_padding(preprocessor.generate_preprocess(texts))
+    inputs = {name: ops.convert_to_numpy(x) for name, x in inputs.items()}
+    with growth_disabled(model), _as_before(model):
+        base = _outputs(model, inputs)
+    grown = _outputs(model, inputs)
+    difference = np.abs(grown - base)
+    return PreservationReport(
+        exact=bool(np.array_equal(grown, base)),
+        max_abs_diff=float(difference.max()),
+        max_abs_output=float(np.abs(base).max()),
+        same_argmax=float(np.mean(grown.argmax(-1) == base.argmax(-1))),
+        outputs=int(base.size),
+    )
+
+
+@contextmanager
+def _as_before(model: keras.Model) -> Iterator[None]:
+    """Give a backbone the class that it had before it grew."""
+    backbone = backbone_of(model)
+    grown = type(backbone)
+    backbone.__class__ = getattr(grown, "plain_class", grown)
+    try:
+        yield
+    finally:
+        backbone.__class__ = grown
+
+
+def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Texts cut at their longest, where a preprocessor fills to its length."""
+    mask = ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
+    length = int(mask.any(axis=0).sum())
+    return {
+        name: x[:, :length] if tuple(x.shape) == mask.shape else x
+        for name, x in inputs.items()
+    }
+
+
+def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
+    """Outputs of the compiled model at the positions that count."""
+    # A function that TensorFlow has traced for several shapes may round in
+    # another way than one of a single shape: compile for these inputs alone.
+    kept = functions_of(model)
+    install(model, {})
+    try:
+        # `predict` of a task would run its preprocessor over token ids.
+        outputs = keras.Model.predict_on_batch(model, inputs)
+    finally:
+        install(model, kept)
+    outputs = np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32")))
+    mask = inputs.get("padding_mask")
+    return outputs if mask is None else outputs[mask.astype(bool)]

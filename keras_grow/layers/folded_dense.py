@@ -1,0 +1,126 @@
+"""The two halves of an MLP that G-Train grows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_grow.layers import expand
+
+
+@keras.saving.register_keras_serializable(package="keras_grow")
+class CopiedDense(keras.layers.Layer):
+    """An up-projection as `k` dense layers side by side, all of which train.
+
+    Each copy has the base's shape, so that its product rounds like the
+    base's. See G-Train in section 3 of arXiv 2603.08647.
+
+    Args:
+        copies: the `k` layers, each of which maps `[..., h]` to `[..., p]`.
+        **kwargs: see `keras.layers.Layer`.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_grow.layers.folded_dense import CopiedDense
+
+    layer = CopiedDense([keras.layers.Dense(4), keras.layers.Dense(4)])
+    layer(keras.ops.ones((2, 3))).shape  # (2, 8)
+    ```
+    """
+
+    def __init__(
+        self, copies: Sequence[keras.layers.Layer], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.copies = list(copies)
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        """Build every copy for inputs of `input_shape`."""
+        with keras.name_scope(self.name):
+            for copy in self.copies:
+                if not copy.built:
+                    copy.build(input_shape)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Apply every copy and concatenate what they return."""
+        return ops.concatenate([copy(inputs) for copy in self.copies], axis=-1)
+
+    @property
+    def kernel(self) -> Any:
+        """The copies' kernels side by side, `[h, k p]`."""
+        return ops.concatenate([copy.kernel for copy in self.copies], axis=-1)
+
+    @property
+    def bias(self) -> Any:
+        """The copies' biases, `[k p]`, or None where there are none."""
+        if self.copies[0].bias is None:
+            return None
+        return ops.concatenate([copy.bias for copy in self.copies], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration that `from_config` takes."""
+        serialize = keras.saving.serialize_keras_object
+        copies = [serialize(copy) for copy in self.copies]
+        return {**super().get_config(), "copies": copies}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CopiedDense":
+        """Make the layer from what `get_config` returned."""
+        deserialize = keras.saving.deserialize_keras_object
+        copies = [deserialize(copy) for copy in config["copies"]]
+        return cls(**{**config, "copies": copies})
+
+
+@keras.saving.register_keras_serializable(package="keras_grow")
+class Fold(keras.layers.Layer):
+    """Sum the `k` copies of every neuron, weighted by their shares.
+
+    What comes out passes the base's down-projection once, in place of a
+    product with `k` copies of it. It has no weights.
+
+    Args:
+        factor: int, the number of copies `k`.
+        width: int, the number of neurons `p` of one copy.
+        shares: `"equal"` or `"unequal"`, see `copy_shares`.
+        **kwargs: see `keras.layers.Layer`.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_grow.layers.folded_dense import Fold
+
+    Fold(factor=2, width=4)(keras.ops.ones((3, 8))).shape  # (3, 4)
+    ```
+    """
+
+    def __init__(
+        self, factor: int, width: int, shares: str = "equal", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.width = width
+        self.shares = shares
+        self.built = True
+
+    @property
+    def neuron_shares(self) -> Any:
+        """Float32 array `[k, p]` whose columns sum to one."""
+        return expand.copy_shares(self.factor, self.width, self.shares)
+
+    def call(self, inputs: Any) -> Any:
+        """Fold activations `[..., k p]` to `[..., p]`."""
+        return expand.fold_copies(inputs, self.neuron_shares)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration that `from_config` takes."""
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "width": self.width,
+            "shares": self.shares,
+        }
