@@ -10,7 +10,6 @@ from typing import Any
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_int
-from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import is_int
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
@@ -22,7 +21,6 @@ SLICE_DTYPES = ("float32", "bfloat16", "float16")
 # A file can ask for no more memory than so many times the base's MLPs.
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
-MAX_GROWTHS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -125,55 +123,6 @@ class GrowthConfig:
             ValueError: if the text is no JSON, or as `from_dict`.
         """
         return cls.from_dict(parse_json(text, "a growth config"))
-
-
-def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
-    """Make the growths of a model from what a file or a config says of them.
-
-    Args:
-        values: a list of what `GrowthConfig.to_dict` returned, oldest first.
-
-    Returns:
-        The growths.
-
-    Raises:
-        ValueError: if there are none, one is malformed, or they widen a block
-            by more than `check_total_width` allows.
-    """
-    growths: list[GrowthConfig] = []
-    for number, entry in enumerate(
-        check_list(values, "growths", least=1, most=MAX_GROWTHS)
-    ):
-        try:
-            growths.append(GrowthConfig.from_dict(entry))
-        except ValueError as error:
-            raise ValueError(f"{error} In `growths[{number}]`.") from error
-    check_total_width(growths)
-    return tuple(growths)
-
-
-def check_total_width(growths: Iterable[GrowthConfig]) -> None:
-    """Refuse growths that together make a block too wide to be meant.
-
-    All the growths of a block may make it up to 64 times as wide as the base
-    has it, so that no file makes a model allocate more than that.
-
-    Args:
-        growths: the growths of a model.
-
-    Raises:
-        ValueError: if a block would be wider.
-    """
-    widths: dict[int, int] = {}
-    for growth in growths:
-        for index in growth.layers:
-            widths[index] = widths.get(index, 1) + growth.factor - 1
-            if widths[index] > MAX_FACTOR:
-                raise ValueError(
-                    "Expected growths that make a block at most "
-                    f"{MAX_FACTOR} times as wide as the base has it. "
-                    f"Received: growths of block {index} that make it more."
-                )
 
 
 def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:

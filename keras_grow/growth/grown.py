@@ -4,22 +4,25 @@ KerasHub finds the task class of a saved backbone by exact class, so a grown
 backbone has a class of its own, and so has its task.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras.layers import Layer
 
+from keras_grow.files.checked_json import show
 from keras_grow.growth import apply
 from keras_grow.growth import lora
 from keras_grow.growth import surgery
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_total_width
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
+from keras_grow.growth.fits import check_fits
+from keras_grow.growth.stored import check_total_width
+from keras_grow.growth.stored import parse_growths
+from keras_grow.growth.stored import parse_lora
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.grown_attention import GrownAttention
 from keras_grow.layers.quantised import quantised_layers
@@ -48,19 +51,28 @@ class GrownBackbone:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base backbone and grow it as it was grown."""
+        """Build the base backbone and grow it as it was grown.
+
+        Raises:
+            ValueError: if the config says what no grown model does.
+        """
         config = dict(config)
-        growths = config.pop("growths")
-        ranks = config.pop("lora", {})
+        growths = parse_growths(config.pop("growths", None))
+        ranks = parse_lora(config.pop("lora", {}))
         quantised = config.pop("quantized", None)
+        if quantised not in (None, "weights"):
+            raise ValueError(
+                'Expected `quantized` to be None or "weights". '
+                f"Received: quantized={show(quantised)}"
+            )
         base = next(base for base in cls.__mro__ if base in FAMILIES)
         backbone = base.from_config(config)  # type: ignore[attr-defined]
-        if quantised == "weights":
+        if quantised:
             for layer in quantised_layers(backbone):
                 layer.inputs_quantizer = None
-        for values in growths:
-            growth = GrowthConfig.from_dict(values)
-            add_growth(backbone, with_fitting_dtype(backbone, growth))
+        growths = check_fits(backbone, growths, ranks)
+        for growth in growths:
+            add_growth(backbone, growth)
         lora.enable(backbone, ranks)
         surgery.train_only(backbone, newest_slices(backbone))
         return backbone
@@ -160,15 +172,6 @@ def add_growth(backbone: keras.Model, config: GrowthConfig) -> None:
     backbone.growths = growths
     lora.save_apart(backbone)
     surgery.train_only(backbone, newest_slices(backbone))
-
-
-def with_fitting_dtype(
-    backbone: keras.Model, config: GrowthConfig
-) -> GrowthConfig:
-    """`config` for a backbone that is loaded in another dtype than saved."""
-    if config.slice_dtype in ("float32", backbone.compute_dtype):
-        return config
-    return dataclasses.replace(config, slice_dtype="float32")
 
 
 def remove_growth(model: keras.Model) -> keras.Model:

@@ -1,22 +1,19 @@
 """Growth files: the new slices of a model in one safetensors file."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import show
 from keras_grow.growth import surgery
 from keras_grow.growth.apply import slice_names
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
+from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown import add_growth
 from keras_grow.growth.grown import check_grown
 from keras_grow.growth.grown import check_only_mlps
@@ -24,16 +21,15 @@ from keras_grow.growth.grown import check_switched_on
 from keras_grow.growth.grown import grown_mlps
 from keras_grow.growth.grown import growths_of
 from keras_grow.growth.grown import newest_slices
-from keras_grow.growth.grown import with_fitting_dtype
 from keras_grow.growth.lora import enable
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import stored_array
+from keras_grow.saving.schema import GrowthFile
+from keras_grow.saving.schema import check_zeros
+from keras_grow.saving.schema import read_growth_file
 from keras_grow.saving.tensors import save_tensors
-
-FORMAT = "keras_grow.growth"
-VERSION = "1"
 
 
 def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -50,7 +46,8 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
     Raises:
         ValueError: if the model is not grown, or inside `growth_disabled`, or
-            if there can be no such file.
+            if there can be no such file, or if slices that start as zeros,
+            and so stay, hold other weights.
         OSError: if the disk is full.
 
     Example:
@@ -69,20 +66,16 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     backbone = check_grown(model)
     check_only_mlps(backbone)
     check_switched_on(backbone)
-    tensors = {
-        key: stored_array(variable)
-        for key, variable in {**_slices(backbone), **_lora(backbone)}.items()
-    }
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "family": family_of(backbone).backbone_cls.__name__,
-        "growths": json.dumps([g.to_dict() for g in growths_of(backbone)]),
-        "lora": json.dumps(lora_ranks(backbone)),
-        "base": base_fingerprint(backbone),
-    }
-    metadata["checksum"] = _checksum(tensors, metadata)
-    save_tensors(tensors, path, metadata)
+    variables = {**_slices(backbone), **_lora(backbone)}
+    file = GrowthFile(
+        family_of(backbone).backbone_cls.__name__,
+        growths_of(backbone),
+        lora_ranks(backbone),
+        base_fingerprint(backbone),
+        {key: stored_array(variable) for key, variable in variables.items()},
+    )
+    check_zeros(file)
+    save_tensors(file.tensors, path, file.metadata)
 
 
 def load_growth(
@@ -90,6 +83,7 @@ def load_growth(
     path: str | os.PathLike[str],
     *,
     check_base: bool = True,
+    allow_non_finite: bool = False,
 ) -> keras.Model:
     """Grow a base model as a saved growth says, with the weights it learnt.
 
@@ -103,13 +97,17 @@ def load_growth(
         check_base: whether the base's weights must be those that the growth
             was trained on, bit for bit. With `False` only shapes must fit,
             which serves a base in another dtype. Defaults to `True`.
+        allow_non_finite: whether the weights of the growth may be NaN or
+            infinite, as those of a training that diverged. Defaults to
+            `False`.
 
     Returns:
         `model`.
 
     Raises:
-        ValueError: if the file is damaged, is no growth file, or belongs to
-            another base, or if the model is grown already.
+        ValueError: if the file is damaged, is no growth file, says what no
+            growth file says, or belongs to another base, or if the model is
+            grown already.
         OSError: if the file cannot be read.
 
     Example:
@@ -131,22 +129,30 @@ def load_growth(
             f"Received: `{lora_layers(backbone)[0].path}` under LoRA. Load the "
             "base anew."
         )
-    tensors, metadata = _read(Path(path))
-    growths = _check(backbone, path, tensors, metadata)
-    if check_base and base_fingerprint(backbone) != metadata["base"]:
-        raise ValueError(
-            "Expected the base model that the growth was trained on. "
-            f"Received: path={os.fspath(path)!r}, whose base has other "
-            "weights. Load the same checkpoint in the same dtype, or pass "
-            "`check_base=False` if you know that it fits."
-        )
+    file = read_growth_file(path, allow_non_finite=allow_non_finite)
+    family = family_of(backbone).backbone_cls.__name__
+    with in_file(path):
+        if file.family != family:
+            raise ValueError(
+                f"Expected a growth of a {family}. Received: a growth of a "
+                f"{show(file.family)}"
+            )
+        growths = check_fits(backbone, file.growths, file.lora)
+        _check_tensors(backbone, file)
+        if check_base and base_fingerprint(backbone) != file.base:
+            raise ValueError(
+                "Expected the base model that the growth was trained on. "
+                "Received: a growth whose base has other weights. Load the "
+                "same checkpoint in the same dtype, or pass "
+                "`check_base=False` if you know that it fits."
+            )
     surgery.check_resettable(model)
     for growth in growths:
         add_growth(backbone, growth)
-    enable(backbone, json.loads(metadata["lora"]))
+    enable(backbone, file.lora)
     surgery.train_only(backbone, newest_slices(backbone))
     for key, variable in {**_slices(backbone), **_lora(backbone)}.items():
-        variable.assign(tensors[key])
+        variable.assign(file.tensors[key])
     surgery.reset_compiled(model)
     return model
 
@@ -171,78 +177,13 @@ def _lora(backbone: keras.Model) -> dict[str, Any]:
     }
 
 
-def _checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
-    """SHA-256 of all that a growth file says."""
-    rest = {k: v for k, v in metadata.items() if k != "checksum"}
-    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
-    for key in sorted(tensors):
-        array = np.ascontiguousarray(tensors[key])
-        digest.update(f"{key} {array.dtype} {array.shape}".encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Tensors and metadata of a growth file that is whole."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a growth file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
-        )
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            "Expected a safetensors file that `save_growth` wrote. Received: "
-            f"path={os.fspath(path)!r}, which is damaged or of another kind "
-            f"({error}). Save the growth again, or copy the file again."
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            "Expected a file that `keras_grow.save_growth` wrote. Received: "
-            f"path={os.fspath(path)!r}, a safetensors file of something else."
-        )
-    if metadata.get("version") != VERSION:
-        raise ValueError(
-            f"Expected a growth file of version {VERSION}. Received: version "
-            f"{metadata.get('version')!r}. Install the keras_grow that wrote "
-            "it."
-        )
-    if metadata.get("checksum") != _checksum(tensors, metadata):
-        raise ValueError(
-            "Expected a growth file as it was saved. Received: "
-            f"path={os.fspath(path)!r}, whose contents do not match their "
-            "checksum. Copy the file again from where it was saved."
-        )
-    return tensors, metadata
-
-
-def _check(
-    backbone: keras.Model,
-    path: str | os.PathLike[str],
-    tensors: dict[str, np.ndarray],
-    metadata: dict[str, str],
-) -> list[GrowthConfig]:
-    """The growths of a file whose slices fit `backbone`."""
-    family = family_of(backbone)
-    if metadata["family"] != family.backbone_cls.__name__:
-        raise ValueError(
-            f"Expected a growth of a {family.backbone_cls.__name__}. "
-            f"Received: path={os.fspath(path)!r}, a growth of a "
-            f"{metadata['family']}"
-        )
-    growths = [
-        with_fitting_dtype(backbone, GrowthConfig.from_dict(values))
-        for values in json.loads(metadata["growths"])
-    ]
+def _check_tensors(backbone: keras.Model, file: GrowthFile) -> None:
+    """Refuse a file whose tensors are not those that `backbone` needs."""
     expected: dict[str, tuple[int, ...]] = {}
-    for number, growth in enumerate(growths, 1):
-        resolve_layers(growth.layers, len(family.blocks_of(backbone)))
+    for number, growth in enumerate(file.growths, 1):
         expected.update(_expected_slices(backbone, growth, number))
-    expected.update(_expected_lora(backbone, json.loads(metadata["lora"])))
-    found = {key: tensor.shape for key, tensor in tensors.items()}
+    expected.update(_expected_lora(backbone, file.lora))
+    found = {key: tensor.shape for key, tensor in file.tensors.items()}
     if found != expected:
         wrong = sorted(
             key
@@ -252,11 +193,10 @@ def _check(
         key = wrong[0]
         raise ValueError(
             "Expected a growth of a base of these sizes. Received: "
-            f"path={os.fspath(path)!r}, {len(wrong)} of whose tensors do not "
-            f"fit: `{key}` has shape {found.get(key, 'missing')}, expected "
+            f"{len(wrong)} tensors that do not fit: {show(key)} has shape "
+            f"{found.get(key, 'missing')}, expected "
             f"{expected.get(key, 'none')}"
         )
-    return growths
 
 
 def _expected_slices(
@@ -283,15 +223,13 @@ def _expected_slices(
 
 
 def _expected_lora(
-    backbone: keras.Model, ranks: dict[str, Any]
-) -> dict[str, tuple[int, ...]]:
+    backbone: keras.Model, ranks: dict[str, dict[str, float]]
+) -> dict[str, tuple[Any, ...]]:
     """Shapes of the LoRA kernels that `ranks` speaks of."""
     layers = {layer.path: layer for layer in backbone._flatten_layers()}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, values in ranks.items():
-        kernel = getattr(layers.get(name), "kernel", None)
-        shape = getattr(kernel, "shape", ())
-        key, rank = f"lora.{name}.lora_kernel", values["rank"]
-        shapes[f"{key}_a"] = (*shape[:-1], rank)
-        shapes[f"{key}_b"] = (rank, *shape[-1:])
+    shapes: dict[str, tuple[Any, ...]] = {}
+    for path, entry in ranks.items():
+        *rows, columns = layers[path].kernel.shape
+        shapes[f"lora.{path}.lora_kernel_a"] = (*rows, entry["rank"])
+        shapes[f"lora.{path}.lora_kernel_b"] = (entry["rank"], columns)
     return shapes
