@@ -123,5 +123,4 @@ def _variables(
                 layer.bias is not None,
             )
             for name, shape in specs.items():
-                path = f"{folder}/{name.replace('.', '/')}"
-                yield path, shape, growth.slice_dtype, True
+                yield f"{folder}/{name}", shape, growth.slice_dtype, True

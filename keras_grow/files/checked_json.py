@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 1 << 20
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 100
 
 
 def parse_json(text: str, what: str, max_bytes: int = MAX_BYTES) -> Any:
@@ -212,6 +214,6 @@ def is_int(value: Any) -> bool:
 def show(value: Any) -> str:
     """A value for a message, cut to a line, whatever it is."""
     try:
-        return reprlib.repr(value)
+        return _SHORT.repr(value)
     except ValueError:
         return "an int of thousands of digits"

@@ -119,9 +119,11 @@ def grow_blocks(
     return grown
 
 
-def without(layer: GrowableDense, name: str) -> Layer:
-    """`layer` without the slice of one growth; the base if none is left."""
-    kept = [index for index, new in enumerate(layer.slices) if new.name != name]
+def without(layer: GrowableDense, names: Sequence[str]) -> Layer:
+    """`layer` without the slices of some growths; the base if none is left."""
+    kept = [
+        index for index, new in enumerate(layer.slices) if new.name not in names
+    ]
     if not kept:
         return layer.base
     fields = ("slices", "slice_widths", "base_shares", "scales")
@@ -188,11 +190,6 @@ def _check_on_top(layer: Layer, config: GrowthConfig, name: str) -> None:
     """Refuse G-Train above or below another active growth."""
     if not isinstance(layer, GrowableDense):
         return
-    if any(new.name == config.name for new in layer.slices):
-        raise ValueError(
-            "Expected a name that no other growth has. Received: "
-            f"name={config.name!r} for {name}"
-        )
     under = [new for new in layer.slices if new.name in dict(config.beneath)]
     whole = [new for new in under if isinstance(new, (CopiedDense, Fold))]
     if whole or (under and config.strategy == "g_train"):

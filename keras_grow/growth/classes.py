@@ -15,17 +15,20 @@ import keras
 import keras_hub
 from keras.layers import Layer
 
+from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
-from keras_grow.growth.config import parse_growths
-from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import holder_of
 from keras_grow.growth.families import tasks_over
+from keras_grow.growth.fits import check_fits
 from keras_grow.growth.state import ModelState
+from keras_grow.growth.stored import missing_beneath
+from keras_grow.growth.stored import parse_growths
+from keras_grow.growth.stored import parse_lora
 from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import replace_sublayer
 from keras_grow.keras_internals import set_own_trainable
@@ -118,24 +121,34 @@ class GrownBackbone(Grown):
         """
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
-        scales = config.pop("scales", None)
-        if scales is None:
-            scales = {growth.name: 1.0 for growth in growths}
-        ranks = lora.check_ranks(config.pop("lora", {}))
+        names = [growth.name for growth in growths]
+        missing = missing_beneath(growths)
+        if missing:
+            raise ValueError(
+                "Expected growths on top of growths of the same model. "
+                f"Received: growths={names}, which need {missing}"
+            )
+        whole = dict.fromkeys(names, 1.0)
+        scales = check_scales(config.pop("scales", whole), names)
+        ranks = parse_lora(config.pop("lora", {}))
         quantized = config.pop("quantized", None)
-        backbone = cls.plain_class.from_config(config)  # type: ignore[attr-defined]
-        if quantized == "weights":
+        if quantized not in (None, "weights"):
+            raise ValueError(
+                'Expected `quantized` to be None or "weights". '
+                f"Received: quantized={show(quantized)}"
+            )
+        plain: Any = cls.plain_class
+        backbone = plain.from_config(config)
+        if quantized:
             for layer in quantized_layers(backbone):
                 layer.inputs_quantizer = None
         state = ModelState.of(backbone)
-        for growth in growths:
-            resolve_layers(growth.layers, len(state.blocks))
-        for growth in growths:
-            add_growth(state, growth.for_compute_dtype(backbone.compute_dtype))
-        state.set_scales(check_scales(scales, state.names))
+        for growth in check_fits(state, growths, ranks):
+            add_growth(state, growth)
+        state.set_scales(scales)
         lora.enable(backbone, ranks)
         train_growth(state)
-        return backbone
+        return cast(keras.Model, backbone)
 
     def enable_lora(
         self, rank: int, target_layer_names: Sequence[str] | None = None
@@ -207,7 +220,7 @@ class GrownBlock:
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Make the plain block, which grows when it is built."""
         plain = keras.saving.deserialize_keras_object(config["block"])
-        grown = cast(Any, grown_block_class(type(plain)))
+        grown: Any = grown_block_class(plain_class_of(plain))
         # Keras wraps `build` when an object is made: make it of this class.
         block = grown.from_plain_config(config["block"]["config"])
         block.slots = tuple(config["slots"])
@@ -235,11 +248,16 @@ class GrownBlock:
                 part.trainable = part is layer.slices[-1]
 
 
+def plain_class_of(part: Any) -> Any:
+    """The class that a backbone, task or block had before it grew."""
+    return getattr(type(part), "plain_class", type(part))
+
+
 def become_grown_block(
     block: Layer, slots: Sequence[str], growths: Sequence[GrowthConfig]
 ) -> None:
     """Give a block the class of grown blocks, or its own if none is left."""
-    cls = getattr(type(block), "plain_class", type(block))
+    cls = plain_class_of(block)
     if not growths:
         block.__class__ = cls
         vars(block).pop("growths", None)
@@ -276,7 +294,7 @@ def add_growth(state: ModelState, config: GrowthConfig) -> None:
 def note_growths(state: ModelState, growths: Sequence[GrowthConfig]) -> None:
     """Let the backbone and its blocks know what their growths are."""
     backbone = state.backbone
-    plain = getattr(type(backbone), "plain_class", type(backbone))
+    plain = plain_class_of(backbone)
     if growths:
         backbone.__class__ = grown_backbone_class(plain)
         backbone.growths = tuple(growths)
@@ -303,7 +321,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
     if not isinstance(scales, dict) or set(scales) - set(names):
         raise ValueError(
             f"Expected scales by the names of growths, out of {list(names)}. "
-            f"Received: scales={scales!r}"
+            f"Received: scales={show(scales)}"
         )
     return {
         name: check_scale(value, f"scale of {name}")
@@ -328,6 +346,9 @@ def grown_task_class(plain: Any) -> type:
     cls = _derive(plain, GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
+    if ">" in keras.saving.get_registered_name(plain):
+        # Among the registered classes KerasHub looks for a backbone's task.
+        _register(cls, f"Grown{plain.__name__}")
     return _registered_as(cls, plain)
 
 
@@ -335,7 +356,7 @@ def become_grown_task(model: Any) -> None:
     """Give a task over a grown backbone the class of grown tasks."""
     if isinstance(model, keras_hub.models.Backbone):
         return
-    plain = getattr(type(model), "plain_class", type(model))
+    plain = plain_class_of(model)
     cls: Any = grown_task_class(plain)
     cls.backbone_cls = type(model.backbone)
     model.__class__ = cls

@@ -13,7 +13,6 @@ from typing import Any
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_int
-from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import is_int
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
@@ -26,7 +25,6 @@ SLICE_DTYPES = ("float32", "bfloat16", "float16")
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
 MAX_SCALE = 1000
-MAX_GROWTHS = 1 << 12
 # Names are parts of the paths of variables, and of files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -152,66 +150,6 @@ class GrowthConfig:
         return cls.from_dict(parse_json(text, "a growth config"))
 
 
-def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
-    """Make the growths of a model from what a file or a config says of them.
-
-    Args:
-        values: a list of what `GrowthConfig.to_dict` returned, oldest first.
-
-    Returns:
-        The growths.
-
-    Raises:
-        ValueError: if there are none, one is malformed, or they widen a block
-            by more than `check_total_width` allows.
-    """
-    growths: list[GrowthConfig] = []
-    for number, entry in enumerate(
-        check_list(values, "growths", least=1, most=MAX_GROWTHS)
-    ):
-        if isinstance(entry, dict) and "name" not in entry:
-            # The first format had no names: each was made on those before.
-            under = [[growth.name, 1.0] for growth in growths]
-            name = f"growth_{number + 1}"
-            entry = {**entry, "name": name, "beneath": under}
-        try:
-            growths.append(GrowthConfig.from_dict(entry))
-        except ValueError as error:
-            raise ValueError(f"{error} In `growths[{number}]`.") from error
-    names = [growth.name for growth in growths]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            "Expected `growths` with different names. "
-            f"Received: names={show(names)}"
-        )
-    check_total_width(growths)
-    return tuple(growths)
-
-
-def check_total_width(growths: Iterable[GrowthConfig]) -> None:
-    """Refuse growths that together make a block too wide to be meant.
-
-    All the growths of a block may make it up to 64 times as wide as the base
-    has it, so that no file makes a model allocate more than that.
-
-    Args:
-        growths: the growths of a model.
-
-    Raises:
-        ValueError: if a block would be wider.
-    """
-    widths: dict[int, int] = {}
-    for growth in growths:
-        for index in growth.layers:
-            widths[index] = widths.get(index, 1) + growth.factor - 1
-            if widths[index] > MAX_FACTOR:
-                raise ValueError(
-                    "Expected growths that make a block at most "
-                    f"{MAX_FACTOR} times as wide as the base has it. "
-                    f"Received: growths of block {index} that make it more."
-                )
-
-
 def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
     """Turn every accepted form of `layers` into ascending block indices.
 
@@ -299,7 +237,7 @@ def _check_beneath(pairs: Any, own_name: str) -> tuple[tuple[str, float], ...]:
         "Expected `beneath` to be pairs of the name and the scale of another "
         f"growth, each name once. Received: beneath={show(pairs)}"
     )
-    if not isinstance(pairs, (list, tuple)) or len(pairs) > MAX_GROWTHS:
+    if not isinstance(pairs, (list, tuple)) or len(pairs) > MAX_BLOCKS:
         raise ValueError(message)
     if not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
         raise ValueError(message)

@@ -16,16 +16,15 @@ from keras_grow.growth.classes import train_growth
 from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_total_width
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
+from keras_grow.growth.stored import check_total_width
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
 from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import flatten_layers
-from keras_grow.layers.growable_dense import GrowableDense
 
 _BEFORE = "_trainable_before_growth"
 
@@ -120,6 +119,11 @@ def grow_model(
             "Expected a built model. Received: "
             f"`{backbone.name}`, which has no weights yet. Call it once first."
         )
+    if name in state.names:
+        raise ValueError(
+            "Expected a name that no other growth has. Received: "
+            f"name={name!r}, growths={state.names}"
+        )
     scales = state.scales if state.growths else {}
     config = GrowthConfig(
         factor=factor,
@@ -181,15 +185,10 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
             f"name={name!r}, with {on_top} on top of it. Remove those first."
         )
     for index, mlp in state.mlps.items():
-        layers: dict[str, Any] = dict(mlp)
-        for away in gone:
-            layers = {
-                slot: without(layer, away)
-                if isinstance(layer, GrowableDense)
-                else layer
-                for slot, layer in layers.items()
-            }
-        put(state.blocks[index], layers)
+        block = state.blocks[index]
+        with keras.name_scope(block.name):
+            layers = {slot: without(layer, gone) for slot, layer in mlp.items()}
+        put(block, layers)
     note_growths(state, kept)
     if kept:
         lora.note(state.backbone)

@@ -10,14 +10,10 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
-from keras_grow.files.checked_json import check_fields
-from keras_grow.files.checked_json import check_int
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import lora_file_methods
 from keras_grow.keras_internals import set_lora_state
 from keras_grow.layers.growable_dense import GrowableDense
-
-MAX_RANK = 1 << 16
 
 
 def lora_layers(backbone: keras.Model) -> list[Layer]:
@@ -35,28 +31,6 @@ def lora_ranks(backbone: keras.Model) -> dict[str, dict[str, float]]:
         layer.path: {"rank": layer.lora_rank, "alpha": layer.lora_alpha}
         for layer in lora_layers(backbone)
     }
-
-
-def check_ranks(ranks: Any) -> dict[str, dict[str, float]]:
-    """What `lora_ranks` returned, read from a file.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    if not isinstance(ranks, dict):
-        raise ValueError(
-            "Expected `lora` to be an object with a rank and an alpha for each "
-            f"layer. Received: a {type(ranks).__name__}"
-        )
-    for path, values in ranks.items():
-        check_fields(values, f"`lora` of {path!r}", ["rank", "alpha"])
-        check_int(values["rank"], f"rank of {path!r}", 1, MAX_RANK)
-        if not isinstance(values["alpha"], (int, float)):
-            raise ValueError(
-                f"Expected alpha of {path!r} to be a number. "
-                f"Received: alpha={values['alpha']!r}"
-            )
-    return ranks
 
 
 def enable(backbone: keras.Model, ranks: dict[str, Any]) -> None:

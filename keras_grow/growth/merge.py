@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 from keras.layers import Layer
 
+from keras_grow.growth.classes import plain_class_of
 from keras_grow.growth.families import Family
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.state import check_only_mlps
@@ -69,10 +70,10 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     _copy_rest(backbone, merged, family)
     if model is backbone:
         return merged
-    plain = getattr(type(model), "plain_class", type(model))
-    return plain(
+    task: keras.Model = plain_class_of(model)(
         backbone=merged, preprocessor=model.preprocessor, name=model.name
     )
+    return task
 
 
 def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
@@ -127,7 +128,7 @@ def _wider(
     backbone: keras.Model, family: Family, ratio: float, dtype: str | None
 ) -> keras.Model:
     """A new backbone of the plain class with `ratio` times the MLP width."""
-    plain: Any = type(backbone).plain_class
+    plain = plain_class_of(backbone)
     config = plain.get_config(backbone)
     config[family.width] = round(config[family.width] * ratio)
     if dtype is not None:

@@ -128,24 +128,24 @@ def slice_specs(
         has_bias: whether the base has a bias.
 
     Returns:
-        The shape of each new variable by its name: `name.kernel` and
-        `name.bias`, or for G-Train `name.copy_0.kernel` and so on.
+        The shape of each new variable by its name: `name/kernel` and
+        `name/bias`, or for G-Train `name/copy_0/kernel` and so on.
     """
     rows, columns = kernel_shape
     if grows == "input":
         if strategy == "g_train":
             return {}
-        return {f"{name}.kernel": ((factor - 1) * rows, columns)}
+        return {f"{name}/kernel": ((factor - 1) * rows, columns)}
     if strategy == "g_train":
-        parts = [f"{name}.copy_{copy}" for copy in range(factor)]
+        parts = [f"{name}/copy_{copy}" for copy in range(factor)]
         width = columns
     else:
         parts, width = [name], (factor - 1) * columns
     specs: dict[str, tuple[int, ...]] = {}
     for part in parts:
-        specs[f"{part}.kernel"] = (rows, width)
+        specs[f"{part}/kernel"] = (rows, width)
         if has_bias:
-            specs[f"{part}.bias"] = (width,)
+            specs[f"{part}/bias"] = (width,)
     return specs
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_grow.growth.state import ModelState
+from keras_grow.layers.folded_dense import CopiedDense
 
 CHUNK = 1 << 26
 
@@ -64,6 +65,45 @@ def base_fingerprint(model: keras.Model) -> str:
     return hashlib.sha256(repr(digests).encode()).hexdigest()
 
 
+def growth_fingerprint(state: ModelState, name: str) -> str:
+    """Digest of the slices of one growth, as they are stored now."""
+    digests = [
+        (key, _digest(variable))
+        for key, variable in sorted(slice_variables(state, name).items())
+    ]
+    return hashlib.sha256(repr(digests).encode()).hexdigest()
+
+
+def slice_variables(
+    state: ModelState, name: str, called: str | None = None
+) -> dict[str, Any]:
+    """Variables of a growth's slices, as growth files name them.
+
+    Args:
+        state: the grown model.
+        name: the growth.
+        called: what the growth is called in the names. Defaults to `name`.
+
+    Returns:
+        The variables by `blocks.INDEX.SLOT/GROWTH/VARIABLE`.
+    """
+    variables = {}
+    for index, mlp in state.mlps.items():
+        for slot, layer in mlp.items():
+            for new in layer.slices:
+                if new.name != name:
+                    continue
+                parts = {new.name: new}
+                if isinstance(new, CopiedDense):
+                    parts = {f"{name}/{c.name}": c for c in new.copies}
+                for part, owner in parts.items():
+                    tail = part.replace(name, called or name, 1)
+                    for weight in owner.weights:
+                        key = f"blocks.{index}.{slot}/{tail}/{weight.name}"
+                        variables[key] = weight
+    return variables
+
+
 def stored_array(variable: Any) -> np.ndarray:
     """The value of a variable, in the dtype in which it is stored."""
     array = ops.convert_to_numpy(variable)
@@ -79,6 +119,10 @@ def _parts(variable: Any) -> list[Any]:
     data = array.reshape(-1).view(np.uint8)
     head = f"{array.dtype} {array.shape}".encode()
     return [head, *(data[i : i + CHUNK] for i in range(0, len(data), CHUNK))]
+
+
+def _digest(variable: Any) -> list[str]:
+    return [_sha256(part) for part in _parts(variable)]
 
 
 def _sha256(data: Any) -> str:

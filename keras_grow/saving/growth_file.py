@@ -1,45 +1,48 @@
 """Growth files: the new slices of a model in one safetensors file."""
 
-import hashlib
-import json
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import show
 from keras_grow.growth import lora
 from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
+from keras_grow.growth.classes import train_growth
 from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
-from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import parse_growths
-from keras_grow.growth.config import resolve_layers
-from keras_grow.growth.families import backbone_of
-from keras_grow.growth.families import family_of
+from keras_grow.growth.config import check_name
+from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grow import remember
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
-from keras_grow.growth.state import growths_of
+from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
+from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.expand import slice_specs
 from keras_grow.saving.fingerprint import base_fingerprint
+from keras_grow.saving.fingerprint import growth_fingerprint
+from keras_grow.saving.fingerprint import slice_variables
 from keras_grow.saving.fingerprint import stored_array
+from keras_grow.saving.schema import GrowthFile
+from keras_grow.saving.schema import check_zeros
+from keras_grow.saving.schema import read_growth_file
 from keras_grow.saving.tensors import save_tensors
 
-FORMAT = "keras_grow.growth"
-VERSION = "1"
 
-
-def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
+def save_growth(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    name: str | None = None,
+) -> None:
     """Save what a model has grown: slices, LoRA kernels beside them, config.
 
     The file holds no weight of the base, but a fingerprint of all of them, so
@@ -50,10 +53,15 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
     Args:
         model: a grown KerasHub task or backbone.
         path: the file to write, customarily `*.grow.safetensors`.
+        name: the growth to save. If it was trained on top of others, the file
+            says which and at which scales, and loads onto them alone.
+            Defaults to `None`, which saves all growths.
 
     Raises:
-        ValueError: if the model is not grown, or inside `growth_disabled`, or
-            if there can be no such file.
+        ValueError: if the model is not grown or inside `growth_disabled`, has
+            no such growth, or there can be no such file; if a weight of the
+            base trains, which no growth file holds; or if slices that start
+            as zeros, and so stay, hold other weights.
         OSError: if the disk is full.
 
     Example:
@@ -69,50 +77,66 @@ def save_growth(model: keras.Model, path: str | os.PathLike[str]) -> None:
             f"path={os.fspath(path)!r}, which is a folder, or whose folder "
             "is not there or may not be written. Choose another, or make it."
         )
-    backbone = grown_state(model).backbone
+    state = grown_state(model)
+    backbone = state.backbone
     check_only_mlps(backbone)
     check_switched_on(backbone)
-    tensors = {
-        key: stored_array(variable)
-        for key, variable in {**_slices(backbone), **_lora(backbone)}.items()
-    }
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "family": family_of(backbone).backbone_cls.__name__,
-        "growths": json.dumps([g.to_dict() for g in growths_of(backbone)]),
-        "lora": json.dumps(lora_ranks(backbone)),
-        "base": base_fingerprint(backbone),
-    }
-    metadata["checksum"] = _checksum(tensors, metadata)
-    save_tensors(tensors, path, metadata)
+    _check_base_frozen(state)
+    names = state.names if name is None else [state.check_name(name)]
+    growths = tuple(g for g in state.growths if g.name in names)
+    variables = _variables(state, names)
+    file = GrowthFile(
+        state.family.backbone_cls.__name__,
+        growths,
+        {key: scale for key, scale in state.scales.items() if key in names},
+        {
+            under: growth_fingerprint(state, under)
+            for under in missing_beneath(growths)
+        },
+        lora_ranks(backbone),
+        base_fingerprint(backbone),
+        {key: stored_array(variable) for key, variable in variables.items()},
+    )
+    check_zeros(file)
+    save_tensors(file.tensors, path, file.metadata)
 
 
 def load_growth(
     model: keras.Model,
     path: str | os.PathLike[str],
+    name: str | None = None,
     *,
     check_base: bool = True,
+    allow_non_finite: bool = False,
 ) -> keras.Model:
-    """Grow a base model as a saved growth says, with the weights it learnt.
+    """Grow a model as a saved growth says, with the weights it learned.
 
-    The file may have been saved under another backend. Everything is checked
+    The model is the base that the growth was made on, or that base with other
+    growths: the new one then lies beside them, and `set_growths` chooses. The
+    file may have been saved under another backend. Everything is checked
     before the model is touched.
 
     Args:
-        model: the KerasHub task or backbone that the growth was made on, not
-            grown. It is changed in place.
+        model: a KerasHub task or backbone. It is changed in place.
         path: a file that `save_growth` wrote.
+        name: what to call the growth here. Defaults to `None`, the name that
+            it was saved under. Needs a file of one growth.
         check_base: whether the base's weights must be those that the growth
             was trained on, bit for bit. With `False` only shapes must fit,
             which serves a base in another dtype. Defaults to `True`.
+        allow_non_finite: whether the weights of the growth may be NaN or
+            infinite, as those of a training that diverged. Defaults to
+            `False`.
 
     Returns:
-        `model`.
+        `model`, with the growth at the scale at which it was saved. The
+        growth loaded last is the one that trains.
 
     Raises:
-        ValueError: if the file is damaged, is no growth file, or belongs to
-            another base, or if the model is grown already.
+        ValueError: if the file is damaged, is no growth file, says what no
+            growth file says, or belongs to another base; if the model has a
+            growth of that name, lacks one that the growth was trained on, or
+            is under LoRA. The model is as it was.
         OSError: if the file cannot be read.
 
     Example:
@@ -120,189 +144,179 @@ def load_growth(
     ```python
     lm = keras_hub.models.Gemma3CausalLM.from_preset("gemma3_1b")
     keras_grow.load_growth(lm, "french.grow.safetensors")
+    keras_grow.load_growth(lm, "science.grow.safetensors")
+    keras_grow.set_growths(lm, {"french": 1.0, "science": 0.5})
     ```
     """
-    backbone = backbone_of(model)
-    if growths_of(backbone):
-        raise ValueError(
-            "Expected a base model. Received: a model that is grown already. "
-            "Call `keras_grow.remove_growth(model)` first."
-        )
+    state = ModelState.of(model)
+    backbone = state.backbone
+    check_only_mlps(backbone)
+    check_switched_on(backbone)
     if lora_layers(backbone):
         raise ValueError(
             "Expected a base model without LoRA; a growth file brings its own. "
             f"Received: `{lora_layers(backbone)[0].path}` under LoRA. Load the "
             "base anew."
         )
-    tensors, metadata = _read(Path(path))
-    growths = _check(backbone, path, tensors, metadata)
-    if check_base and base_fingerprint(backbone) != metadata["base"]:
-        raise ValueError(
-            "Expected the base model that the growth was trained on. "
-            f"Received: path={os.fspath(path)!r}, whose base has other "
-            "weights. Load the same checkpoint in the same dtype, or pass "
-            "`check_base=False` if you know that it fits."
-        )
+    file = read_growth_file(path, allow_non_finite=allow_non_finite)
+    with in_file(path):
+        file = _renamed(file, name)
+        _check_belongs(state, file)
+        growths = check_fits(state, file.growths, file.lora)
+        _check_tensors(state, file)
+        if check_base and base_fingerprint(backbone) != file.base:
+            raise ValueError(
+                "Expected the base model that the growth was trained on. "
+                "Received: a growth whose base has other weights. Load the "
+                "same checkpoint in the same dtype, or pass "
+                "`check_base=False` if you know that it fits."
+            )
     check_resettable(model)
     before = TrainableFlags(backbone)
+    scales = {**(state.scales if state.growths else {}), **file.scales}
     for growth in growths:
-        add_growth(ModelState.of(backbone), growth)
+        add_growth(state, growth)
     remember(backbone, before)
-    lora.enable(backbone, json.loads(metadata["lora"]))
+    lora.enable(backbone, file.lora)
     become_grown_task(model)
-    backbone.trainable = True
-    for key, variable in {**_slices(backbone), **_lora(backbone)}.items():
-        variable.assign(tensors[key])
+    train_growth(state)
+    names = [growth.name for growth in growths]
+    for key, variable in _variables(state, names).items():
+        variable.assign(file.tensors[key])
+    state.set_scales(scales)
     reset_compiled(model)
     return model
 
 
-def _slices(backbone: keras.Model) -> dict[str, Any]:
-    """Every variable of every slice, by block index and slot."""
-    return {
-        f"blocks.{index}.{slot}.{_below(weight, new)}": weight
-        for index, mlp in ModelState.of(backbone).mlps.items()
-        for slot, layer in mlp.items()
-        for new in layer.slices
-        for weight in new.weights
-    }
+def _variables(state: ModelState, names: list[str]) -> dict[str, Any]:
+    """Slices of growths and LoRA kernels, as a growth file names them."""
+    variables: dict[str, Any] = {}
+    for name in names:
+        variables.update(slice_variables(state, name))
+    for layer in lora_layers(state.backbone):
+        for weight in (layer.lora_kernel_a, layer.lora_kernel_b):
+            variables[f"lora.{layer.path}.{weight.name}"] = weight
+    return variables
 
 
-def _below(weight: Any, new: Any) -> str:
-    tail = weight.path.rsplit("/", 2)
-    parts = tail[1:] if tail[1] == new.name else [new.name, *tail[1:]]
-    return ".".join(parts)
-
-
-def _lora(backbone: keras.Model) -> dict[str, Any]:
-    """Every LoRA kernel, by the path of its layer."""
-    return {
-        f"lora.{layer.path}.{weight.name}": weight
-        for layer in lora_layers(backbone)
-        for weight in (layer.lora_kernel_a, layer.lora_kernel_b)
-    }
-
-
-def _checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
-    """SHA-256 of all that a growth file says."""
-    rest = {k: v for k, v in metadata.items() if k != "checksum"}
-    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
-    for key in sorted(tensors):
-        array = np.ascontiguousarray(tensors[key])
-        digest.update(f"{key} {array.dtype} {array.shape}".encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Tensors and metadata of a growth file that is whole."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a growth file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
-        )
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            "Expected a safetensors file that `save_growth` wrote. Received: "
-            f"path={os.fspath(path)!r}, which is damaged or of another kind "
-            f"({error}). Save the growth again, or copy the file again."
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            "Expected a file that `keras_grow.save_growth` wrote. Received: "
-            f"path={os.fspath(path)!r}, a safetensors file of something else."
-        )
-    if metadata.get("version") != VERSION:
-        raise ValueError(
-            f"Expected a growth file of version {VERSION}. Received: version "
-            f"{metadata.get('version')!r}. Install the keras_grow that wrote "
-            "it."
-        )
-    if metadata.get("checksum") != _checksum(tensors, metadata):
-        raise ValueError(
-            "Expected a growth file as it was saved. Received: "
-            f"path={os.fspath(path)!r}, whose contents do not match their "
-            "checksum. Copy the file again from where it was saved."
-        )
-    return tensors, metadata
-
-
-def _check(
-    backbone: keras.Model,
-    path: str | os.PathLike[str],
-    tensors: dict[str, np.ndarray],
-    metadata: dict[str, str],
-) -> list[GrowthConfig]:
-    """The growths of a file whose slices fit `backbone`."""
-    family = family_of(backbone)
-    if metadata["family"] != family.backbone_cls.__name__:
-        raise ValueError(
-            f"Expected a growth of a {family.backbone_cls.__name__}. "
-            f"Received: path={os.fspath(path)!r}, a growth of a "
-            f"{metadata['family']}"
-        )
-    growths = [
-        growth.for_compute_dtype(backbone.compute_dtype)
-        for growth in parse_growths(json.loads(metadata["growths"]))
+def _check_base_frozen(state: ModelState) -> None:
+    """Refuse a model whose base trains: its growth would fit no base."""
+    new = {id(w) for layer in state.slices() for w in layer.weights}
+    trained = [
+        weight.path
+        for weight in state.backbone.trainable_weights
+        if id(weight) not in new and "lora_kernel" not in weight.name
     ]
-    expected: dict[str, tuple[int, ...]] = {}
-    for number, growth in enumerate(growths, 1):
-        resolve_layers(growth.layers, len(family.blocks_of(backbone)))
-        expected.update(_expected_slices(backbone, growth, number))
-    expected.update(_expected_lora(backbone, json.loads(metadata["lora"])))
-    found = {key: tensor.shape for key, tensor in tensors.items()}
-    if found != expected:
-        wrong = sorted(
-            key
-            for key in found.keys() | expected.keys()
-            if found.get(key) != expected.get(key)
+    if trained:
+        raise ValueError(
+            "Expected a base of which no weight trains: a growth file does "
+            f"not hold them. Received: {len(trained)} that train, such as "
+            f"{trained[:3]}. Save the model whole, with `model.save` or "
+            "`model.save_to_preset`."
         )
+
+
+def _renamed(file: GrowthFile, name: str | None) -> GrowthFile:
+    """The contents of a file of one growth under another name."""
+    if name is None or [growth.name for growth in file.growths] == [name]:
+        return file
+    check_name(name)
+    if len(file.growths) > 1:
+        raise ValueError(
+            "Expected `name=None` for a file of several growths. Received: "
+            f"name={name!r}, growths={[g.name for g in file.growths]}"
+        )
+    (growth,) = file.growths
+    old, new = f"/{growth.name}/", f"/{name}/"
+    return dataclasses.replace(
+        file,
+        growths=(dataclasses.replace(growth, name=name),),
+        scales={name: file.scales[growth.name]},
+        tensors={
+            key if key.startswith("lora.") else key.replace(old, new, 1): value
+            for key, value in file.tensors.items()
+        },
+    )
+
+
+def _check_belongs(state: ModelState, file: GrowthFile) -> None:
+    """Refuse a file for another family, or that other growths forbid."""
+    family = state.family.backbone_cls.__name__
+    if file.family != family:
+        raise ValueError(
+            f"Expected a growth of a {family}. Received: a growth of a "
+            f"{show(file.family)}"
+        )
+    taken = [g.name for g in file.growths if g.name in state.names]
+    if taken:
+        raise ValueError(
+            "Expected names that no growth of the model has. Received: "
+            f"{taken}. Pass another `name`, or remove the old growth first."
+        )
+    if file.lora and state.growths:
+        raise ValueError(
+            "Expected a base model for a growth with LoRA beside it, which "
+            "would change the other growths too. Received: a model with the "
+            f"growths {state.names}"
+        )
+    scales = state.scales if state.growths else {}
+    for growth in file.growths:
+        for under, scale in growth.beneath:
+            if under not in file.beneath:
+                continue
+            there = scales.get(under)
+            if (
+                there is None
+                or growth_fingerprint(state, under) != file.beneath[under]
+            ):
+                raise ValueError(
+                    f"Expected a model with the growth {under!r} that "
+                    f"{growth.name!r} was trained on. Received: a model with "
+                    f"{state.names}, of which none is that one. Load it first."
+                )
+            if there != scale:
+                raise ValueError(
+                    f"Expected the growth {under!r} at the scale {scale} that "
+                    f"{growth.name!r} was trained on. Received: scale {there}. "
+                    "Call `keras_grow.set_growths` first; the dial is free "
+                    "again afterwards."
+                )
+
+
+def _check_tensors(state: ModelState, file: GrowthFile) -> None:
+    """Refuse a file whose tensors are not those that the model needs."""
+    expected: dict[str, tuple[Any, ...]] = {}
+    for growth in file.growths:
+        for index in growth.layers:
+            mlp = state.family.mlp_of(state.blocks[index])
+            for slot, layer in zip(state.family.slots, mlp, strict=True):
+                base = getattr(layer, "base", layer)
+                specs = slice_specs(
+                    growth.name,
+                    growth.factor,
+                    growth.strategy,
+                    "input" if slot == state.family.down else "output",
+                    base.kernel.shape,
+                    base.bias is not None,
+                )
+                for key, shape in specs.items():
+                    expected[f"blocks.{index}.{slot}/{key}"] = shape
+    layers = {layer.path: layer for layer in flatten_layers(state.backbone)}
+    for path, entry in file.lora.items():
+        *rows, columns = layers[path].kernel.shape
+        expected[f"lora.{path}.lora_kernel_a"] = (*rows, entry["rank"])
+        expected[f"lora.{path}.lora_kernel_b"] = (entry["rank"], columns)
+    found = {key: tensor.shape for key, tensor in file.tensors.items()}
+    wrong = sorted(
+        key
+        for key in found.keys() | expected.keys()
+        if found.get(key) != expected.get(key)
+    )
+    if wrong:
         key = wrong[0]
         raise ValueError(
             "Expected a growth of a base of these sizes. Received: "
-            f"path={os.fspath(path)!r}, {len(wrong)} of whose tensors do not "
-            f"fit: `{key}` has shape {found.get(key, 'missing')}, expected "
+            f"{len(wrong)} tensors that do not fit: {show(key)} has shape "
+            f"{found.get(key, 'missing')}, expected "
             f"{expected.get(key, 'none')}"
         )
-    return growths
-
-
-def _expected_slices(
-    backbone: keras.Model, growth: GrowthConfig, number: int
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of the slices that `growth` adds to `backbone`."""
-    family = family_of(backbone)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for index in growth.layers:
-        layers = family.mlp_of(family.blocks_of(backbone)[index])
-        for slot, layer in zip(family.slots, layers, strict=True):
-            specs = slice_specs(
-                growth.name,
-                growth.factor,
-                growth.strategy,
-                "input" if slot == family.down else "output",
-                layer.kernel.shape,
-                layer.bias is not None,
-            )
-            for name, shape in specs.items():
-                shapes[f"blocks.{index}.{slot}.{name}"] = shape
-    return shapes
-
-
-def _expected_lora(
-    backbone: keras.Model, ranks: dict[str, Any]
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of the LoRA kernels that `ranks` speaks of."""
-    layers = {layer.path: layer for layer in backbone._flatten_layers()}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, values in ranks.items():
-        kernel = getattr(layers.get(name), "kernel", None)
-        shape = getattr(kernel, "shape", ())
-        key, rank = f"lora.{name}.lora_kernel", values["rank"]
-        shapes[f"{key}_a"] = (*shape[:-1], rank)
-        shapes[f"{key}_b"] = (rank, *shape[-1:])
-    return shapes

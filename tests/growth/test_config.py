@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_total_width
-from keras_grow.growth.config import parse_growths
 from keras_grow.growth.config import resolve_layers
 
 pytestmark = pytest.mark.no_backend
@@ -124,32 +122,3 @@ def test_a_file_cannot_ask_for_the_blocks_of_a_model():
         with pytest.raises(ValueError, match="tuple of block indices"):
             GrowthConfig.from_json(json.dumps({"factor": 2, "layers": layers}))
     assert time.perf_counter() - start < 1.0
-
-
-@pytest.mark.parametrize(
-    ("growths", "message"),
-    [
-        (None, "`growths` to be a list"),
-        (3, "growths=3"),
-        ("[]", "growths='"),
-        ({}, "growths={}"),
-        ([], "1 to 4096 entries"),
-        ([VALUES] * 10**6, "1000000 entries"),
-        ([1, 2], r"Received: 1 In `growths\[0\]`"),
-        ([VALUES, None], r"None In `growths\[1\]`"),
-        ([VALUES, {**VALUES, "factor": 1}], r"factor=1 In `growths\[1\]`"),
-        ([VALUES] * 64, "block 0 that make it more"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_growths_that_no_model_has_are_refused(growths, message):
-    with pytest.raises(ValueError, match=message):
-        parse_growths(growths)
-
-
-def test_growths_widen_a_block_to_at_most_64_times_the_base():
-    assert len(parse_growths([VALUES] * 63)) == 63
-    first, second = GrowthConfig(63, (0, 1)), GrowthConfig(2, (1, 2))
-    check_total_width([first, second])
-    with pytest.raises(ValueError, match=r"64 times.*block 1"):
-        check_total_width([first, second, second])

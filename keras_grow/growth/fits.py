@@ -1,0 +1,75 @@
+"""Whether what was stored of a grown model fits a base: before any change."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_grow.files.checked_json import show
+from keras_grow.growth.build import check_mlp
+from keras_grow.growth.config import MAX_FACTOR
+from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.stored import check_strategies
+from keras_grow.growth.stored import check_total_width
+from keras_grow.keras_internals import flatten_layers
+
+
+def check_fits(
+    state: ModelState,
+    growths: Sequence[GrowthConfig],
+    lora: dict[str, dict[str, float]],
+) -> tuple[GrowthConfig, ...]:
+    """Check stored growths and LoRA ranks against the model they are for.
+
+    Args:
+        state: a base, or a grown model that they will lie beside.
+        growths: the growths, oldest first.
+        lora: rank and alpha by the path of a layer.
+
+    Returns:
+        The growths, with slices in float32 where the model computes in
+        another dtype than the one that was saved.
+
+    Raises:
+        ValueError: if the model cannot be grown so.
+    """
+    dtype = state.backbone.compute_dtype
+    fitting = tuple(growth.for_compute_dtype(dtype) for growth in growths)
+    together = (*state.growths, *fitting)
+    check_total_width(together)
+    check_strategies(together)
+    grown: set[int] = set()
+    for growth in fitting:
+        for index in resolve_layers(growth.layers, len(state.blocks)):
+            *ups, down = state.family.mlp_of(state.blocks[index])
+            check_mlp(ups, down, growth, f" of block {index}")
+            grown.update(id(layer) for layer in (*ups, down))
+    layers = {layer.path: layer for layer in flatten_layers(state.backbone)}
+    for path, entry in lora.items():
+        layer = layers.get(path)
+        if id(layer) in grown or not _can_have_lora(layer):
+            raise ValueError(
+                "Expected `lora` to name dense layers of the base outside of "
+                f"the grown MLPs. Received: lora[{show(path)}]"
+            )
+        _check_rank(path, layer, entry["rank"])
+    return fitting
+
+
+def _can_have_lora(layer: Any) -> bool:
+    kinds = (keras.layers.Dense, keras.layers.EinsumDense)
+    return isinstance(layer, kinds) and layer.built and not layer.lora_enabled
+
+
+def _check_rank(path: str, layer: Any, rank: float) -> None:
+    """Refuse a rank that would allocate far more than the layer itself."""
+    *rows, columns = layer.kernel.shape
+    size = rank * (math.prod(rows) + columns)
+    if size > MAX_FACTOR * math.prod(rows) * columns:
+        raise ValueError(
+            f"Expected LoRA kernels of at most {MAX_FACTOR} times the size of "
+            f"the layer's own. Received: lora[{show(path)}].rank={rank}"
+        )
