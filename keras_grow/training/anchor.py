@@ -18,7 +18,7 @@ from keras_grow.training.passages import write_passages
 _ARRAYS = ("token_ids", "padding_mask", "indices", "log_probs")
 
 
-class Anchor:
+class KLAnchor:
     """A penalty on how far a model's predictions move from its base's.
 
     Frozen weights alone do not freeze behaviour: new slices act on every
@@ -55,7 +55,7 @@ class Anchor:
     Example:
 
     ```python
-    anchor = keras_grow.Anchor(wiki_passages, weight=2.0)
+    anchor = keras_grow.KLAnchor(wiki_passages, weight=2.0)
     keras_grow.response_only(lm, anchor=anchor)
     lm.fit(task_data)  # logs task_loss and anchor_loss
     ```
@@ -131,7 +131,7 @@ class Anchor:
                 base as it is.
             seed: seed of the sampling and of the order of the passages.
             start_token_id: the first token. None takes the tokenizer's.
-            **options: other arguments of `Anchor`.
+            **options: other arguments of `KLAnchor`.
 
         Returns:
             An anchor with `num_passages` passages.
@@ -142,7 +142,7 @@ class Anchor:
         Example:
 
         ```python
-        anchor = keras_grow.Anchor.from_model(lm, weight=2.0)
+        anchor = keras_grow.KLAnchor.from_model(lm, weight=2.0)
         ```
         """
         with base_of(lm):
@@ -232,7 +232,7 @@ class Anchor:
 
         Args:
             path: the file.
-            **options: `weight`, `batch_size` and `direction` as for `Anchor`.
+            **options: `weight`, `batch_size` and `direction` as for `KLAnchor`.
 
         Returns:
             An anchor that needs no base to compute its predictions.
@@ -243,8 +243,8 @@ class Anchor:
         with np.load(path) as file:
             if set(file.files) != set(_ARRAYS):
                 raise ValueError(
-                    f"Expected a file that `Anchor.save` wrote, with {_ARRAYS}."
-                    f" Received: path={path}, with {file.files}"
+                    "Expected a file that `KLAnchor.save` wrote, with "
+                    f"{_ARRAYS}. Received: path={path}, with {file.files}"
                 )
             arrays = {name: file[name] for name in _ARRAYS}
         passages = {name: arrays[name] for name in _ARRAYS[:2]}

@@ -6,7 +6,7 @@ from conftest import tiny_lm
 from conftest import token_batch
 
 import keras_grow
-from keras_grow.training import Anchor
+from keras_grow.training import KLAnchor
 
 
 def softmax(x):
@@ -26,7 +26,7 @@ def assert_predictions_of(lm, anchor):
 
 def test_the_kept_predictions_are_the_models():
     lm = tiny_lm(num_layers=1)
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
     assert_predictions_of(lm, anchor)
     positions = 3 * 6
     kept = anchor.arrays["indices"].nbytes + anchor.arrays["log_probs"].nbytes
@@ -38,13 +38,13 @@ def test_the_base_of_a_grown_model_is_the_model_without_growth():
     keras_grow.grow_model(lm)
     for variable in lm.trainable_variables:
         variable.assign(variable + 0.1)
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
     assert_predictions_of(base, anchor)
 
 
 def test_strings_are_tokenised_and_cut():
     lm = tiny_lm(tokenizer=True, num_layers=1)
-    anchor = Anchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
+    anchor = KLAnchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
     assert anchor.arrays["token_ids"].shape == (2, 5)
     start = lm.preprocessor.tokenizer.start_token_id
     assert (anchor.arrays["token_ids"][:, 0] == start).all()
@@ -52,7 +52,7 @@ def test_strings_are_tokenised_and_cut():
 
 def test_token_sequences_are_padded_and_cut():
     lm = tiny_lm(num_layers=1)
-    anchor = Anchor([[5, 6], [7] * 9], top_k=2, length=4).prepare(lm)
+    anchor = KLAnchor([[5, 6], [7] * 9], top_k=2, length=4).prepare(lm)
     assert sorted(anchor.arrays["token_ids"].tolist()) == [
         [5, 6, 0, 0],
         [7, 7, 7, 7],
@@ -65,16 +65,16 @@ def test_the_order_is_the_seeds():
     passages = [[i, i] for i in range(4, 20)]
 
     def order(seed):
-        anchor = Anchor(passages, top_k=1, length=2, seed=seed).prepare(lm)
+        anchor = KLAnchor(passages, top_k=1, length=2, seed=seed).prepare(lm)
         return anchor.arrays["token_ids"][:, 0].tolist()
 
     assert order(0) == order(0) != order(1)
 
 
 def test_a_saved_anchor_is_read_back(tmp_path):
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
     anchor.save(tmp_path / "anchor.npz")
-    again = Anchor.load(tmp_path / "anchor.npz", weight=3.0)
+    again = KLAnchor.load(tmp_path / "anchor.npz", weight=3.0)
     assert again.weight == 3.0
     assert again.top_k == 5
     for name, array in anchor.arrays.items():
@@ -88,7 +88,7 @@ def test_a_saved_anchor_is_read_back(tmp_path):
 
 
 def test_a_failed_save_leaves_no_file(tmp_path, monkeypatch):
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
 
     def full(*args, **kwargs):
         raise OSError("No space left on device")
@@ -103,7 +103,7 @@ def test_the_base_writes_its_own_passages():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     sampler = lm.sampler
     first, same, other = (
-        Anchor.from_model(lm, num_passages=3, length=6, seed=seed, weight=2.0)
+        KLAnchor.from_model(lm, num_passages=3, length=6, seed=seed, weight=2.0)
         for seed in (0, 0, 1)
     )
     assert lm.sampler is sampler
@@ -118,7 +118,7 @@ def test_the_base_writes_its_own_passages():
 def test_a_model_without_a_tokenizer_needs_a_start_token():
     lm = tiny_lm(num_layers=1)
     with pytest.raises(ValueError, match="start_token_id=None"):
-        Anchor.from_model(lm, num_passages=1)
+        KLAnchor.from_model(lm, num_passages=1)
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_a_model_without_a_tokenizer_needs_a_start_token():
 )
 def test_a_bad_argument_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Anchor(**{"passages": [[4, 5]], **options})
+        KLAnchor(**{"passages": [[4, 5]], **options})
 
 
 def test_what_does_not_fit_the_model_is_refused(tmp_path):
     lm = tiny_lm(num_layers=1)
     with pytest.raises(ValueError, match="top_k=81"):
-        Anchor([[4]], top_k=81).prepare(lm)
+        KLAnchor([[4]], top_k=81).prepare(lm)
     with pytest.raises(ValueError, match="Received: 80"):
-        Anchor([[4, 80]], top_k=1).prepare(lm)
+        KLAnchor([[4, 80]], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="preprocessor"):
-        Anchor(["text"], top_k=1).prepare(lm)
+        KLAnchor(["text"], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="prepare"):
-        Anchor([[4]]).save(tmp_path / "anchor.npz")
+        KLAnchor([[4]]).save(tmp_path / "anchor.npz")
     np.savez(tmp_path / "other.npz", a=np.zeros(1))
-    with pytest.raises(ValueError, match=r"Anchor\.save"):
-        Anchor.load(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=r"KLAnchor\.save"):
+        KLAnchor.load(tmp_path / "other.npz")
