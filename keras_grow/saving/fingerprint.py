@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.grown import grown_layers
+from keras_grow.growth.grown import growths_of
 
 CHUNK = 1 << 26
 
@@ -38,7 +39,7 @@ def base_fingerprint(model: keras.Model) -> str:
     backbone = backbone_of(model)
     added = {
         id(weight)
-        for layer in grown_layers(backbone)
+        for layer in (grown_layers(backbone) if growths_of(backbone) else [])
         for new in layer.slices
         for weight in new.weights
     }
