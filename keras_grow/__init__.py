@@ -27,20 +27,20 @@ from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
 from keras_grow.selection import LayerScores
 from keras_grow.selection import rank_layers
-from keras_grow.training import Anchor
 from keras_grow.training import DecayToStart
+from keras_grow.training import KLAnchor
 from keras_grow.training import response_only
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Anchor",
     "DecayToStart",
     "Family",
     "GrowableDense",
     "Growth",
     "GrowthConfig",
     "GrowthReport",
+    "KLAnchor",
     "LayerScores",
     "PreservationReport",
     "grow_mlp",

@@ -4,10 +4,13 @@ import csv
 import dataclasses
 import itertools
 import json
+import math
 import os
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,13 @@ from keras_grow.analysis.effective_rank import effective_rank
 from keras_grow.analysis.effective_rank import stable_rank
 from keras_grow.analysis.effective_rank import threshold_rank
 from keras_grow.analysis.snapshots import snapshots_in
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import read_json
 from keras_grow.saving.atomic import write_atomically
 from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Kernels
@@ -24,6 +34,19 @@ from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.singular_values import singular_values
 
 MEASURES = ("effective_rank", "stable_rank", "threshold_rank", "norm")
+_MAX_BYTES = 1 << 26
+_COUNT = partial(check_int, least=0)
+_MEASURE = partial(check_float, least=0.0)
+_COLUMNS: dict[str, Callable[[Any, str], Any]] = {
+    "previous": _COUNT,
+    "step": _COUNT,
+    "block": _COUNT,
+    "slot": check_text,
+    "effective_rank": _MEASURE,
+    "stable_rank": _MEASURE,
+    "threshold_rank": _COUNT,
+    "norm": _MEASURE,
+}
 
 
 @dataclass(frozen=True)
@@ -161,17 +184,34 @@ class RankMap:
         Raises:
             ValueError: if the file holds something else.
         """
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        try:
-            values = json.loads(text)
-            changes = tuple(ChangeOfKernel(**row) for row in values["changes"])
-            return cls(**{**values, "changes": changes})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        what = "a `.json` file written by `RankMap.save`"
+        values = read_json(path, what, _MAX_BYTES)
+        with in_file(path):
+            check_fields(values, what, ("changes", "energy", "full_rank"))
+            rows = check_list(values["changes"], "changes", least=1)
+            changes = []
+            for number, row in enumerate(rows):
+                where = f"changes[{number}]"
+                check_fields(row, f"`{where}`", _COLUMNS)
+                for name, check in _COLUMNS.items():
+                    check(row[name], f"{where}.{name}")
+                changes.append(ChangeOfKernel(**row))
+            energy = check_float(values["energy"], "energy", 0.0)
+            full_rank = check_int(values["full_rank"], "full_rank", 0)
+            ranks = cls(tuple(changes), energy, full_rank)
+            ranks._check_whole()
+            return ranks
+
+    def _check_whole(self) -> None:
+        """Refuse a map in which a step lacks a block's kernel."""
+        cells = {(c.step, c.block, c.slot) for c in self.changes}
+        whole = [len(set(values)) for values in zip(*cells, strict=True)]
+        if not len(self.changes) == len(cells) == math.prod(whole):
             raise ValueError(
-                "Expected a `.json` file written by `RankMap.save`. "
-                f"Received: path={os.fspath(path)!r} ({error})"
-            ) from error
+                "Expected `changes` to have a row for each step, block and "
+                f"kernel. Received: {len(self.changes)} rows for "
+                f"{whole[0]} steps, {whole[1]} blocks and {whole[2]} kernels."
+            )
 
 
 def effective_rank_map(

@@ -1,14 +1,23 @@
 """What a run needs to go on where it was killed, in one file."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 import keras
 import numpy as np
+from safetensors import SafetensorError
 from safetensors import safe_open
 
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import parse_json
+from keras_grow.files.checked_json import show
 from keras_grow.saving.fingerprint import stored_array
 from keras_grow.saving.tensors import save_tensors
 
@@ -35,15 +44,15 @@ def save_checkpoint(lm: keras.Model, path: Path, progress: Progress) -> None:
         path: the file.
         progress: how far the run is.
     """
-    tensors = {
-        key: stored_array(variable) for key, variable in _state(lm).items()
-    }
     state = json.dumps(progress._asdict())
-    save_tensors(tensors, path, {"state": state})
+    save_tensors(_arrays(_state(lm)), path, {"state": state})
 
 
 def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
     """Put a saved state back.
+
+    Weights and what the optimizer keeps of each are found by their names, so
+    that the order in which a model lists its variables does not matter.
 
     Args:
         lm: the model, prepared and compiled as the saved one was.
@@ -51,27 +60,47 @@ def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
 
     Returns:
         How far the run was.
+
+    Raises:
+        ValueError: if the file is damaged, or of another model or optimizer.
+            The model is as it was.
+        OSError: if the file cannot be read.
     """
     if not lm.optimizer.built:
         lm.optimizer.build(lm.trainable_variables)
-    with safe_open(path, framework="numpy") as file:
-        state: dict[str, Any] = json.loads(file.metadata()["state"])
-        for key, variable in _state(lm).items():
-            variable.assign(file.get_tensor(key))
-    return Progress(**state)
+    state = _state(lm)
+    tensors, metadata = _read(path, state)
+    with in_file(path):
+        what = "the state of a checkpoint"
+        values = parse_json(metadata.get("state", ""), what)
+        check_fields(values, what, Progress._fields)
+        progress = Progress(
+            check_int(values["step"], "step", 0),
+            check_float(values["seconds"], "seconds", 0.0),
+            check_int(values["peak_bytes"], "peak_bytes", 0),
+        )
+    for key, variable in state.items():
+        variable.assign(tensors[key])
+    return progress
 
 
 def save_weights(lm: keras.Model, path: Path) -> None:
     """Save the trainable weights alone, atomically."""
-    tensors = {w.path: stored_array(w) for w in lm.trainable_variables}
-    save_tensors(tensors, path)
+    save_tensors(_arrays(_weights(lm)), path)
 
 
 def load_weights(lm: keras.Model, path: Path) -> None:
-    """Put saved trainable weights into a model that was prepared alike."""
-    with safe_open(path, framework="numpy") as file:
-        for weight in lm.trainable_variables:
-            weight.assign(file.get_tensor(weight.path))
+    """Put saved trainable weights into a model that was prepared alike.
+
+    Raises:
+        ValueError: if the file is damaged, or of another model. The model is
+            as it was.
+        OSError: if the file cannot be read.
+    """
+    weights = _weights(lm)
+    tensors, _ = _read(path, weights)
+    for key, weight in weights.items():
+        weight.assign(tensors[key])
 
 
 def checkpoint_bytes(lm: keras.Model) -> int:
@@ -80,8 +109,71 @@ def checkpoint_bytes(lm: keras.Model) -> int:
     return 3 * sum(4 * int(np.prod(w.shape)) for w in weights)
 
 
+def _weights(lm: keras.Model) -> dict[str, Any]:
+    return _by_name((w.path, w) for w in lm.trainable_variables)
+
+
 def _state(lm: keras.Model) -> dict[str, Any]:
-    state = {f"weight.{w.path}": w for w in lm.trainable_variables}
-    for index, variable in enumerate(lm.optimizer.variables):
-        state[f"optimizer.{index}"] = variable
-    return state
+    weights = {f"weight.{key}": w for key, w in _weights(lm).items()}
+    # The first part of a path counts the optimizers of a process: `adam_1/`.
+    optimizer = _by_name(
+        (re.sub(r"^([^/]*?)(_[0-9]+)?/", r"optimizer.\1/", v.path), v)
+        for v in lm.optimizer.variables
+    )
+    return {**weights, **optimizer}
+
+
+def _by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Variables by a name that is theirs alone."""
+    variables: dict[str, Any] = {}
+    for name, variable in pairs:
+        if name in variables:
+            raise ValueError(
+                "Expected variables with a name each, by which a checkpoint "
+                f"finds them again. Received: two of the name {name!r}"
+            )
+        variables[name] = variable
+    return variables
+
+
+def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {key: stored_array(variable) for key, variable in variables.items()}
+
+
+def _read(
+    path: Path, variables: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and metadata of a file that fits `variables`."""
+    expected = {
+        key: (
+            keras.backend.standardize_dtype(variable.dtype),
+            tuple(variable.shape),
+        )
+        for key, variable in variables.items()
+    }
+    with in_file(path):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                names = set(file.keys())
+                if names != set(expected):
+                    wrong = sorted(names ^ set(expected))
+                    raise ValueError(
+                        "Expected a checkpoint of this model and optimizer. "
+                        f"Received: {len(wrong)} names that only one of them "
+                        f"has, such as {show(wrong[0])}"
+                    )
+                tensors = {key: file.get_tensor(key) for key in expected}
+                metadata = file.metadata() or {}
+        except SafetensorError as error:
+            raise ValueError(
+                "Expected a checkpoint. Received: a file that is damaged or "
+                f"of another kind ({error})."
+            ) from error
+        for key, (dtype, shape) in expected.items():
+            found = (str(tensors[key].dtype), tensors[key].shape)
+            if found != (dtype, shape):
+                raise ValueError(
+                    f"Expected {show(key)} of {dtype} and shape {shape}. "
+                    f"Received: {found[0]} and shape {found[1]}"
+                )
+    return tensors, metadata

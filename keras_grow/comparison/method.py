@@ -33,7 +33,7 @@ class Method:
         parameters: trainable parameters that LoRA should have: `rank` is then
             the one that comes nearest. None to take `rank`.
         anchor: weight of the divergence from the base on the plan's anchor
-            text, see `keras_grow.training.Anchor`. 0 for none.
+            text, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay towards the starting weights, see
             `keras_grow.training.DecayToStart`. 0 for none.
 

@@ -2,13 +2,28 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keras_grow.comparison.method import Method
+from keras_grow.files.checked_json import check_choice
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_flag
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import parse_json
+from keras_grow.files.checked_json import read_json
 
 PLAN_FILE = "plan.json"
+# Counts beyond these are mistakes; they bound what a file can make work.
+_MAX_COUNT = 1_000_000_000
+_MAX_ENTRIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,22 +89,12 @@ class Plan:
                 "Expected names of methods that differ in more than signs, "
                 f"as they name folders. Received: methods={names}"
             )
-        for name in (
-            "updates",
-            "batch_size",
-            "evaluations",
-            "examples",
-            "generated",
-            "sweep_updates",
-        ):
-            value = getattr(self, name)
-            if name == "sweep_updates" and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"Expected `{name}` to be a positive int. "
-                    f"Received: {name}={value!r}"
-                )
+        for name, check in _CHECKS.items():
+            check(getattr(self, name), name)
+        for number, name in enumerate(self.retention):
+            check_text(name, f"retention[{number}]")
+        for number, seed in enumerate(self.seeds):
+            check_int(seed, f"seeds[{number}]", 0, (1 << 32) - 1)
         anchored = [m.name for m in self.methods if m.anchor]
         if anchored and self.anchor is None:
             raise ValueError(
@@ -130,20 +135,99 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        """Make a plan from what `to_json` returned."""
-        values: dict[str, Any] = json.loads(text)
-        methods = tuple(Method.from_dict(m) for m in values["methods"])
-        values.update(
-            methods=methods,
-            retention=tuple(values["retention"]),
-            seeds=tuple(values["seeds"]),
-        )
-        return cls(**values)
+        """Make a plan from what `to_json` returned.
+
+        Raises:
+            ValueError: if a field is unknown, missing, of another type or out
+                of range.
+        """
+        return cls._from_values(parse_json(text, _WHAT))
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
-        """Read the plan of a comparison that was begun in `folder`."""
-        return cls.from_json((folder / PLAN_FILE).read_text("utf-8"))
+        """Read the plan of a comparison that was begun in `folder`.
+
+        Raises:
+            ValueError: as `from_json`.
+            OSError: if there is none.
+        """
+        values = read_json(folder / PLAN_FILE, _WHAT)
+        with in_file(folder / PLAN_FILE):
+            return cls._from_values(values)
+
+    @classmethod
+    def _from_values(cls, values: Any) -> "Plan":
+        fields = dataclasses.fields(cls)
+        required = [f.name for f in fields if f.default is dataclasses.MISSING]
+        names = [f.name for f in fields]
+        values = {**check_fields(values, _WHAT, required, names)}
+        for name in ("retention", "seeds"):
+            if name in values:
+                values[name] = tuple(
+                    check_list(values[name], name, _MAX_ENTRIES)
+                )
+        methods = check_list(values["methods"], "methods", _MAX_ENTRIES)
+        values["methods"] = tuple(
+            _method(entry, f"methods[{number}]")
+            for number, entry in enumerate(methods)
+        )
+        return cls(**values)
+
+
+_WHAT = "the plan of a comparison"
+
+
+def _or_none(check: Callable[[Any, str], Any], value: Any, name: str) -> Any:
+    return None if value is None else check(value, name)
+
+
+_count = partial(check_int, least=1, most=_MAX_COUNT)
+_few = partial(check_int, least=1, most=_MAX_ENTRIES)
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "model": check_text,
+    "task": check_text,
+    "anchor": partial(_or_none, check_text),
+    "updates": _count,
+    "batch_size": _count,
+    "sequence_length": partial(_or_none, _count),
+    "too_long": partial(
+        check_choice, choices=("raise", "cut_prompt", "leave_out")
+    ),
+    "evaluations": _few,
+    "examples": _count,
+    "generated": _count,
+    "dtype": check_text,
+    "data_dir": partial(_or_none, check_text),
+    "sweep_updates": partial(_or_none, _count),
+    "keep_weights": check_flag,
+}
+_METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "name": check_text,
+    "kind": check_text,
+    "warmup": partial(check_int, least=0, most=_MAX_COUNT),
+    "factor": _few,
+    "rank": _count,
+    "parameters": partial(_or_none, _count),
+    "anchor": partial(check_float, least=0.0),
+    "decay_to_start": partial(check_float, least=0.0),
+}
+
+
+def _method(values: Any, where: str) -> Method:
+    """A method, from what a plan says of it."""
+    fields = dataclasses.fields(Method)
+    required = [f.name for f in fields if f.default is dataclasses.MISSING]
+    check_fields(values, f"`{where}`", required, [f.name for f in fields])
+    for name, check in _METHOD_CHECKS.items():
+        if name in values:
+            check(values[name], f"{where}.{name}")
+    rates, layers = values["learning_rate"], values.get("layers")
+    for rate in rates if isinstance(rates, list) else [rates]:
+        check_float(rate, f"{where}.learning_rate")
+    for layer in layers if isinstance(layers, list) else [layers]:
+        if layer is not None or isinstance(layers, list):
+            check_int(layer, f"{where}.layers", 0, _MAX_COUNT)
+    return Method.from_dict(values)
 
 
 def run_name(method: Method, seed: int) -> str:

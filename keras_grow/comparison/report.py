@@ -1,6 +1,5 @@
 """The report of a comparison: a table, and curves like the paper's."""
 
-import json
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.results import Rows
+from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import losses
@@ -80,7 +80,7 @@ def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
             if row["method"] == method.name and row["step"] == plan.updates
         ]
         costs = [
-            json.loads(done.read_text("utf-8"))
+            read_done(done)
             for seed in plan.seeds
             for done in [folder / run_name(method, seed) / "done.json"]
             if done.exists()

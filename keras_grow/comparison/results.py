@@ -8,9 +8,21 @@ from typing import Any
 
 from keras_grow.comparison.method import Method
 from keras_grow.evaluation.results import Result
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import parse_json
+from keras_grow.files.checked_json import read_json
+from keras_grow.files.checked_json import show
 
 RESULTS_FILE = "results.jsonl"
 Rows = list[dict[str, Any]]
+_MAX_BYTES = 1 << 28
+_ROW = ("method", "seed", "step", "scores", "details")
+_COSTS = ("training_loss", "seconds_a_step")
+_DONE = ("learning_rate", "trainable_parameters", "seconds", "peak_bytes")
 
 
 def append_result(
@@ -59,21 +71,98 @@ def read_results(folder: str | os.PathLike[str]) -> Rows:
 
     Returns:
         Rows with `method`, `seed`, `step`, `scores` and `details`. A score
-        that was no finite number is NaN.
+        that was no finite number is NaN. Half a line, of a write that was
+        killed, is left out.
+
+    Raises:
+        ValueError: if a line says what no row does; the message names the
+            file, the line and the field.
+        OSError: if there are no results.
     """
+    path = Path(folder) / RESULTS_FILE
     rows = {}
-    lines = (Path(folder) / RESULTS_FILE).read_text("utf-8").splitlines()
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # A write that was killed.
-        row["scores"] = {
-            name: math.nan if score is None else score
-            for name, score in row["scores"].items()
-        }
-        rows[row["method"], row["seed"], row["step"]] = row
+    with in_file(path):
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(
+                f"Expected results of at most {_MAX_BYTES} bytes. Received: "
+                f"{path.stat().st_size} bytes."
+            )
+        for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+            try:
+                row = parse_json(line.decode("utf-8"), "a row", _MAX_BYTES)
+            except ValueError as error:
+                if isinstance(error.__cause__, json.JSONDecodeError):
+                    continue  # A write that was killed.
+                raise ValueError(f"{error} In line {number}.") from error
+            try:
+                rows[_check_row(row)] = row
+            except ValueError as error:
+                raise ValueError(f"{error} In line {number}.") from error
     return list(rows.values())
+
+
+def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
+    """Read what a finished run says of itself.
+
+    Args:
+        path: its `done.json`.
+
+    Returns:
+        `learning_rate`, `trainable_parameters`, `seconds` and `peak_bytes`.
+
+    Raises:
+        ValueError: if the file says something else.
+        OSError: if the file cannot be read.
+    """
+    values = read_json(path, "what a finished run says")
+    with in_file(path):
+        check_fields(values, "what a finished run says", _DONE)
+        return {
+            "learning_rate": check_float(
+                values["learning_rate"], "learning_rate", 0.0
+            ),
+            "trainable_parameters": check_int(
+                values["trainable_parameters"], "trainable_parameters", 0
+            ),
+            "seconds": check_float(values["seconds"], "seconds", 0.0),
+            "peak_bytes": check_int(values["peak_bytes"], "peak_bytes", 0),
+        }
+
+
+def _check_row(row: Any) -> tuple[str, int, int]:
+    """The key of a row, whose values are checked and made numbers."""
+    check_fields(row, "a row", _ROW, _COSTS)
+    for name in _COSTS:
+        if row.get(name) is not None:
+            check_float(row[name], name)
+    for field in ("scores", "details"):
+        if not isinstance(row[field], dict):
+            raise ValueError(
+                f"Expected `{field}` to be an object. "
+                f"Received: {field}={show(row[field])}"
+            )
+    if set(row["scores"]) != set(row["details"]):
+        raise ValueError(
+            "Expected `scores` and `details` of the same names. Received: "
+            f"{show(sorted(row['scores']))} and {show(sorted(row['details']))}"
+        )
+    for name, score in row["scores"].items():
+        row["scores"][name] = (
+            math.nan if score is None else check_float(score, f"scores.{name}")
+        )
+        values = row["details"][name]
+        if not isinstance(values, dict) or not {"metric", "n"} <= set(values):
+            raise ValueError(
+                f"Expected `details.{name}` to be an object with the fields "
+                f"['metric', 'n', 'score']. Received: {show(values)}"
+            )
+        check_text(values["metric"], f"details.{name}.metric")
+        check_int(values["n"], f"details.{name}.n", 0)
+    return (
+        check_text(row["method"], "method"),
+        check_int(row["seed"], "seed", 0),
+        check_int(row["step"], "step", 0),
+    )
 
 
 def _ends_with_newline(file: Any) -> bool:

@@ -10,6 +10,10 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import mean_loss
 from keras_grow.evaluation import Scorer
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import read_json
 from keras_grow.saving.atomic import write_atomically
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
@@ -64,14 +68,28 @@ def rate_file(folder: Path, method: Method, seed: int, rate: float) -> Path:
 
 
 def losses(folder: Path, method: Method, seed: int) -> dict[float, float]:
-    """The held-out loss of every learning rate that was tried so far."""
+    """The held-out loss of every learning rate that was tried so far.
+
+    Raises:
+        ValueError: if a file says something else.
+    """
     found = {}
     for rate in method.learning_rates:
         path = rate_file(folder, method, seed, rate)
         if path.exists():
-            values = json.loads(path.read_text("utf-8"))
-            found[rate] = float(values["held_out_loss"])
+            found[rate] = _read_loss(path)
     return found
+
+
+def _read_loss(path: Path) -> float:
+    """What `try_rate` wrote: a loss, infinite where the training diverged."""
+    values = read_json(path, "the loss of a learning rate")
+    with in_file(path):
+        check_fields(values, "the loss of a learning rate", ("held_out_loss",))
+        loss = values["held_out_loss"]
+        if loss == math.inf:
+            return math.inf
+        return check_float(loss, "held_out_loss", 0.0)
 
 
 def chosen_rate(folder: Path, method: Method, seed: int) -> float:

@@ -15,7 +15,7 @@ from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
 from keras_grow.training import DecayToStart
 from keras_grow.training import response_only
-from keras_grow.training.anchor import Anchor
+from keras_grow.training.anchor import KLAnchor
 
 ANCHOR_PASSAGES = 64
 
@@ -167,7 +167,7 @@ def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:
 
 def _anchor(
     lm: keras.Model, plan: Plan, method: Method, seed: int
-) -> Anchor | None:
+) -> KLAnchor | None:
     """The anchor of an anchored method: short passages of general text."""
     if not method.anchor or plan.anchor is None:
         return None
@@ -177,7 +177,7 @@ def _anchor(
         "seed": seed,
     }
     if plan.anchor == "base":
-        return Anchor.from_model(lm, ANCHOR_PASSAGES, **options)
+        return KLAnchor.from_model(lm, ANCHOR_PASSAGES, **options)
     task = load_task(plan.anchor, plan.data_dir)
     texts = [e.prompt for e in (task.train or task.validation or task.test)]
-    return Anchor(texts[:ANCHOR_PASSAGES], **options)
+    return KLAnchor(texts[:ANCHOR_PASSAGES], **options)

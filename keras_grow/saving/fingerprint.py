@@ -9,7 +9,9 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
+from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import growths_of
 from keras_grow.layers.folded_dense import CopiedDense
 
 CHUNK = 1 << 26
@@ -35,11 +37,13 @@ def base_fingerprint(model: keras.Model) -> str:
     assert base_fingerprint(lm) == before
     ```
     """
-    state = ModelState.of(model)
-    backbone = state.backbone
+    backbone = backbone_of(model)
+    # A base may be of a family that has no row.
+    growths = growths_of(backbone)
+    grown = ModelState.of(backbone).grown_layers if growths else []
     added = {
         id(weight)
-        for layer in state.grown_layers
+        for layer in grown
         for weight in (
             *layer.scale_variables,
             *(weight for new in layer.slices for weight in new.weights),

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import read_json
+from keras_grow.files.checked_json import show
 from keras_grow.saving.atomic import write_atomically
 
 FORMAT = "keras_grow.layer_scores"
@@ -59,7 +64,7 @@ class LayerScores:
         ) < len(self.blocks):
             raise ValueError(
                 "Expected `blocks` to be distinct block indices, ints of 0 or "
-                f"more. Received: blocks={self.blocks}"
+                f"more. Received: blocks={show(self.blocks)}"
             )
         if not self.blocks or len(self.blocks) != len(self.scores):
             raise ValueError(
@@ -72,15 +77,15 @@ class LayerScores:
         ) or list(self.scores) != sorted(self.scores, reverse=True):
             raise ValueError(
                 "Expected `scores` to be finite floats in descending order. "
-                f"Received: scores={self.scores}. A score that is not finite "
-                "means that the weights behind it diverged."
+                f"Received: scores={show(self.scores)}. A score that is not "
+                "finite means that the weights behind it diverged."
             )
         if not isinstance(self.method, str) or not isinstance(
             self.measured, str
         ):
             raise ValueError(
                 "Expected `method` and `measured` to be strings. Received: "
-                f"method={self.method!r}, measured={self.measured!r}"
+                f"method={show(self.method)}, measured={show(self.measured)}"
             )
 
     @classmethod
@@ -174,33 +179,22 @@ class LayerScores:
 
         Raises:
             ValueError: if the file holds something else.
+            OSError: if the file cannot be read.
         """
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                "Expected a JSON file written by `LayerScores.save`. "
-                f"Received: path={os.fspath(path)!r}, no JSON: {error}"
-            ) from error
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if (
-            not isinstance(values, dict)
-            or values.pop("format", None) != FORMAT
-            or values.pop("version", None) != 1
-            or set(values) != fields
-            or not isinstance(values["blocks"], list)
-            or not isinstance(values["scores"], list)
-        ):
-            raise ValueError(
-                "Expected a file written by `LayerScores.save`: format "
-                f"{FORMAT!r}, version 1, fields {sorted(fields)}. "
-                f"Received: path={os.fspath(path)!r}"
+        what = "a file written by `LayerScores.save`"
+        values = read_json(path, what)
+        fields = [field.name for field in dataclasses.fields(cls)]
+        with in_file(path):
+            check_fields(values, what, ("format", "version", *fields))
+            if values["format"] != FORMAT or values["version"] != 1:
+                raise ValueError(
+                    f"Expected {what}: format {FORMAT!r}, version 1. "
+                    f"Received: format {show(values['format'])}, version "
+                    f"{show(values['version'])}"
+                )
+            return cls(
+                tuple(check_list(values["blocks"], "blocks")),
+                tuple(check_list(values["scores"], "scores")),
+                values["method"],
+                values["measured"],
             )
-        return cls(
-            tuple(values["blocks"]),
-            tuple(values["scores"]),
-            values["method"],
-            values["measured"],
-        )

@@ -1,24 +1,28 @@
 """Passages that a model should go on reading as its base does."""
 
 import os
-import tempfile
+import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from typing import Self
 
 import keras
 import numpy as np
 
+from keras_grow.files.checked_json import check_float
+from keras_grow.growth.families import backbone_of
+from keras_grow.saving.fingerprint import base_fingerprint
+from keras_grow.saving.tensors import save_tensors
+from keras_grow.training import anchor_file
 from keras_grow.training.base_predictions import base_of
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
 
-_ARRAYS = ("token_ids", "padding_mask", "indices", "log_probs")
 
-
-class Anchor:
+class KLAnchor:
     """A penalty on how far a model's predictions move from its base's.
 
     Frozen weights alone do not freeze behaviour: new slices act on every
@@ -55,7 +59,7 @@ class Anchor:
     Example:
 
     ```python
-    anchor = keras_grow.Anchor(wiki_passages, weight=2.0)
+    anchor = keras_grow.KLAnchor(wiki_passages, weight=2.0)
     keras_grow.response_only(lm, anchor=anchor)
     lm.fit(task_data)  # logs task_loss and anchor_loss
     ```
@@ -72,7 +76,7 @@ class Anchor:
         direction: str = "base_to_model",
         seed: int = 0,
     ) -> None:
-        if not weight > 0:
+        if not check_float(weight, "weight") > 0:
             raise ValueError(
                 f"`weight` must be positive. Received: weight={weight}. To "
                 "train without an anchor, pass none."
@@ -105,6 +109,9 @@ class Anchor:
         self.direction = direction
         self.seed = seed
         self.arrays: dict[str, Any] = {}
+        # Of the base that made the arrays; empty for any.
+        self.base = ""
+        self._prepared: weakref.ref[Any] | None = None
 
     @classmethod
     def from_model(
@@ -131,7 +138,7 @@ class Anchor:
                 base as it is.
             seed: seed of the sampling and of the order of the passages.
             start_token_id: the first token. None takes the tokenizer's.
-            **options: other arguments of `Anchor`.
+            **options: other arguments of `KLAnchor`.
 
         Returns:
             An anchor with `num_passages` passages.
@@ -142,7 +149,7 @@ class Anchor:
         Example:
 
         ```python
-        anchor = keras_grow.Anchor.from_model(lm, weight=2.0)
+        anchor = keras_grow.KLAnchor.from_model(lm, weight=2.0)
         ```
         """
         with base_of(lm):
@@ -154,6 +161,9 @@ class Anchor:
     def prepare(self, lm: keras.Model) -> Self:
         """Compute what the base predicts, unless that is known already.
 
+        An anchor belongs to the base that it was prepared with, and keeps its
+        fingerprint. It goes on serving that model while it trains.
+
         Args:
             lm: the KerasHub model that will be trained, before it is.
 
@@ -161,8 +171,10 @@ class Anchor:
             The anchor itself.
 
         Raises:
-            ValueError: the passages or `top_k` do not fit the model.
+            ValueError: the passages or `top_k` do not fit the model, or the
+                anchor was prepared with another base.
         """
+        backbone = backbone_of(lm)
         head = lm.backbone.token_embedding
         if self.top_k > head.input_dim:
             raise ValueError(
@@ -176,6 +188,9 @@ class Anchor:
                     "The anchor was prepared with another model: it has token "
                     f"id {tokens}, and the vocabulary {head.input_dim} tokens."
                 )
+            # Its own weights may have moved since.
+            if self._prepared is None or self._prepared() is not backbone:
+                self._check_base(backbone)
             return self
         inputs = token_arrays(self.passages, lm, self.length)
         if inputs["token_ids"].max() >= head.input_dim:
@@ -193,7 +208,21 @@ class Anchor:
         )
         inputs = {name: array[order] for name, array in inputs.items()}
         self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
+        self.base = base_fingerprint(backbone)
+        self._prepared = weakref.ref(backbone)
         return self
+
+    def _check_base(self, backbone: keras.Model) -> None:
+        """Refuse a base other than the one that made the predictions."""
+        if self.base and base_fingerprint(backbone) != self.base:
+            raise ValueError(
+                "Expected the base that the anchor was prepared with, whose "
+                "predictions it keeps. Received: a model whose base has other "
+                "weights. Make an anchor of the same passages for it. If it "
+                "is the same base in another dtype, or trained since, save "
+                "the anchor and call `KLAnchor.load(path, check_base=False)`."
+            )
+        self._prepared = weakref.ref(backbone)
 
     @property
     def nbytes(self) -> int:
@@ -204,50 +233,52 @@ class Anchor:
         """Write the passages and the base's predictions to a file.
 
         Args:
-            path: an `.npz` file. It appears whole or not at all.
+            path: the file, customarily `*.anchor.safetensors`. It appears
+                whole or not at all.
 
         Raises:
             ValueError: nothing has been computed yet.
+            OSError: the file cannot be written.
         """
         if not self.arrays:
             raise ValueError(
                 "Expected an anchor whose predictions are computed. Call "
                 "`anchor.prepare(lm)` first."
             )
-        folder = os.path.dirname(os.path.abspath(path))
-        with tempfile.NamedTemporaryFile(
-            dir=folder, suffix=".npz", delete=False
-        ) as file:
-            try:
-                np.savez_compressed(file, **self.arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        save_tensors(self.arrays, Path(path), anchor_file.metadata(self.base))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        check_base: bool = True,
+        **options: Any,
+    ) -> Self:
         """Read what `save` wrote.
 
         Args:
             path: the file.
-            **options: `weight`, `batch_size` and `direction` as for `Anchor`.
+            check_base: whether the anchor serves only the base that it was
+                prepared with, in the same dtype, bit for bit. With `False` it
+                serves a base that was trained since, or has another dtype.
+                Defaults to `True`.
+            **options: `weight`, `batch_size` and `direction` as for
+                `KLAnchor`.
 
         Returns:
             An anchor that needs no base to compute its predictions.
 
         Raises:
-            ValueError: the file is not an anchor's.
+            ValueError: the file is not an anchor's, or says what no anchor
+                does.
+            OSError: the file cannot be read.
         """
-        with np.load(path) as file:
-            if set(file.files) != set(_ARRAYS):
-                raise ValueError(
-                    f"Expected a file that `Anchor.save` wrote, with {_ARRAYS}."
-                    f" Received: path={path}, with {file.files}"
-                )
-            arrays = {name: file[name] for name in _ARRAYS}
-        passages = {name: arrays[name] for name in _ARRAYS[:2]}
+        arrays, base = anchor_file.read_anchor(path)
+        passages = {
+            name: arrays[name] for name in ("token_ids", "padding_mask")
+        }
         anchor = cls(passages, top_k=arrays["indices"].shape[-1], **options)
         anchor.arrays = arrays
+        anchor.base = base if check_base else ""
         return anchor

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_grow.training.anchor import Anchor
+from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.divergence import bucketed_log_probs
 from keras_grow.training.divergence import divergence
@@ -19,7 +19,7 @@ class _AnchorLoss(keras.metrics.Mean):
     that a step merely refers to become constants of the program on JAX.)
     """
 
-    def __init__(self, anchor: Anchor) -> None:
+    def __init__(self, anchor: KLAnchor) -> None:
         super().__init__(name="anchor_loss")
         self.arrays = {
             name: self.add_variable(
@@ -45,7 +45,7 @@ class AnchoredLoss:
         anchor: a prepared anchor.
     """
 
-    def __init__(self, anchor: Anchor) -> None:
+    def __init__(self, anchor: KLAnchor) -> None:
         self.anchor = anchor
         self.task_loss = _TaskLoss(name="task_loss")
         self.anchor_loss = _AnchorLoss(anchor)

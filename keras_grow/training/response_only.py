@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_grow.layers.int8 import weights_only
-from keras_grow.training.anchor import Anchor
+from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.compiled_loss import check_compiled
@@ -29,7 +29,7 @@ def response_only(
     enabled: bool = True,
     *,
     chunk_size: int = 128,
-    anchor: Anchor | None = None,
+    anchor: KLAnchor | None = None,
 ) -> keras.Model:
     """Train a causal language model on the logits of supervised positions only.
 

@@ -9,9 +9,9 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison.report import write_report
 
 DETAILS = {
-    "new/loss": {"metric": "loss"},
-    "old/winogrande": {"metric": "accuracy"},
-    "old/text": {"metric": "perplexity"},
+    "new/loss": {"metric": "loss", "n": 4},
+    "old/winogrande": {"metric": "accuracy", "n": 4},
+    "old/text": {"metric": "perplexity", "n": 4},
 }
 
 
@@ -43,7 +43,15 @@ def test_an_old_skill_lost_points_or_a_share_of_its_perplexity(
     )
     (tmp_path / "sft-seed0").mkdir()
     (tmp_path / "sft-seed0/done.json").write_text(
-        json.dumps({"trainable_parameters": 5, "peak_bytes": 10**9}), "utf-8"
+        json.dumps(
+            {
+                "learning_rate": 1e-5,
+                "trainable_parameters": 5,
+                "seconds": 1.0,
+                "peak_bytes": 10**9,
+            }
+        ),
+        "utf-8",
     )
     (line,) = (
         line

@@ -58,6 +58,10 @@ def test_a_saved_file_loads_as_an_equal_object_and_leaves_nothing_else(
     [
         ({"format": "other"}, "written by `LayerScores.save`"),
         ({"extra": 1}, "written by `LayerScores.save`"),
+        ({"blocks": None}, "blocks=None"),
+        ({"blocks": 10**9}, "blocks=1000000000"),
+        ({"scores": "x"}, "scores='x'"),
+        ({"version": 2}, "version 2"),
         ({"blocks": [1, 1, 2, 0]}, "distinct block indices"),
         ({"blocks": [1.0, 3, 2, 0]}, "distinct block indices"),
         ({"blocks": [1, 2]}, "one score for each block"),
@@ -70,13 +74,14 @@ def test_load_refuses_a_file_that_holds_no_ranking(tmp_path, change, message):
     path = tmp_path / "scores.json"
     SCORES.save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"{message}.*In the file.*scores"):
         LayerScores.load(path)
 
 
-def test_load_says_when_a_file_is_no_json(tmp_path):
+@pytest.mark.parametrize("text", ["block 3", "[" * 10**5, "1" * 5_000])
+def test_load_says_when_a_file_is_no_json(tmp_path, text):
     path = tmp_path / "scores.json"
-    path.write_text("block 3")
+    path.write_text(text)
     with pytest.raises(ValueError, match="no JSON"):
         LayerScores.load(path)
 

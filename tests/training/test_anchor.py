@@ -1,12 +1,14 @@
 """An anchor keeps what the base predicts on some passages."""
 
+import os
+
 import numpy as np
 import pytest
 from conftest import tiny_lm
 from conftest import token_batch
 
 import keras_grow
-from keras_grow.training import Anchor
+from keras_grow.training import KLAnchor
 
 
 def softmax(x):
@@ -24,9 +26,15 @@ def assert_predictions_of(lm, anchor):
     np.testing.assert_allclose(kept[..., -1], 1 - chosen.sum(-1), atol=1e-5)
 
 
-def test_the_kept_predictions_are_the_models():
+@pytest.fixture(scope="module")
+def prepared():
+    """A model and its anchor, which tests leave as they are."""
     lm = tiny_lm(num_layers=1)
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    return lm, KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
+
+
+def test_the_kept_predictions_are_the_models(prepared):
+    lm, anchor = prepared
     assert_predictions_of(lm, anchor)
     positions = 3 * 6
     kept = anchor.arrays["indices"].nbytes + anchor.arrays["log_probs"].nbytes
@@ -38,13 +46,13 @@ def test_the_base_of_a_grown_model_is_the_model_without_growth():
     keras_grow.grow_model(lm)
     for variable in lm.trainable_variables:
         variable.assign(variable + 0.1)
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(lm)
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
     assert_predictions_of(base, anchor)
 
 
 def test_strings_are_tokenised_and_cut():
     lm = tiny_lm(tokenizer=True, num_layers=1)
-    anchor = Anchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
+    anchor = KLAnchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
     assert anchor.arrays["token_ids"].shape == (2, 5)
     start = lm.preprocessor.tokenizer.start_token_id
     assert (anchor.arrays["token_ids"][:, 0] == start).all()
@@ -52,7 +60,7 @@ def test_strings_are_tokenised_and_cut():
 
 def test_token_sequences_are_padded_and_cut():
     lm = tiny_lm(num_layers=1)
-    anchor = Anchor([[5, 6], [7] * 9], top_k=2, length=4).prepare(lm)
+    anchor = KLAnchor([[5, 6], [7] * 9], top_k=2, length=4).prepare(lm)
     assert sorted(anchor.arrays["token_ids"].tolist()) == [
         [5, 6, 0, 0],
         [7, 7, 7, 7],
@@ -65,45 +73,77 @@ def test_the_order_is_the_seeds():
     passages = [[i, i] for i in range(4, 20)]
 
     def order(seed):
-        anchor = Anchor(passages, top_k=1, length=2, seed=seed).prepare(lm)
+        anchor = KLAnchor(passages, top_k=1, length=2, seed=seed).prepare(lm)
         return anchor.arrays["token_ids"][:, 0].tolist()
 
     assert order(0) == order(0) != order(1)
 
 
-def test_a_saved_anchor_is_read_back(tmp_path):
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
-    anchor.save(tmp_path / "anchor.npz")
-    again = Anchor.load(tmp_path / "anchor.npz", weight=3.0)
+def test_a_saved_anchor_is_read_back(tmp_path, prepared):
+    _, anchor = prepared
+    anchor.save(tmp_path / "x.anchor.safetensors")
+    again = KLAnchor.load(tmp_path / "x.anchor.safetensors", weight=3.0)
     assert again.weight == 3.0
     assert again.top_k == 5
     for name, array in anchor.arrays.items():
         np.testing.assert_array_equal(again.arrays[name], array)
-    # Nothing is computed anew: another model's predictions would differ.
-    again.prepare(tiny_lm(num_layers=1, seed=1))
+    # Nothing is computed anew, and the arrays are not asked for a model.
+    again.prepare(tiny_lm(num_layers=1))
     np.testing.assert_array_equal(
         again.arrays["log_probs"], anchor.arrays["log_probs"]
     )
-    assert [p.name for p in tmp_path.iterdir()] == ["anchor.npz"]
+    assert [p.name for p in tmp_path.iterdir()] == ["x.anchor.safetensors"]
 
 
-def test_a_failed_save_leaves_no_file(tmp_path, monkeypatch):
-    anchor = Anchor(token_batch(3, 6), top_k=5).prepare(tiny_lm(num_layers=1))
+def test_an_anchor_of_one_base_is_refused_by_another(tmp_path, prepared):
+    _, anchor = prepared
+    other = tiny_lm(num_layers=1, seed=1)
+    path = tmp_path / "x.anchor.safetensors"
+    anchor.save(path)
+    for found in (anchor, KLAnchor.load(path)):
+        with pytest.raises(ValueError, match="base has other weights"):
+            found.prepare(other)
+        with pytest.raises(ValueError, match="base has other weights"):
+            keras_grow.response_only(other, anchor=found)
+    trusted = KLAnchor.load(path, check_base=False)
+    assert trusted.prepare(other).arrays.keys() == anchor.arrays.keys()
+
+
+def test_an_anchor_serves_its_base_grown_and_its_own_model_trained():
+    lm, same = tiny_lm(num_layers=1), tiny_lm(num_layers=1)
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
+    keras_grow.grow_model(same)
+    for weight in same.trainable_weights:
+        weight.assign(weight + 1.0)
+    assert anchor.prepare(same) is anchor
+    anchor.prepare(lm)
+    lm.weights[0].assign(lm.weights[0] + 1.0)
+    assert anchor.prepare(lm) is anchor
+    with pytest.raises(ValueError, match="base has other weights"):
+        anchor.prepare(tiny_lm(num_layers=1, seed=1))
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, prepared):
+    _, anchor = prepared
+    path = tmp_path / "x.anchor.safetensors"
+    anchor.save(path)
+    before = path.read_bytes()
 
     def full(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        anchor.save(tmp_path / "anchor.npz")
-    assert not list(tmp_path.iterdir())
+        anchor.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_the_base_writes_its_own_passages():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     sampler = lm.sampler
     first, same, other = (
-        Anchor.from_model(lm, num_passages=3, length=6, seed=seed, weight=2.0)
+        KLAnchor.from_model(lm, num_passages=3, length=6, seed=seed, weight=2.0)
         for seed in (0, 0, 1)
     )
     assert lm.sampler is sampler
@@ -118,13 +158,15 @@ def test_the_base_writes_its_own_passages():
 def test_a_model_without_a_tokenizer_needs_a_start_token():
     lm = tiny_lm(num_layers=1)
     with pytest.raises(ValueError, match="start_token_id=None"):
-        Anchor.from_model(lm, num_passages=1)
+        KLAnchor.from_model(lm, num_passages=1)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (dict(weight=0.0), "weight=0.0"),
+        (dict(weight=float("nan")), "weight=nan"),
+        (dict(weight="1"), "weight='1'"),
         (dict(top_k=0), "top_k=0"),
         (dict(batch_size=1.5), "batch_size=1.5"),
         (dict(length=-1), "length=-1"),
@@ -134,19 +176,16 @@ def test_a_model_without_a_tokenizer_needs_a_start_token():
 )
 def test_a_bad_argument_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Anchor(**{"passages": [[4, 5]], **options})
+        KLAnchor(**{"passages": [[4, 5]], **options})
 
 
 def test_what_does_not_fit_the_model_is_refused(tmp_path):
     lm = tiny_lm(num_layers=1)
     with pytest.raises(ValueError, match="top_k=81"):
-        Anchor([[4]], top_k=81).prepare(lm)
+        KLAnchor([[4]], top_k=81).prepare(lm)
     with pytest.raises(ValueError, match="Received: 80"):
-        Anchor([[4, 80]], top_k=1).prepare(lm)
+        KLAnchor([[4, 80]], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="preprocessor"):
-        Anchor(["text"], top_k=1).prepare(lm)
+        KLAnchor(["text"], top_k=1).prepare(lm)
     with pytest.raises(ValueError, match="prepare"):
-        Anchor([[4]]).save(tmp_path / "anchor.npz")
-    np.savez(tmp_path / "other.npz", a=np.zeros(1))
-    with pytest.raises(ValueError, match=r"Anchor\.save"):
-        Anchor.load(tmp_path / "other.npz")
+        KLAnchor([[4]]).save(tmp_path / "x.anchor.safetensors")

@@ -8,7 +8,7 @@ from conftest import token_batch
 from keras import ops
 
 import keras_grow
-from keras_grow.training import Anchor
+from keras_grow.training import KLAnchor
 from keras_grow.training import response_only
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.gradients import value_and_gradients
@@ -36,7 +36,7 @@ def fit(lm, epochs=1, rate=0.05, anchor=None):
 
 
 def anchored(lm, **options):
-    return Anchor(
+    return KLAnchor(
         PASSAGES, weight=WEIGHT, top_k=7, batch_size=5, **options
     ).prepare(lm)
 
@@ -125,7 +125,7 @@ def test_an_anchored_model_stays_closer_to_its_base():
 
 def test_passages_are_taken_in_turn_wherever_training_goes_on():
     lm = tiny_lm(num_layers=1)
-    anchor = Anchor(PASSAGES, top_k=2, batch_size=2).prepare(lm)
+    anchor = KLAnchor(PASSAGES, top_k=2, batch_size=2).prepare(lm)
     term = AnchoredLoss(anchor)
     rows = [np.array(term._batch(i)["token_ids"]) for i in range(6)]
     expected = [

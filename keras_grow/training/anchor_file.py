@@ -1,0 +1,138 @@
+"""Files of anchors: passages, the base's predictions and its fingerprint."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors import safe_open
+
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import show
+
+FORMAT = "keras_grow.anchor"
+VERSION = "1"
+_DTYPES = {
+    "token_ids": "I32",
+    "padding_mask": "BOOL",
+    "indices": "I32",
+    "log_probs": "F32",
+}
+
+
+def metadata(base: str) -> dict[str, str]:
+    """What the header of an anchor's file says.
+
+    Args:
+        base: fingerprint of the base, or an empty string for any.
+    """
+    return {"format": FORMAT, "version": VERSION, "base": base}
+
+
+def read_anchor(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], str]:
+    """Read an anchor's file, whatever it holds.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The arrays by name, and the fingerprint of the base.
+
+    Raises:
+        ValueError: if the file holds something else; the message names what.
+        OSError: if the file cannot be read.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Expected an anchor's file. Received: path={os.fspath(path)!r}, "
+            "which does not exist or is no file."
+        )
+    with in_file(path):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                base = _base_of(file.metadata() or {})
+                names = list(file.keys())
+                check_fields(dict.fromkeys(names), "an anchor", _DTYPES)
+                shapes = {}
+                for name in names:
+                    header = file.get_slice(name)
+                    _check_dtype(name, header.get_dtype())
+                    shapes[name] = tuple(header.get_shape())
+                _check_shapes(shapes)
+                arrays = {name: file.get_tensor(name) for name in _DTYPES}
+        except SafetensorError as error:
+            raise ValueError(
+                "Expected a safetensors file that `KLAnchor.save` wrote. "
+                f"Received: one that is damaged or of another kind ({error})."
+            ) from error
+        _check_values(arrays)
+    return arrays, base
+
+
+def _base_of(metadata: dict[str, str]) -> str:
+    """The fingerprint that a header names."""
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise ValueError(
+            "Expected a file that `KLAnchor.save` wrote, of version "
+            f"{VERSION}. Received: format {show(metadata.get('format'))}, "
+            f"version {show(metadata.get('version'))}"
+        )
+    check_fields(metadata, "an anchor", ("format", "version", "base"))
+    base = metadata["base"]
+    if not re.fullmatch("([0-9a-f]{64})?", base):
+        raise ValueError(
+            "Expected `base` to be a fingerprint, 64 hexadecimal digits. "
+            f"Received: base={show(base)}"
+        )
+    return base
+
+
+def _check_dtype(name: str, dtype: str) -> None:
+    if dtype != _DTYPES[name]:
+        raise ValueError(
+            f"Expected `{name}` of {_DTYPES[name]}. Received: {dtype}"
+        )
+
+
+def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
+    """Refuse arrays that do not speak of the same positions and classes."""
+    rows, k = shapes["token_ids"], shapes["indices"][-1:]
+    expected = {
+        "token_ids": rows,
+        "padding_mask": rows,
+        "indices": (*rows, *k),
+        "log_probs": (*rows, *(n + 1 for n in k)),
+    }
+    if len(rows) != 2 or 0 in (*rows, *k) or shapes != expected:
+        raise ValueError(
+            "Expected `token_ids` and `padding_mask` of shape (passages, "
+            "length), `indices` (passages, length, k) and `log_probs` "
+            f"(passages, length, k + 1). Received: {shapes}"
+        )
+
+
+def _check_values(arrays: dict[str, np.ndarray]) -> None:
+    """Refuse ids below zero and what is no logarithm of a probability."""
+    for name in ("token_ids", "indices"):
+        if arrays[name].min() < 0:
+            raise ValueError(
+                f"Expected `{name}` to be token ids of 0 or more. Received: "
+                f"{arrays[name].min()}"
+            )
+    if not arrays["padding_mask"].any(axis=1).all():
+        raise ValueError(
+            "Expected a token in each passage. Received: `padding_mask` with "
+            "a passage of none."
+        )
+    totals = np.exp(np.minimum(arrays["log_probs"], 1.0)).sum(-1)
+    if not np.isfinite(arrays["log_probs"]).all() or (
+        np.abs(totals - 1.0).max() > 0.01
+    ):
+        raise ValueError(
+            "Expected `log_probs` to be finite and the logarithms of "
+            "probabilities that sum to one. Received: others."
+        )
