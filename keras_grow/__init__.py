@@ -24,21 +24,23 @@ from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
 from keras_grow.selection import LayerScores
 from keras_grow.selection import rank_layers
+from keras_grow.training import L2SP
 from keras_grow.training import Anchor
-from keras_grow.training import DecayToStart
-from keras_grow.training import response_only
+from keras_grow.training import add_anchor
+from keras_grow.training import supervised_logits
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "L2SP",
     "Anchor",
-    "DecayToStart",
     "Family",
     "GrowableDense",
     "GrowthConfig",
     "GrowthReport",
     "LayerScores",
     "PreservationReport",
+    "add_anchor",
     "grow_mlp",
     "grow_model",
     "growth_disabled",
@@ -50,8 +52,8 @@ __all__ = [
     "rank_layers",
     "register_family",
     "remove_growth",
-    "response_only",
     "save_growth",
+    "supervised_logits",
     "trainable_mask",
     "verify_preserved",
 ]

@@ -56,7 +56,7 @@ class Anchor:
 
     ```python
     anchor = keras_grow.Anchor(wiki_passages, weight=2.0)
-    keras_grow.response_only(lm, anchor=anchor)
+    keras_grow.add_anchor(lm, anchor)
     lm.fit(task_data)  # logs task_loss and anchor_loss
     ```
     """

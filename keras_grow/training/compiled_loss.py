@@ -11,14 +11,14 @@ def check_compiled(lm: Any) -> None:
     loss = keras.losses.get(lm.loss)
     if lm._compile_loss._user_loss_weights is not None:
         raise ValueError(
-            "`response_only` supports no `loss_weights`. Received: "
+            "`supervised_logits` supports no `loss_weights`. Received: "
             f"loss_weights={lm._compile_loss._user_loss_weights}. Scale the "
             "sample weights instead."
         )
     if getattr(loss, "ignore_class", None) is not None:
         raise ValueError(
-            "`response_only` reads the supervised positions from the sample "
-            "weights. Received a loss with ignore_class="
+            "`supervised_logits` reads the supervised positions from the "
+            "sample weights. Received a loss with ignore_class="
             f"{loss.ignore_class}. Give those positions a sample weight of "
             "zero instead."
         )
@@ -33,18 +33,19 @@ def check_compiled(lm: Any) -> None:
     )
     if tuple(values.shape) != (2,):
         raise ValueError(
-            "`response_only` needs a loss with one value per position, such "
-            "as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
-            f" Received: loss={loss!r}, whose values for 2 positions have "
+            "`supervised_logits` needs a loss with one value per position, "
+            "such as "
+            "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. "
+            f"Received: loss={loss!r}, whose values for 2 positions have "
             f"shape {tuple(values.shape)}"
         )
     metrics = lm._compile_metrics
     if metrics is not None and metrics._user_metrics:
         raise ValueError(
             "`metrics` are measured at every position, those without a sample "
-            "weight too, and `response_only` has no logits there. Received: "
-            f"metrics={metrics._user_metrics}. Pass them to `compile` as "
-            "`weighted_metrics`."
+            "weight too, and `supervised_logits` has no logits there. "
+            f"Received: metrics={metrics._user_metrics}. Pass them to "
+            "`compile` as `weighted_metrics`."
         )
 
 

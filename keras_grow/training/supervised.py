@@ -16,6 +16,7 @@ from keras_grow.training.compiled_loss import check_compiled
 from keras_grow.training.compiled_loss import loss_values
 from keras_grow.training.compiled_loss import reduction_scale
 
+CHUNK_SIZE = 128
 _REPLACED = (
     "make_train_function",
     "make_test_function",
@@ -24,12 +25,11 @@ _REPLACED = (
 )
 
 
-def response_only(
+def supervised_logits(
     lm: keras.Model,
     enabled: bool = True,
     *,
-    chunk_size: int = 128,
-    anchor: Anchor | None = None,
+    chunk_size: int = CHUNK_SIZE,
 ) -> keras.Model:
     """Train a causal language model on the logits of supervised positions only.
 
@@ -53,24 +53,20 @@ def response_only(
         enabled: False puts the plain training path back.
         chunk_size: the most positions whose logits exist at once. 128 of
             Gemma 3's are 134 MB in float32.
-        anchor: a penalty on the divergence of the model from its base, added
-            to the loss of every training step. What the base predicts is
-            computed by this call, before training.
 
     Returns:
         `lm`, changed in place.
 
     Raises:
         TypeError: `lm` is not a causal language model with such a head.
-        ValueError: `chunk_size` is not a positive integer, the head rounds
-            its inputs (Keras' own int8), or the anchor does not fit the
-            model. Raised by `fit`: the loss or the metrics need
-            more than the supervised positions.
+        ValueError: `chunk_size` is not a positive integer, or the head
+            rounds its inputs (Keras' own int8). Raised by `fit`: the loss or
+            the metrics need more than the supervised positions.
 
     Example:
         ```python
         lm = keras_hub.models.Gemma3CausalLM.from_preset("gemma3_270m")
-        keras_grow.response_only(lm)
+        keras_grow.supervised_logits(lm)
         lm.fit({"prompts": prompts, "responses": responses}, batch_size=8)
         ```
     """
@@ -80,21 +76,71 @@ def response_only(
             "`chunk_size` must be a positive integer, the most positions "
             f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
         )
-    anchored = None
-    if enabled and anchor is not None:
-        anchored = AnchoredLoss(anchor.prepare(lm))
+    steps = _steps_of(lm)
+    _put(
+        lm,
+        _Steps(lm, chunk_size, steps.anchored if steps else None)
+        if enabled
+        else None,
+    )
+    return lm
+
+
+def add_anchor(lm: keras.Model, anchor: Anchor | None) -> keras.Model:
+    """Hold a model to its base on unlabelled passages while it trains.
+
+    Adds the anchor's penalty to the loss of every training step of `fit` and
+    `train_on_batch`; evaluation measures the task alone. The training path
+    becomes that of `supervised_logits`, if it is not already. What the base
+    predicts is computed by this call, before training.
+
+    Args:
+        lm: a model that `supervised_logits` takes.
+        anchor: the penalty, in place of the one that `lm` has. `None` removes
+            that one.
+
+    Returns:
+        `lm`, changed in place.
+
+    Raises:
+        TypeError: `lm` is not a causal language model with such a head.
+        ValueError: the anchor does not fit the model.
+
+    Example:
+        ```python
+        anchor = keras_grow.Anchor(wiki_passages, weight=2.0)
+        keras_grow.add_anchor(lm, anchor)
+        lm.fit(task_data)  # logs task_loss and anchor_loss
+        ```
+    """
+    _check_head(lm)
+    anchored = None if anchor is None else AnchoredLoss(anchor.prepare(lm))
+    steps = _steps_of(lm)
+    if steps is None and anchored is None:
+        return lm
+    chunk_size = steps.chunk_size if steps else CHUNK_SIZE
+    _put(lm, _Steps(lm, chunk_size, anchored))
+    return lm
+
+
+def _steps_of(lm: keras.Model) -> "_Steps | None":
+    """What `supervised_logits` has given `lm`."""
+    steps = getattr(vars(lm).get("train_step"), "__self__", None)
+    return steps if isinstance(steps, _Steps) else None
+
+
+def _put(lm: keras.Model, steps: "_Steps | None") -> None:
+    """Give `lm` these steps, or its own for None."""
     for name in _REPLACED:
         vars(lm).pop(name, None)
     AnchoredLoss.detach(lm)
-    if enabled:
-        steps = _Steps(lm, chunk_size, anchored)
+    if steps is not None:
         vars(lm).update({name: getattr(steps, name) for name in _REPLACED})
-        if anchored is not None:
-            anchored.attach(lm)
+        if steps.anchored is not None:
+            steps.anchored.attach(lm)
     # A step that is already compiled holds the other path.
     lm.train_function = None
     lm.test_function = None
-    return lm
 
 
 def _check_head(lm: Any) -> None:
