@@ -10,6 +10,7 @@ from typing import TypeVar
 import keras
 
 from keras_grow.evaluation.tokens import bucketed
+from keras_grow.growth.in_fit import check_readable
 
 T = TypeVar("T")
 _KEPT = 4
@@ -41,7 +42,7 @@ def compile_over(
     """
     backend = keras.backend.backend()
     if backend == "jax":
-        return _compile_jax(function, list(model.variables))
+        return _compile_jax(function, model)
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -58,10 +59,12 @@ def compile_over(
 
 
 def _compile_jax(
-    function: Callable[..., Any], variables: list[keras.Variable]
+    function: Callable[..., Any], model: keras.Model
 ) -> Callable[..., Any]:
     """`jax.jit` of `function` with the variables' values as an argument."""
     import jax
+
+    variables = list(model.variables)
 
     def stateless(values: list[Any], *arrays: Any) -> Any:
         mapping = list(zip(variables, values, strict=True))
@@ -71,6 +74,7 @@ def _compile_jax(
     compiled = jax.jit(stateless)
 
     def call(*arrays: Any) -> Any:
+        check_readable(model, "Scoring")
         return compiled([variable.value for variable in variables], *arrays)
 
     return call
