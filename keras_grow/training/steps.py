@@ -1,0 +1,196 @@
+"""The train and test step that make logits only where the loss is."""
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_grow.training.anchored_loss import AnchoredLoss
+from keras_grow.training.chunks import sum_over_positions
+from keras_grow.training.compiled_loss import build_metrics
+from keras_grow.training.compiled_loss import check_compiled
+from keras_grow.training.compiled_loss import loss_values
+from keras_grow.training.compiled_loss import reduction_scale
+from keras_grow.training.head import OutputHead
+
+# Put on the model for as long as its steps are these.
+REPLACED = (
+    "make_train_function",
+    "make_test_function",
+    "train_step",
+    "test_step",
+)
+
+
+@contextlib.contextmanager
+def _methods(lm: keras.Model, **methods: Callable[..., Any]) -> Iterator[None]:
+    """Give one model other methods for as long as a step is traced or run."""
+    vars(lm).update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            del vars(lm)[name]
+
+
+class Steps:
+    """The train and test step of `lm`, with hidden states for outputs.
+
+    Keras' own steps run, on each backend, with other answers to three
+    questions they ask of the model: its outputs, its loss, its metrics.
+
+    Args:
+        lm: the model.
+        head: its head.
+        chunk_size: the most positions whose logits exist at once.
+        anchored: what an anchor adds to the loss, or None.
+    """
+
+    def __init__(
+        self,
+        lm: keras.Model,
+        head: OutputHead,
+        chunk_size: int,
+        anchored: AnchoredLoss | None,
+    ) -> None:
+        self.lm = lm
+        self.head = head
+        self.chunk_size = chunk_size
+        self.anchored = anchored
+        self.step: Any = None
+
+    # A step that fails on JAX takes the weights with it, so what can be
+    # refused is refused while the step is made.
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras' own, once the loss and the metrics are found to fit."""
+        if force or self.lm.train_function is None:
+            self._prepare()
+        return type(self.lm).make_train_function(self.lm, force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Keras' own, once the loss and the metrics are found to fit."""
+        if force or self.lm.test_function is None:
+            self._prepare()
+        return type(self.lm).make_test_function(self.lm, force)
+
+    def _prepare(self) -> None:
+        check_compiled(self.lm, self.head.vocabulary_size)
+        build_metrics(self.lm, self.head.vocabulary_size)
+
+    def train_step(self, *arguments: Any) -> Any:
+        """Keras' own, of hidden states."""
+        self.step = _step_number(self.lm.optimizer, arguments)
+        return self._run(type(self.lm).train_step, arguments)
+
+    def test_step(self, *arguments: Any) -> Any:
+        """Keras' own, of hidden states."""
+        self.step = None
+        return self._run(type(self.lm).test_step, arguments)
+
+    def _run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        with _methods(
+            self.lm,
+            call=self.call,
+            compute_loss=self.compute_loss,
+            compute_metrics=self.compute_metrics,
+        ):
+            return step(self.lm, *arguments)
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """The hidden states, in place of the logits."""
+        return self.lm.backbone(inputs, training=training, mask=mask)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss; the weighted metrics see its logits on the way."""
+        lm = self.lm
+        loss = keras.losses.get(lm.loss)
+        metrics = lm._compile_metrics
+        variables = metrics.variables if metrics else []
+
+        shape = ops.shape(y_pred)[:-1]
+        if sample_weight is None:
+            sample_weight = ops.ones(shape, dtype="float32")
+        weights = ops.cast(sample_weight, "float32")
+        scale = reduction_scale(lm, loss, shape, weights)
+
+        def term(
+            hidden: Any, weights: Any, targets: list[Any], state: list[Any]
+        ) -> tuple[Any, list[Any]]:
+            (labels,) = targets
+            # The softmax is in float32 under any compute dtype, as in Keras.
+            logits = ops.cast(self.head(hidden), "float32")
+            values = loss_values(loss, labels, logits)
+            total = ops.sum(values * weights) * scale
+            if metrics is None:
+                return total, state
+            mapping = list(zip(variables, state, strict=True))
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                metrics.update_state(labels, logits, sample_weight=weights)
+            updated = [scope.get_current_value(v) for v in variables]
+            return total, updated
+
+        total, state = sum_over_positions(
+            term,
+            self.head,
+            hidden=ops.reshape(y_pred, (-1, y_pred.shape[-1])),
+            weights=ops.reshape(ops.broadcast_to(weights, shape), (-1,)),
+            targets=[ops.reshape(y, (-1,))],
+            state=[ops.convert_to_tensor(v.value) for v in variables],
+            chunk_size=self.chunk_size,
+            differentiate=training,
+        )
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+        for extra in lm.losses:
+            total = total + ops.sum(ops.cast(extra, total.dtype))
+        if self.anchored is not None and training:
+            total = self.anchored.add(
+                total,
+                lm,
+                self.head,
+                self.step,
+                ops.shape(y_pred)[0],
+                self.chunk_size,
+            )
+        return total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
+        """What `compute_loss` has counted."""
+        logs = self.lm.get_metrics_result()
+        if self.step is None and self.anchored is not None:
+            # Evaluation measures the task alone.
+            for metric in self.anchored.metrics:
+                del logs[metric.name]
+        return logs
+
+
+def _step_number(optimizer: Any, arguments: tuple[Any, ...]) -> Any:
+    """How many updates there were, which a resumed training remembers."""
+    # A scaled loss is counted by the optimizer inside.
+    counter = getattr(optimizer, "inner_optimizer", optimizer)._iterations
+    if keras.config.backend() != "jax":
+        return ops.convert_to_tensor(counter)
+    # On JAX the variables hold no values while a step runs: its state does.
+    _, _, optimizer_variables, _ = arguments[0]
+    for variable, value in zip(
+        optimizer.variables, optimizer_variables, strict=True
+    ):
+        if variable is counter:
+            return value
+    raise RuntimeError(
+        "Expected the optimizer's variables to include its step counter. "
+        f"Received: {optimizer!r}"
+    )
