@@ -206,8 +206,9 @@ class Scorer:
         padding = (0, size - count)
         logprobs, greedy = project(
             hidden,
-            ops.convert_to_tensor(np.pad(index, padding)),
-            ops.convert_to_tensor(np.pad(targets, padding)),
+            # With a dtype: under a bfloat16 floatx JAX makes floats of ints.
+            ops.convert_to_tensor(np.pad(index, padding), "int32"),
+            ops.convert_to_tensor(np.pad(targets, padding), "int32"),
         )
         return (
             ops.convert_to_numpy(logprobs)[:count].astype("float64"),
@@ -217,8 +218,8 @@ class Scorer:
     def _hidden_states(self, token_ids: Any, padding_mask: Any) -> Any:
         """Final hidden states `[B * S, h]`."""
         inputs = {
-            "token_ids": ops.convert_to_tensor(token_ids),
-            "padding_mask": ops.convert_to_tensor(padding_mask),
+            "token_ids": ops.convert_to_tensor(token_ids, "int32"),
+            "padding_mask": ops.convert_to_tensor(padding_mask, "bool"),
         }
         hidden = self.lm.backbone(inputs, training=False)
         return ops.reshape(hidden, (-1, hidden.shape[-1]))

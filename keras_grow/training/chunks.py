@@ -114,7 +114,8 @@ def sum_over_positions(
 
     # All chunks but the last are full; the last takes the smallest size that
     # holds what is left, so few rows of the head are computed for nothing.
-    full = ops.maximum(count - 1, 0) // chunk_size
+    # (No `ops.maximum` with a Python number: that is a float under bfloat16.)
+    full = (count - ops.cast(count > 0, "int32")) // chunk_size
     sizes = sorted({-(-chunk_size * part // 8) for part in (1, 2, 4, 8)})
     left = count - full * chunk_size
     choice = sum(ops.cast(left > size, "int32") for size in sizes[:-1])
