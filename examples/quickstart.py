@@ -26,7 +26,7 @@ def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
     # responses alone.
     lm.preprocessor.sequence_length = 32
     lm.compile(optimizer=keras.optimizers.Adam(2e-5))
-    keras_grow.response_only(lm)
+    keras_grow.supervised_logits(lm)
     data = {"prompts": PROMPTS, "responses": RESPONSES}
     lm.fit(data, batch_size=2, epochs=5)
     print("grown:", lm.generate(PROMPTS[0], max_length=16))

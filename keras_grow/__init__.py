@@ -27,14 +27,15 @@ from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
 from keras_grow.selection import LayerScores
 from keras_grow.selection import rank_layers
-from keras_grow.training import DecayToStart
+from keras_grow.training import L2SP
 from keras_grow.training import KLAnchor
-from keras_grow.training import response_only
+from keras_grow.training import add_anchor
+from keras_grow.training import supervised_logits
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "DecayToStart",
+    "L2SP",
     "Family",
     "GrowableDense",
     "Growth",
@@ -43,6 +44,7 @@ __all__ = [
     "KLAnchor",
     "LayerScores",
     "PreservationReport",
+    "add_anchor",
     "grow_mlp",
     "grow_model",
     "growth_disabled",
@@ -55,9 +57,9 @@ __all__ = [
     "rank_layers",
     "register_family",
     "remove_growth",
-    "response_only",
     "save_growth",
     "set_growths",
+    "supervised_logits",
     "trainable_mask",
     "verify_preserved",
 ]

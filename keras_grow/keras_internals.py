@@ -21,6 +21,7 @@ OF_LAYERS = (
 OF_KERNELS = ("_kernel",)
 OF_EMBEDDINGS = ("_embeddings",)
 OF_COMPILED_MODELS = ("_compile_metrics",)
+OF_VARIABLES = ("_value", "_initializer")
 OF_BACKBONES = ("_flatten_layers",)
 
 
@@ -51,6 +52,14 @@ def kernel_variable(layer: Layer) -> keras.Variable:
 def embedding_variable(layer: Layer) -> keras.Variable:
     """The stored table of an embedding."""
     return layer._embeddings
+
+
+def has_value(variable: keras.Variable) -> bool:
+    """Whether a variable has a value, or will when it is first read.
+
+    `value` itself would initialize a variable that was never read.
+    """
+    return variable._value is not None or variable._initializer is not None
 
 
 def compile_metrics(model: keras.Model) -> Any:

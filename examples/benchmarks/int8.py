@@ -49,7 +49,7 @@ def loss_of(lm, tokens):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
     )
-    keras_grow.response_only(lm)
+    keras_grow.supervised_logits(lm)
     inputs, labels = tokens[:, :-1], tokens[:, 1:]
     x = {"token_ids": inputs, "padding_mask": np.ones_like(inputs, bool)}
     weights = np.ones(labels.shape, "float32")

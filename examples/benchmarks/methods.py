@@ -14,7 +14,7 @@ A case is written `method[+option...]@path`, such as `grow_last10@response` or
     +int8           frozen weights in int8, by Keras' own quantisation
 
     @fit            KerasHub's `fit`, with logits at every position
-    @response       the same with `keras_grow.response_only`
+    @response       the same with `keras_grow.supervised_logits`
 """
 
 import contextlib
@@ -122,7 +122,7 @@ def make_model(case, model="gemma3_270m_pip", dtype="float32"):
         optimizer=optimizer(1e-5, gradient_accumulation_steps=accumulate),
     )
     if case.path == "response":
-        keras_grow.response_only(lm)
+        keras_grow.supervised_logits(lm)
     return lm
 
 

@@ -35,7 +35,7 @@ class Method:
         anchor: weight of the divergence from the base on the plan's anchor
             text, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay towards the starting weights, see
-            `keras_grow.training.DecayToStart`. 0 for none.
+            `keras_grow.training.L2SP`. 0 for none.
 
     Example:
 

@@ -13,8 +13,9 @@ from keras_grow.models.load import load_model
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
-from keras_grow.training import DecayToStart
-from keras_grow.training import response_only
+from keras_grow.training import L2SP
+from keras_grow.training import add_anchor
+from keras_grow.training import supervised_logits
 from keras_grow.training.anchor import KLAnchor
 
 ANCHOR_PASSAGES = 64
@@ -130,7 +131,8 @@ def prepare(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
     )
-    response_only(lm, anchor=_anchor(lm, plan, method, seed))
+    supervised_logits(lm)
+    add_anchor(lm, _anchor(lm, plan, method, seed))
     data = encode(
         examples,
         lm.preprocessor.tokenizer,
@@ -146,7 +148,7 @@ def prepare(
         )
     callbacks: list[keras.callbacks.Callback] = []
     if method.decay_to_start:
-        callbacks.append(DecayToStart(lm, method.decay_to_start))
+        callbacks.append(L2SP(lm, method.decay_to_start))
     return Training(
         lm, (data.x, data.y, data.sample_weight), callbacks, plan, seed
     )

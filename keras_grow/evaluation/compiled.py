@@ -10,10 +10,12 @@ from typing import TypeVar
 import keras
 
 from keras_grow.evaluation.tokens import bucketed
+from keras_grow.growth.in_fit import check_readable
+from keras_grow.keras_internals import flatten_layers
 
 T = TypeVar("T")
 _KEPT = 4
-_SCALARS = (bool, int, float, str, type(None))
+_PLAIN = (bool, int, float, str, type(None), tuple)
 
 
 def compile_over(
@@ -41,7 +43,7 @@ def compile_over(
     """
     backend = keras.backend.backend()
     if backend == "jax":
-        return _compile_jax(function, list(model.variables))
+        return _compile_jax(function, model)
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -58,10 +60,12 @@ def compile_over(
 
 
 def _compile_jax(
-    function: Callable[..., Any], variables: list[keras.Variable]
+    function: Callable[..., Any], model: keras.Model
 ) -> Callable[..., Any]:
     """`jax.jit` of `function` with the variables' values as an argument."""
     import jax
+
+    variables = list(model.variables)
 
     def stateless(values: list[Any], *arrays: Any) -> Any:
         mapping = list(zip(variables, values, strict=True))
@@ -71,6 +75,7 @@ def _compile_jax(
     compiled = jax.jit(stateless)
 
     def call(*arrays: Any) -> Any:
+        check_readable(model, "Scoring")
         return compiled([variable.value for variable in variables], *arrays)
 
     return call
@@ -167,8 +172,8 @@ def trace_state(model: keras.Model) -> Hashable:
     """
     attributes = tuple(
         (name, value)
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         for name, value in vars(layer).items()
-        if not name.startswith("_") and isinstance(value, _SCALARS)
+        if not name.startswith("_") and isinstance(value, _PLAIN)
     )
     return tuple(id(variable) for variable in model.variables), attributes

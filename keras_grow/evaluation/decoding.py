@@ -146,8 +146,8 @@ class Decoder:
             token_ids[row, : len(ids)] = ids
             mask[row, : len(ids)] = True
         inputs = {
-            "token_ids": ops.convert_to_tensor(token_ids),
-            "padding_mask": ops.convert_to_tensor(mask),
+            "token_ids": ops.convert_to_tensor(token_ids, "int32"),
+            "padding_mask": ops.convert_to_tensor(mask, "bool"),
         }
         function = self._function.get()
         with self._greedy():

@@ -24,6 +24,7 @@ from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
+from keras_grow.training.head import OutputHead
 
 # Bytes of float32 logits that are formed at a time.
 _LOGIT_BYTES = 2**28
@@ -73,12 +74,7 @@ class Scorer:
         progress: Progress = False,
         key: Callable[[], Hashable] | None = None,
     ) -> None:
-        if not hasattr(getattr(lm, "backbone", None), "token_embedding"):
-            raise TypeError(
-                "Expected `lm` to be a KerasHub CausalLM, with a backbone "
-                "whose token embedding gives the logits. "
-                f"Received: lm={lm!r}"
-            )
+        self._head = OutputHead(lm)
         preprocessor = getattr(lm, "preprocessor", None)
         tokenizer = tokenizer or getattr(preprocessor, "tokenizer", None)
         if tokenizer is None:
@@ -118,11 +114,10 @@ class Scorer:
             backbone, lambda: compile_over(self._hidden_states, backbone), key
         )
         self._project = PerState(
-            backbone, lambda: compile_over(self._logprobs, backbone), key
+            backbone, lambda: compile_over(self._logprobs, lm), key
         )
         # One chunk of logits stays within _LOGIT_BYTES.
-        vocabulary = int(backbone.token_embedding.input_dim)
-        largest = max(8, _LOGIT_BYTES // (4 * vocabulary))
+        largest = max(8, _LOGIT_BYTES // (4 * self._head.vocabulary_size))
         self._largest_chunk = min(1024, 2 ** (largest.bit_length() - 1))
 
     @classmethod
@@ -211,8 +206,9 @@ class Scorer:
         padding = (0, size - count)
         logprobs, greedy = project(
             hidden,
-            ops.convert_to_tensor(np.pad(index, padding)),
-            ops.convert_to_tensor(np.pad(targets, padding)),
+            # With a dtype: under a bfloat16 floatx JAX makes floats of ints.
+            ops.convert_to_tensor(np.pad(index, padding), "int32"),
+            ops.convert_to_tensor(np.pad(targets, padding), "int32"),
         )
         return (
             ops.convert_to_numpy(logprobs)[:count].astype("float64"),
@@ -222,17 +218,16 @@ class Scorer:
     def _hidden_states(self, token_ids: Any, padding_mask: Any) -> Any:
         """Final hidden states `[B * S, h]`."""
         inputs = {
-            "token_ids": ops.convert_to_tensor(token_ids),
-            "padding_mask": ops.convert_to_tensor(padding_mask),
+            "token_ids": ops.convert_to_tensor(token_ids, "int32"),
+            "padding_mask": ops.convert_to_tensor(padding_mask, "bool"),
         }
         hidden = self.lm.backbone(inputs, training=False)
         return ops.reshape(hidden, (-1, hidden.shape[-1]))
 
     def _logprobs(self, hidden: Any, index: Any, targets: Any) -> Any:
         """Log-probability of each target, and whether it is the likeliest."""
-        hidden = ops.take(hidden, index, axis=0)[None]
-        embedding = self.lm.backbone.token_embedding
-        logits = ops.cast(embedding(hidden, reverse=True)[0], "float32")
+        hidden = ops.take(hidden, index, axis=0)
+        logits = ops.cast(self._head(hidden), "float32")
         chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
         likeliest = ops.cast(ops.argmax(logits, axis=-1), targets.dtype)
         return chosen - ops.logsumexp(logits, axis=-1), likeliest == targets

@@ -17,6 +17,7 @@ from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
@@ -53,6 +54,9 @@ def grow_model(
     subnormal. For other factors they differ by rounding, and so they do in
     TensorFlow's graphs where no norm follows the MLP (Gemma 1, PaliGemma). See
     `verify_preserved`.
+
+    Not inside a callback of `fit`: a training of several phases is several
+    calls of `fit`, with the growth between them.
 
     A grown model can be grown again: the earlier slices freeze and a further
     one is added on top of those that are active, again without a change of
@@ -95,9 +99,9 @@ def grow_model(
     Raises:
         TypeError: if `model` is no KerasHub model.
         ValueError: if its family is unknown, or an argument is out of range,
-            or its MLPs are unbuilt, quantized or under LoRA, or a model grown
-            with `"g_train"` is involved in a second growth. The model is as
-            it was.
+            or a `fit` is running on it, or its MLPs are unbuilt, quantized or
+            under LoRA, or a growth of `"g_train"` would lie above or below
+            another. The model is as it was.
 
     Example:
 
@@ -113,6 +117,7 @@ def grow_model(
     ```
     """
     state = ModelState.of(model)
+    check_not_in_fit(model, "grow_model")
     backbone = state.backbone
     if not backbone.built:
         raise ValueError(
@@ -173,6 +178,7 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
     ```
     """
     state = grown_state(model)
+    check_not_in_fit(model, "remove_growth")
     check_only_mlps(state.backbone)
     check_switched_on(state.backbone)
     check_resettable(model)

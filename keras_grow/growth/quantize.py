@@ -3,6 +3,7 @@
 import keras
 
 from keras_grow.growth.compiled import reset_compiled
+from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.keras_internals import flatten_layers
@@ -53,6 +54,7 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
     """
     state = ModelState.of(model)
     backbone = state.backbone
+    check_not_in_fit(model, "quantize_base")
     check_only_mlps(backbone)
     if keras.config.backend() == "torch":
         # Its `EinsumDense` lays out the scale of the kernel twice there.

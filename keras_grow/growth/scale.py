@@ -10,6 +10,7 @@ from keras_grow.growth.classes import check_scales
 from keras_grow.growth.compiled import exchange
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import backbone_of
+from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.switch import check_switched_on
@@ -93,8 +94,9 @@ def set_growths(
         `model`, changed in place.
 
     Raises:
-        ValueError: if the model is not grown or inside `growth_disabled`, or
-            a name or a scale is not valid. The model is as it was.
+        ValueError: if the model is not grown, inside `growth_disabled` or in
+            a running `fit`, or a name or a scale is not valid. The model is
+            as it was.
 
     Example:
 
@@ -105,6 +107,7 @@ def set_growths(
     ```
     """
     state = grown_state(model)
+    check_not_in_fit(model, "set_growths")
     check_switched_on(model)
     wanted: Any = {growths: 1.0} if isinstance(growths, str) else growths
     if isinstance(wanted, Mapping):

@@ -18,6 +18,8 @@ from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import check_name
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grow import remember
+from keras_grow.growth.in_fit import check_not_in_fit
+from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
 from keras_grow.growth.state import ModelState
@@ -79,6 +81,7 @@ def save_growth(
         )
     state = grown_state(model)
     backbone = state.backbone
+    check_readable(backbone, "save_growth")
     check_only_mlps(backbone)
     check_switched_on(backbone)
     _check_base_frozen(state)
@@ -150,6 +153,7 @@ def load_growth(
     """
     state = ModelState.of(model)
     backbone = state.backbone
+    check_not_in_fit(model, "load_growth")
     check_only_mlps(backbone)
     check_switched_on(backbone)
     if lora_layers(backbone):

@@ -1,11 +1,13 @@
 """Losses and options of a training run."""
 
 from keras_grow.training.anchor import KLAnchor
-from keras_grow.training.decay_to_start import DecayToStart
-from keras_grow.training.response_only import response_only
+from keras_grow.training.l2sp import L2SP
+from keras_grow.training.supervised import add_anchor
+from keras_grow.training.supervised import supervised_logits
 
 __all__ = [
-    "DecayToStart",
+    "L2SP",
     "KLAnchor",
-    "response_only",
+    "add_anchor",
+    "supervised_logits",
 ]

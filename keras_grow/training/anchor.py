@@ -60,7 +60,7 @@ class KLAnchor:
 
     ```python
     anchor = keras_grow.KLAnchor(wiki_passages, weight=2.0)
-    keras_grow.response_only(lm, anchor=anchor)
+    keras_grow.add_anchor(lm, anchor)
     lm.fit(task_data)  # logs task_loss and anchor_loss
     ```
     """
@@ -124,7 +124,7 @@ class KLAnchor:
         start_token_id: int | None = None,
         **options: Any,
     ) -> Self:
-        """Anchor a model to text that its base writes itself.
+        """KLAnchor a model to text that its base writes itself.
 
         For a user with no general text at hand: passages are sampled from the
         base, beginning with the start token.

@@ -9,6 +9,7 @@ from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.divergence import bucketed_log_probs
 from keras_grow.training.divergence import divergence
+from keras_grow.training.head import OutputHead
 
 
 class _AnchorLoss(keras.metrics.Mean):
@@ -20,7 +21,7 @@ class _AnchorLoss(keras.metrics.Mean):
     """
 
     def __init__(self, anchor: KLAnchor) -> None:
-        super().__init__(name="anchor_loss")
+        super().__init__(name="anchor_loss", dtype="float32")
         self.arrays = {
             name: self.add_variable(
                 shape=array.shape,
@@ -47,7 +48,7 @@ class AnchoredLoss:
 
     def __init__(self, anchor: KLAnchor) -> None:
         self.anchor = anchor
-        self.task_loss = _TaskLoss(name="task_loss")
+        self.task_loss = _TaskLoss(name="task_loss", dtype="float32")
         self.anchor_loss = _AnchorLoss(anchor)
 
     @property
@@ -69,13 +70,20 @@ class AnchoredLoss:
         ]
 
     def add(
-        self, task_loss: Any, lm: Any, step: Any, rows: Any, chunk_size: int
+        self,
+        task_loss: Any,
+        lm: Any,
+        head: OutputHead,
+        step: Any,
+        rows: Any,
+        chunk_size: int,
     ) -> Any:
         """The loss of a training step.
 
         Args:
             task_loss: scalar.
             lm: the model.
+            head: its head.
             step: number of updates so far, scalar int tensor: it chooses the
                 passages.
             rows: rows of the task's batch, which weigh this step in the logs
@@ -97,13 +105,12 @@ class AnchoredLoss:
             ops.cast(arrays["padding_mask"], "float32"), (-1,)
         )
         weights = weights / ops.sum(weights)
-        head = lm.backbone.token_embedding
 
         def term(
             hidden: Any, weights: Any, targets: list[Any], state: list[Any]
         ) -> tuple[Any, list[Any]]:
             indices, base = targets
-            model = bucketed_log_probs(head(hidden, reverse=True), indices)
+            model = bucketed_log_probs(head(hidden), indices)
             values = divergence(base, model, self.anchor.direction)
             return ops.sum(weights * values), state
 

@@ -10,6 +10,7 @@ from keras import ops
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import is_switchable
 from keras_grow.training.divergence import likeliest
+from keras_grow.training.head import OutputHead
 
 
 def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
@@ -25,26 +26,25 @@ def base_predictions(
     """The base's `indices` and `log_probs` at every position of `inputs`."""
     with base_of(lm):
         # A passage at a time: its logits may be large.
-        predictions: dict[str, np.ndarray] = _Reader(
-            lm.backbone, top_k
-        ).predict(inputs, batch_size=1, verbose=0)
+        predictions: dict[str, np.ndarray] = _Reader(lm, top_k).predict(
+            inputs, batch_size=1, verbose=0
+        )
     return predictions
 
 
 class _Reader(keras.Model):
     """A backbone whose outputs are its likeliest next tokens."""
 
-    def __init__(self, backbone: keras.Model, top_k: int) -> None:
+    def __init__(self, lm: Any, top_k: int) -> None:
         super().__init__(name="reader")
-        self.backbone = backbone
+        self.backbone = lm.backbone
+        self.head = OutputHead(lm)
         self.top_k = top_k
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         hidden = self.backbone(inputs)
         shape = ops.shape(hidden)[:-1]
-        logits = self.backbone.token_embedding(
-            ops.reshape(hidden, (-1, hidden.shape[-1])), reverse=True
-        )
+        logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
         indices, log_probs = likeliest(logits, self.top_k)
         return {
             "indices": ops.reshape(indices, (*shape, self.top_k)),

@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_grow.training.gradients import value_and_gradients
 from keras_grow.training.gradients import with_gradients
+from keras_grow.training.head import OutputHead
 
 # Keeps small float16 gradients from vanishing before the loss scale of the
 # optimizer reaches them. A power of two, so it rounds nothing itself.
@@ -23,7 +24,7 @@ FLOAT16_BOOST = 2.0**10
 
 def sum_over_positions(
     term: Callable[..., tuple[Any, list[Any]]],
-    layer: keras.layers.Layer,
+    layer: keras.layers.Layer | OutputHead,
     hidden: Any,
     weights: Any,
     targets: Sequence[Any],
@@ -69,7 +70,9 @@ def sum_over_positions(
     used = ops.not_equal(weights, 0)
     count = ops.sum(ops.cast(used, "int32"))
     # Unique keys: not every backend's sort is stable.
-    key = ops.arange(positions) + ops.where(used, 0, positions)
+    # With a dtype: under a half-precision floatx it would be int16 on JAX.
+    key = ops.arange(positions, dtype="int32")
+    key = key + positions * ops.cast(ops.logical_not(used), "int32")
     order = ops.argsort(key)
     inverse = ops.argsort(order)
 
@@ -111,7 +114,8 @@ def sum_over_positions(
 
     # All chunks but the last are full; the last takes the smallest size that
     # holds what is left, so few rows of the head are computed for nothing.
-    full = ops.maximum(count - 1, 0) // chunk_size
+    # (No `ops.maximum` with a Python number: that is a float under bfloat16.)
+    full = (count - ops.cast(count > 0, "int32")) // chunk_size
     sizes = sorted({-(-chunk_size * part // 8) for part in (1, 2, 4, 8)})
     left = count - full * chunk_size
     choice = sum(ops.cast(left > size, "int32") for size in sizes[:-1])

@@ -6,19 +6,24 @@ import keras
 from keras import ops
 
 
-def check_compiled(lm: Any) -> None:
+def check_compiled(lm: Any, vocabulary_size: int) -> None:
     """Refuse a loss or metrics that need other positions' logits."""
+    if lm.loss is None or isinstance(lm.loss, dict | list | tuple):
+        raise ValueError(
+            "`supervised_logits` needs one loss. Received: a model compiled "
+            f"with loss={lm.loss!r}"
+        )
     loss = keras.losses.get(lm.loss)
     if lm._compile_loss._user_loss_weights is not None:
         raise ValueError(
-            "`response_only` supports no `loss_weights`. Received: "
+            "`supervised_logits` supports no `loss_weights`. Received: "
             f"loss_weights={lm._compile_loss._user_loss_weights}. Scale the "
             "sample weights instead."
         )
     if getattr(loss, "ignore_class", None) is not None:
         raise ValueError(
-            "`response_only` reads the supervised positions from the sample "
-            "weights. Received a loss with ignore_class="
+            "`supervised_logits` reads the supervised positions from the "
+            "sample weights. Received a loss with ignore_class="
             f"{loss.ignore_class}. Give those positions a sample weight of "
             "zero instead."
         )
@@ -27,24 +32,22 @@ def check_compiled(lm: Any) -> None:
             "`fit` needs a loss that is reduced to a scalar. Received: "
             f"loss={loss!r} with reduction={_reduction(loss)!r}"
         )
-    vocabulary_size = lm.outputs[0].shape[-1]
-    values = loss_values(
-        loss, ops.zeros((2,), "int32"), ops.zeros((2, vocabulary_size))
-    )
+    values = loss_values(loss, *_two_positions(vocabulary_size))
     if tuple(values.shape) != (2,):
         raise ValueError(
-            "`response_only` needs a loss with one value per position, such "
-            "as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
-            f" Received: loss={loss!r}, whose values for 2 positions have "
+            "`supervised_logits` needs a loss with one value per position, "
+            "such as "
+            "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. "
+            f"Received: loss={loss!r}, whose values for 2 positions have "
             f"shape {tuple(values.shape)}"
         )
     metrics = lm._compile_metrics
     if metrics is not None and metrics._user_metrics:
         raise ValueError(
             "`metrics` are measured at every position, those without a sample "
-            "weight too, and `response_only` has no logits there. Received: "
-            f"metrics={metrics._user_metrics}. Pass them to `compile` as "
-            "`weighted_metrics`."
+            "weight too, and `supervised_logits` has no logits there. "
+            f"Received: metrics={metrics._user_metrics}. Pass them to "
+            "`compile` as `weighted_metrics`."
         )
 
 
@@ -54,13 +57,31 @@ def _reduction(loss: Any) -> str | None:
     return reduction
 
 
+def build_metrics(lm: Any, vocabulary_size: int) -> None:
+    """Make the metrics' variables, unless they are made already.
+
+    On TensorFlow the first trace would otherwise be without them.
+    """
+    metrics = lm._compile_metrics
+    if metrics is not None and not metrics.built:
+        metrics.update_state(*_two_positions(vocabulary_size))
+        metrics.reset_state()
+
+
+def _two_positions(vocabulary_size: int) -> tuple[Any, Any]:
+    labels = ops.zeros((2,), dtype="int32")
+    return labels, ops.zeros((2, vocabulary_size), dtype="float32")
+
+
 def loss_values(loss: Any, labels: Any, logits: Any) -> Any:
-    """One loss a position, before any reduction."""
-    if isinstance(loss, keras.losses.Loss):
-        return loss.call(
-            ops.cast(labels, loss.dtype), ops.cast(logits, loss.dtype)
-        )
-    return loss(labels, logits)
+    """One loss a position, in float32 or wider, before any reduction."""
+    if not isinstance(loss, keras.losses.Loss):
+        return loss(labels, logits)
+    # Not in the half precision of floatx: token ids have more digits.
+    dtype = loss.dtype
+    if dtype in ("float16", "bfloat16"):
+        dtype = "float32"
+    return loss.call(ops.cast(labels, dtype), ops.cast(logits, dtype))
 
 
 def reduction_scale(lm: Any, loss: Any, shape: Any, weights: Any) -> Any:
@@ -72,7 +93,9 @@ def reduction_scale(lm: Any, loss: Any, shape: Any, weights: Any) -> Any:
         divisor = ops.sum(weights)
     else:
         # All positions, supervised or not: Keras counts the weightless too.
-        divisor = ops.cast(ops.prod(ops.convert_to_tensor(shape)), "float32")
+        divisor = ops.cast(
+            ops.prod(ops.convert_to_tensor(shape, "int32")), "float32"
+        )
     strategy = getattr(lm, "distribute_strategy", None)
     replicas = strategy.num_replicas_in_sync if strategy else 1
     return ops.divide_no_nan(1.0, divisor * replicas)

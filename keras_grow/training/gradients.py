@@ -45,7 +45,10 @@ def value_and_gradients(
         with torch.enable_grad():
             arguments = [a.detach().requires_grad_() for a in arguments]
             value, rest = function(*arguments)
-            gradients = torch.autograd.grad(value, arguments)
+            # Zero for an untied embedding, of which only one half is read.
+            gradients = torch.autograd.grad(
+                value, arguments, materialize_grads=True
+            )
         value = value.detach()
         rest = keras.tree.map_structure(lambda t: t.detach(), rest)
     return value, rest, list(gradients)

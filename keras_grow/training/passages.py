@@ -71,8 +71,8 @@ def write_passages(
     try:
         written = lm.make_generate_function()(
             {
-                "token_ids": ops.convert_to_tensor(token_ids),
-                "padding_mask": ops.convert_to_tensor(padding_mask),
+                "token_ids": ops.convert_to_tensor(token_ids, "int32"),
+                "padding_mask": ops.convert_to_tensor(padding_mask, "bool"),
             },
             stop_token_ids=stop,
         )

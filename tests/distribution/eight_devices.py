@@ -52,11 +52,11 @@ def losses(lm):
     return curve
 
 
-def make(family, strategy, response_only):
+def make(family, strategy, supervised_logits):
     lm = conftest.tiny_lm(family, num_layers=2)
     keras_grow.grow_model(lm, layers=[1], strategy=strategy)
-    if response_only:
-        keras_grow.response_only(lm, chunk_size=16)
+    if supervised_logits:
+        keras_grow.supervised_logits(lm, chunk_size=16)
     return lm
 
 
@@ -76,7 +76,7 @@ def split(lm):
 
 def main():
     case, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
-    options = case["family"], case["strategy"], case["response_only"]
+    options = case["family"], case["strategy"], case["supervised_logits"]
     one = losses(make(*options))
 
     mesh = None

@@ -25,7 +25,7 @@ def run(folder, **case):
     case = {
         "family": "gemma3",
         "strategy": "g_freeze",
-        "response_only": False,
+        "supervised_logits": False,
         "mesh": [2, 4],
         "move": False,
         **case,
@@ -47,7 +47,7 @@ def run(folder, **case):
 @pytest.mark.parametrize(
     "case",
     [
-        {"mesh": [2, 4], "response_only": True},
+        {"mesh": [2, 4], "supervised_logits": True},
         {
             "mesh": [1, 8],
             "family": "gemma",

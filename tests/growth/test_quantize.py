@@ -59,9 +59,9 @@ def dequantized(lm):
     return plain
 
 
-def fit(lm, response_only=False):
-    if response_only:
-        keras_grow.response_only(lm)
+def fit(lm, supervised_logits=False):
+    if supervised_logits:
+        keras_grow.supervised_logits(lm)
     lm.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         optimizer=keras.optimizers.SGD(0.1),
@@ -90,10 +90,10 @@ def test_the_base_is_in_int8_and_the_slices_are_in_float(first):
 
 @not_on_torch
 @pytest.mark.parametrize(
-    ("first", "response_only"), [("grown", True), ("quantized", False)]
+    ("first", "supervised_logits"), [("grown", True), ("quantised", False)]
 )
 def test_growth_learns_on_int8_what_it_learns_on_the_same_base_in_float(
-    first, response_only
+    first, supervised_logits
 ):
     lm = grown_int8(first)
     base = dequantized(lm)
@@ -105,7 +105,7 @@ def test_growth_learns_on_int8_what_it_learns_on_the_same_base_in_float(
             slices(base)[name].assign(ops.convert_to_numpy(weight))
     np.testing.assert_allclose(outputs(lm), outputs(base), atol=1e-5)
     before = base_fingerprint(lm)
-    losses = fit(lm, response_only)
+    losses = fit(lm, supervised_logits)
     np.testing.assert_allclose(losses, fit(base), rtol=1e-4)
     assert losses[-1] < losses[0]
     assert base_fingerprint(lm) == before
@@ -174,7 +174,7 @@ def test_keras_own_quantize_leaves_the_slices_in_float():
     lm.quantize("int8")
     assert [w.path for w in lm.trainable_weights] == trains
     with pytest.raises(ValueError, match="rounds the inputs"):
-        keras_grow.response_only(lm)
+        keras_grow.supervised_logits(lm)
 
 
 @not_on_torch

@@ -104,7 +104,7 @@ def test_an_anchor_of_one_base_is_refused_by_another(tmp_path, prepared):
         with pytest.raises(ValueError, match="base has other weights"):
             found.prepare(other)
         with pytest.raises(ValueError, match="base has other weights"):
-            keras_grow.response_only(other, anchor=found)
+            keras_grow.add_anchor(other, found)
     trusted = KLAnchor.load(path, check_base=False)
     assert trusted.prepare(other).arrays.keys() == anchor.arrays.keys()
 

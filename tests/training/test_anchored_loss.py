@@ -9,7 +9,8 @@ from keras import ops
 
 import keras_grow
 from keras_grow.training import KLAnchor
-from keras_grow.training import response_only
+from keras_grow.training import add_anchor
+from keras_grow.training import supervised_logits
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.gradients import value_and_gradients
 
@@ -29,7 +30,8 @@ def fit(lm, epochs=1, rate=0.05, anchor=None):
         optimizer=keras.optimizers.SGD(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    response_only(lm, chunk_size=4, anchor=anchor)
+    supervised_logits(lm, chunk_size=4)
+    add_anchor(lm, anchor)
     return lm.fit(
         **task(), batch_size=2, epochs=epochs, shuffle=False, verbose=0
     ).history
@@ -83,7 +85,8 @@ def test_the_gradient_is_the_tasks_and_the_divergences():
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             weighted_metrics=[],
         )
-        response_only(each, chunk_size=4, anchor=with_anchor)
+        supervised_logits(each, chunk_size=4)
+        add_anchor(each, with_anchor)
     logs = lm.train_on_batch(**data, return_dict=True)
     task_logs = plain.train_on_batch(**data, return_dict=True)
 
@@ -140,7 +143,7 @@ def test_evaluation_measures_the_task_alone():
     anchor = anchored(lm)
     fit(lm, anchor=anchor)
     logs = lm.evaluate(**task(), batch_size=2, verbose=0, return_dict=True)
-    response_only(lm)
+    add_anchor(lm, None)
     again = lm.evaluate(**task(), batch_size=2, verbose=0, return_dict=True)
     assert logs.keys() == again.keys()
     assert "anchor_loss" not in logs
@@ -158,13 +161,23 @@ def test_files_do_not_hold_the_anchor(tmp_path):
         return names
 
     plain = contents("plain.weights.h5")
-    response_only(lm, anchor=anchored(lm))
+    add_anchor(lm, anchored(lm))
     assert contents("anchored.weights.h5") == plain
 
 
 def test_switching_off_removes_the_anchor_from_the_logs():
     lm = tiny_lm(num_layers=1)
-    response_only(lm, anchor=anchored(lm))
+    add_anchor(lm, anchored(lm))
     assert {m.name for m in lm.metrics} >= {"task_loss", "anchor_loss"}
-    response_only(lm, enabled=False)
+    supervised_logits(lm, enabled=False)
     assert not {m.name for m in lm.metrics} & {"task_loss", "anchor_loss"}
+
+
+def test_another_chunk_size_keeps_the_anchor():
+    lm = tiny_lm(num_layers=1)
+    add_anchor(lm, anchored(lm))
+    supervised_logits(lm, chunk_size=8)
+    assert "anchor_loss" in {m.name for m in lm.metrics}
+    add_anchor(lm, None)
+    assert "anchor_loss" not in {m.name for m in lm.metrics}
+    assert "train_step" in vars(lm)

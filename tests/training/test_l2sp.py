@@ -7,7 +7,7 @@ from conftest import tiny_lm
 from keras import ops
 
 import keras_grow
-from keras_grow.training import DecayToStart
+from keras_grow.training import L2SP
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(6, 2)).astype("float32")
@@ -26,7 +26,7 @@ def model(**options):
 def test_every_update_is_followed_by_the_pull():
     lm = model()
     start = w = lm.get_weights()[0].astype("float64")
-    callback = DecayToStart(lm, RATE)
+    callback = L2SP(lm, RATE)
     lm.fit(
         X,
         Y,
@@ -46,7 +46,7 @@ def test_every_update_is_followed_by_the_pull():
 
 def test_a_resumed_training_decays_to_the_first_start():
     lm = model()
-    callback = DecayToStart(lm, RATE)
+    callback = L2SP(lm, RATE)
     start = lm.get_weights()[0]
     lm.set_weights([start + 1.0])
     lm.optimizer.learning_rate = 1.0
@@ -59,7 +59,7 @@ def test_a_resumed_training_decays_to_the_first_start():
 
 def test_one_copy_of_the_trainable_variables_is_held():
     lm = keras_grow.grow_model(tiny_lm(num_layers=1))
-    held = DecayToStart(lm).start
+    held = L2SP(lm).start
     assert [v.path for v, _ in held] == [v.path for v in lm.trainable_variables]
     for variable, copy in held:
         np.testing.assert_array_equal(
@@ -69,10 +69,10 @@ def test_one_copy_of_the_trainable_variables_is_held():
 
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="rate=0"):
-        DecayToStart(model(), rate=0)
+        L2SP(model(), rate=0)
     with pytest.raises(ValueError, match="1 trainable variables"):
-        model().fit(X, Y, verbose=0, callbacks=[DecayToStart(model())])
+        model().fit(X, Y, verbose=0, callbacks=[L2SP(model())])
     if keras.config.backend() != "torch":
         lm = model(steps_per_execution=2)
         with pytest.raises(ValueError, match="steps_per_execution=2"):
-            lm.fit(X, Y, verbose=0, callbacks=[DecayToStart(lm)])
+            lm.fit(X, Y, verbose=0, callbacks=[L2SP(lm)])

@@ -1,4 +1,4 @@
-"""Logits where the loss is: `fit` without the logits that no loss reads."""
+"""The train and test step that make logits only where the loss is."""
 
 import contextlib
 from collections.abc import Callable
@@ -8,118 +8,21 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_grow.layers.int8 import weights_only
-from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions
+from keras_grow.training.compiled_loss import build_metrics
 from keras_grow.training.compiled_loss import check_compiled
 from keras_grow.training.compiled_loss import loss_values
 from keras_grow.training.compiled_loss import reduction_scale
+from keras_grow.training.head import OutputHead
 
-_REPLACED = (
+# Put on the model for as long as its steps are these.
+REPLACED = (
     "make_train_function",
     "make_test_function",
     "train_step",
     "test_step",
 )
-
-
-def response_only(
-    lm: keras.Model,
-    enabled: bool = True,
-    *,
-    chunk_size: int = 128,
-    anchor: KLAnchor | None = None,
-) -> keras.Model:
-    """Train a causal language model on the logits of supervised positions only.
-
-    Gemma's vocabulary makes the output head most of a training step, and most
-    positions of a batch (prompt, padding) have a sample weight of zero. After
-    this call `lm.fit`, `evaluate`, `train_on_batch` and `test_on_batch` apply
-    the head at the positions whose sample weight is not zero and nowhere else.
-    Loss, gradients and weighted metrics are those of the plain `fit`. Above
-    `chunk_size` supervised positions the logits are made and used a chunk at a
-    time, so peak memory does not grow with vocabulary x positions. How many
-    positions are supervised may change from batch to batch: nothing is
-    dropped, nothing is compiled again.
-
-    The model itself is unchanged: `lm(x)`, `predict`, `generate`, `save` and
-    what they return or write are the same, and so is a later `compile`.
-
-    Args:
-        lm: a KerasHub `CausalLM` whose logits are
-            `backbone.token_embedding(hidden, reverse=True)`, such as Gemma and
-            Gemma 3; with or without a preprocessor, grown, with LoRA or plain.
-        enabled: False puts the plain training path back.
-        chunk_size: the most positions whose logits exist at once. 128 of
-            Gemma 3's are 134 MB in float32.
-        anchor: a penalty on the divergence of the model from its base, added
-            to the loss of every training step. What the base predicts is
-            computed by this call, before training.
-
-    Returns:
-        `lm`, changed in place.
-
-    Raises:
-        TypeError: `lm` is not a causal language model with such a head.
-        ValueError: `chunk_size` is not a positive integer, the head rounds
-            its inputs (Keras' own int8), or the anchor does not fit the
-            model. Raised by `fit`: the loss or the metrics need
-            more than the supervised positions.
-
-    Example:
-        ```python
-        lm = keras_hub.models.Gemma3CausalLM.from_preset("gemma3_270m")
-        keras_grow.response_only(lm)
-        lm.fit({"prompts": prompts, "responses": responses}, batch_size=8)
-        ```
-    """
-    _check_head(lm)
-    if not isinstance(chunk_size, int) or chunk_size < 1:
-        raise ValueError(
-            "`chunk_size` must be a positive integer, the most positions "
-            f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
-        )
-    anchored = None
-    if enabled and anchor is not None:
-        anchored = AnchoredLoss(anchor.prepare(lm))
-    for name in _REPLACED:
-        vars(lm).pop(name, None)
-    AnchoredLoss.detach(lm)
-    if enabled:
-        steps = _Steps(lm, chunk_size, anchored)
-        vars(lm).update({name: getattr(steps, name) for name in _REPLACED})
-        if anchored is not None:
-            anchored.attach(lm)
-    # A step that is already compiled holds the other path.
-    lm.train_function = None
-    lm.test_function = None
-    return lm
-
-
-def _check_head(lm: Any) -> None:
-    """Refuse a model whose logits are not the reversed token embedding."""
-    head = getattr(getattr(lm, "backbone", None), "token_embedding", None)
-    outputs = getattr(lm, "outputs", None) or []
-    if (
-        head is None
-        or len(outputs) != 1
-        or outputs[0]._keras_history.operation is not head
-    ):
-        raise TypeError(
-            "`lm` must be a KerasHub causal language model whose logits are "
-            "`lm.backbone.token_embedding(hidden, reverse=True)`, such as "
-            "`keras_hub.models.Gemma3CausalLM`. Received: "
-            f"lm={lm!r} of type {type(lm).__name__}"
-        )
-
-    if not weights_only(head):
-        raise ValueError(
-            "Expected an output head through which gradients pass. Received: "
-            f"`{head.name}`, quantised to {head.quantization_mode}, which "
-            "rounds the inputs of the head too. Quantise with "
-            "`keras_grow.quantize_base(lm)` instead."
-        )
 
 
 @contextlib.contextmanager
@@ -133,17 +36,28 @@ def _methods(lm: keras.Model, **methods: Callable[..., Any]) -> Iterator[None]:
             del vars(lm)[name]
 
 
-class _Steps:
+class Steps:
     """The train and test step of `lm`, with hidden states for outputs.
 
     Keras' own steps run, on each backend, with other answers to three
     questions they ask of the model: its outputs, its loss, its metrics.
+
+    Args:
+        lm: the model.
+        head: its head.
+        chunk_size: the most positions whose logits exist at once.
+        anchored: what an anchor adds to the loss, or None.
     """
 
     def __init__(
-        self, lm: keras.Model, chunk_size: int, anchored: AnchoredLoss | None
+        self,
+        lm: keras.Model,
+        head: OutputHead,
+        chunk_size: int,
+        anchored: AnchoredLoss | None,
     ) -> None:
         self.lm = lm
+        self.head = head
         self.chunk_size = chunk_size
         self.anchored = anchored
         self.step: Any = None
@@ -152,20 +66,28 @@ class _Steps:
     # refused is refused while the step is made.
 
     def make_train_function(self, force: bool = False) -> Any:
+        """Keras' own, once the loss and the metrics are found to fit."""
         if force or self.lm.train_function is None:
-            check_compiled(self.lm)
+            self._prepare()
         return type(self.lm).make_train_function(self.lm, force)
 
     def make_test_function(self, force: bool = False) -> Any:
+        """Keras' own, once the loss and the metrics are found to fit."""
         if force or self.lm.test_function is None:
-            check_compiled(self.lm)
+            self._prepare()
         return type(self.lm).make_test_function(self.lm, force)
 
+    def _prepare(self) -> None:
+        check_compiled(self.lm, self.head.vocabulary_size)
+        build_metrics(self.lm, self.head.vocabulary_size)
+
     def train_step(self, *arguments: Any) -> Any:
+        """Keras' own, of hidden states."""
         self.step = _step_number(self.lm.optimizer, arguments)
         return self._run(type(self.lm).train_step, arguments)
 
     def test_step(self, *arguments: Any) -> Any:
+        """Keras' own, of hidden states."""
         self.step = None
         return self._run(type(self.lm).test_step, arguments)
 
@@ -195,11 +117,10 @@ class _Steps:
         loss = keras.losses.get(lm.loss)
         metrics = lm._compile_metrics
         variables = metrics.variables if metrics else []
-        head = lm.backbone.token_embedding
 
         shape = ops.shape(y_pred)[:-1]
         if sample_weight is None:
-            sample_weight = ops.ones(shape)
+            sample_weight = ops.ones(shape, dtype="float32")
         weights = ops.cast(sample_weight, "float32")
         scale = reduction_scale(lm, loss, shape, weights)
 
@@ -208,7 +129,7 @@ class _Steps:
         ) -> tuple[Any, list[Any]]:
             (labels,) = targets
             # The softmax is in float32 under any compute dtype, as in Keras.
-            logits = ops.cast(head(hidden, reverse=True), "float32")
+            logits = ops.cast(self.head(hidden), "float32")
             values = loss_values(loss, labels, logits)
             total = ops.sum(values * weights) * scale
             if metrics is None:
@@ -221,7 +142,7 @@ class _Steps:
 
         total, state = sum_over_positions(
             term,
-            head,
+            self.head,
             hidden=ops.reshape(y_pred, (-1, y_pred.shape[-1])),
             weights=ops.reshape(ops.broadcast_to(weights, shape), (-1,)),
             targets=[ops.reshape(y, (-1,))],
@@ -235,7 +156,12 @@ class _Steps:
             total = total + ops.sum(ops.cast(extra, total.dtype))
         if self.anchored is not None and training:
             total = self.anchored.add(
-                total, lm, self.step, ops.shape(y_pred)[0], self.chunk_size
+                total,
+                lm,
+                self.head,
+                self.step,
+                ops.shape(y_pred)[0],
+                self.chunk_size,
             )
         return total
 

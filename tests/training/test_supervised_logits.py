@@ -1,4 +1,4 @@
-"""`response_only` changes what a step costs and nothing that it computes."""
+"""`supervised_logits` changes a step's cost and nothing that it computes."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from conftest import tiny_lm
 from conftest import token_batch
 
-from keras_grow.training import response_only
+from keras_grow.training import supervised_logits
 
 ROWS, LENGTH = 6, 12
 CHUNK = 5
@@ -80,7 +80,7 @@ def test_training_is_that_of_keras_hub(family, method):
             lm.backbone.enable_lora(2)
         # Adapters start at random.
         ours.set_weights(plain.get_weights())
-    response_only(ours, chunk_size=CHUNK)
+    supervised_logits(ours, chunk_size=CHUNK)
     assert_same(trained(compiled(ours)), trained(compiled(plain)))
 
 
@@ -89,7 +89,7 @@ def test_every_reduction_is_respected(reduction):
     data = supervised_batch()
     lm = compiled(tiny_lm(num_layers=1), reduction)
     plain = lm.evaluate(**data, batch_size=2, verbose=0)
-    response_only(lm, chunk_size=CHUNK)
+    supervised_logits(lm, chunk_size=CHUNK)
     ours = lm.evaluate(**data, batch_size=2, verbose=0)
     np.testing.assert_allclose(ours, plain, rtol=1e-5)
 
@@ -108,19 +108,19 @@ WAYS = {
 @pytest.mark.parametrize("options", WAYS[BACKEND], ids=str)
 def test_every_way_to_run_a_step_gives_the_same(options, plain):
     lm = compiled(tiny_lm(num_layers=1), **options)
-    assert_same(trained(response_only(lm, chunk_size=CHUNK)), plain)
+    assert_same(trained(supervised_logits(lm, chunk_size=CHUNK)), plain)
 
 
 def test_an_eager_step_gives_the_same():
     lm = compiled(tiny_lm(num_layers=1), run_eagerly=True)
     data = {k: rows(v, 2) for k, v in supervised_batch().items()}
     before = lm.test_on_batch(**data)
-    response_only(lm, chunk_size=LENGTH)
+    supervised_logits(lm, chunk_size=LENGTH)
     np.testing.assert_allclose(lm.train_on_batch(**data), before, rtol=1e-5)
 
 
 def test_compiling_after_the_switch_gives_the_same(plain):
-    lm = response_only(tiny_lm(num_layers=1), chunk_size=1000)
+    lm = supervised_logits(tiny_lm(num_layers=1), chunk_size=1000)
     assert_same(trained(compiled(lm)), plain)
 
 
@@ -129,14 +129,14 @@ def test_gradient_accumulation_works():
         sgd = keras.optimizers.SGD(0.05, gradient_accumulation_steps=2)
         return compiled(tiny_lm(num_layers=1), optimizer=sgd)
 
-    ours = trained(response_only(model(), chunk_size=CHUNK))
+    ours = trained(supervised_logits(model(), chunk_size=CHUNK))
     assert_same(ours, trained(model()))
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_stays_within_its_rounding(dtype, plain):
     lm = compiled(tiny_lm(dtype=dtype, num_layers=1))
-    logs, weights = trained(response_only(lm, chunk_size=CHUNK))
+    logs, weights = trained(supervised_logits(lm, chunk_size=CHUNK))
     np.testing.assert_allclose(logs["loss"], plain[0]["loss"], rtol=2e-2)
     moved = [
         [np.linalg.norm(a - b) for a, b in zip(x, tiny_weights(), strict=True)]
@@ -154,7 +154,7 @@ def test_without_sample_weights_every_position_is_supervised():
     del data["sample_weight"]
     lm = compiled(tiny_lm(num_layers=1))
     plain = lm.test_on_batch(**data)
-    response_only(lm, chunk_size=CHUNK)
+    supervised_logits(lm, chunk_size=CHUNK)
     np.testing.assert_allclose(lm.test_on_batch(**data), plain, rtol=1e-5)
 
 
@@ -166,7 +166,7 @@ def test_strings_go_in_where_there_is_a_preprocessor():
         }
     }
     models = [compiled(tiny_lm(tokenizer=True, num_layers=1)) for _ in range(2)]
-    response_only(models[1], chunk_size=CHUNK)
+    supervised_logits(models[1], chunk_size=CHUNK)
     first, second = [fit(lm, **data) for lm in models]
     np.testing.assert_allclose(second["loss"], first["loss"], rtol=1e-5)
 
@@ -181,7 +181,7 @@ def test_calling_predicting_and_generating_are_untouched():
         return text, keras.ops.convert_to_numpy(lm(batch))
 
     before = outputs()
-    response_only(lm)
+    supervised_logits(lm)
     lm.make_train_function()
     after = outputs()
     assert after[0] == before[0]
@@ -191,9 +191,9 @@ def test_calling_predicting_and_generating_are_untouched():
 def test_switching_off_brings_the_plain_steps_back():
     lm = compiled(tiny_lm(num_layers=1))
     attributes = set(vars(lm))
-    response_only(lm)
+    supervised_logits(lm)
     fit(lm, epochs=1)
-    response_only(lm, enabled=False)
+    supervised_logits(lm, enabled=False)
     assert lm.train_step.__func__ is type(lm).train_step
     assert "train_step" not in set(vars(lm)) - attributes
     fit(lm, epochs=1)
@@ -210,7 +210,7 @@ def test_other_numbers_of_supervised_positions_compile_nothing_again():
 
     lm = tiny_lm(num_layers=1)
     lm.compile(loss=Counting(from_logits=True))
-    response_only(lm, chunk_size=8)
+    supervised_logits(lm, chunk_size=8)
     data = supervised_batch()
     fit(lm, epochs=1, **data)
     once = len(traced)
@@ -222,7 +222,7 @@ def test_other_numbers_of_supervised_positions_compile_nothing_again():
 
 
 def test_checkpoints_are_those_of_the_plain_model(tmp_path):
-    lm = response_only(compiled(tiny_lm(num_layers=1)), chunk_size=CHUNK)
+    lm = supervised_logits(compiled(tiny_lm(num_layers=1)), chunk_size=CHUNK)
     path = str(tmp_path / "lm.weights.h5")
     data = supervised_batch()
     callbacks = [
@@ -240,7 +240,7 @@ def test_checkpoints_are_those_of_the_plain_model(tmp_path):
 
 
 def test_the_saved_model_is_a_plain_one(tmp_path):
-    lm = response_only(tiny_lm(num_layers=1))
+    lm = supervised_logits(tiny_lm(num_layers=1))
     lm.save(tmp_path / "lm.keras")
     plain = keras.saving.load_model(tmp_path / "lm.keras", compile=False)
     assert type(plain) is type(lm)
@@ -251,15 +251,15 @@ def test_the_saved_model_is_a_plain_one(tmp_path):
 def test_a_model_without_a_tied_head_is_refused():
     lm = tiny_lm(num_layers=1)
     with pytest.raises(TypeError, match="causal language model"):
-        response_only(lm.backbone)
+        supervised_logits(lm.backbone)
     with pytest.raises(TypeError, match="causal language model"):
-        response_only(keras.Sequential([keras.layers.Dense(1)]))
+        supervised_logits(keras.Sequential([keras.layers.Dense(1)]))
 
 
 @pytest.mark.parametrize("chunk_size", [0, -1, 2.5])
 def test_a_bad_chunk_size_is_refused(chunk_size):
     with pytest.raises(ValueError, match=f"chunk_size={chunk_size}"):
-        response_only(tiny_lm(num_layers=1), chunk_size=chunk_size)
+        supervised_logits(tiny_lm(num_layers=1), chunk_size=chunk_size)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_bad_chunk_size_is_refused(chunk_size):
     ],
 )
 def test_what_needs_other_positions_is_refused(options, message):
-    lm = response_only(tiny_lm(num_layers=1))
+    lm = supervised_logits(tiny_lm(num_layers=1))
     lm.compile(**options)
     before = lm.get_weights()
     with pytest.raises(ValueError, match=message):

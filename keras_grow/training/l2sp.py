@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 
-class DecayToStart(keras.callbacks.Callback):
+class L2SP(keras.callbacks.Callback):
     """Pull the trainable weights towards their values before training.
 
     The decoupled form of L2-SP (Li et al., 2018, arXiv 1802.01483): after each
@@ -32,7 +32,7 @@ class DecayToStart(keras.callbacks.Callback):
     Example:
 
     ```python
-    decay = keras_grow.DecayToStart(lm, rate=0.1)
+    decay = keras_grow.L2SP(lm, rate=0.1)
     lm.fit(data, callbacks=[decay])
     ```
     """
@@ -57,14 +57,14 @@ class DecayToStart(keras.callbacks.Callback):
         if known != trained:
             raise ValueError(
                 "The model's trainable variables are not those that it had "
-                "when `DecayToStart` was made. Received: "
+                "when `L2SP` was made. Received: "
                 f"{len(trained)} trainable variables, {len(known)} starting "
                 "values. Make the callback after growing, adding LoRA or "
                 "freezing, and pass it the model that is trained."
             )
         if self.model.steps_per_execution != 1:
             raise ValueError(
-                "`DecayToStart` acts after every update. Received a model "
+                "`L2SP` acts after every update. Received a model "
                 "compiled with steps_per_execution="
                 f"{self.model.steps_per_execution}. Use 1."
             )

@@ -1,0 +1,124 @@
+"""Whether `fit` is at work on a model's weights right now.
+
+While `fit`, `evaluate` or `predict` runs, what it has compiled fits the layers
+that the model had at its start, and on JAX the weights are in its own hands
+from the first batch of an epoch to the last: the model's variables are empty.
+Keras marks neither on the model, and a task over the same backbone knows
+nothing of it, but a callback always runs below the loop: it is on the stack.
+"""
+
+import sys
+from types import FrameType
+
+import keras
+
+from keras_grow.keras_internals import has_value
+
+_LOOPS = (
+    "fit",
+    "evaluate",
+    "predict",
+    "train_on_batch",
+    "test_on_batch",
+    "predict_on_batch",
+)
+
+
+def loop_over(model: keras.Model) -> str | None:
+    """Name a Keras loop that is running on any of a model's weights.
+
+    Args:
+        model: a task or a backbone. Loops of other models count that share
+            a weight with it: a sibling task over the same backbone, a model
+            around it, or a part of it.
+
+    Returns:
+        `"fit"`, `"evaluate"`, `"predict"` or one of their `_on_batch` forms;
+        None where none runs, in any thread.
+    """
+    weights = {id(variable) for variable in model.variables}
+    for frame in _frames():
+        name = frame.f_code.co_name
+        if name not in _LOOPS:
+            continue
+        running = frame.f_locals.get("self")
+        if isinstance(running, keras.Model) and any(
+            id(variable) in weights for variable in running.variables
+        ):
+            return name
+    return None
+
+
+def check_not_in_fit(model: keras.Model, what: str) -> None:
+    """Refuse to change a model that a Keras loop is running on.
+
+    Call it before the first change. A task of several phases is several calls
+    of `fit`, with the change between them:
+
+    ```python
+    lm.fit(first, epochs=2)
+    keras_grow.grow_model(lm)
+    lm.fit(second, epochs=2)
+    ```
+
+    Args:
+        model: the model that would be changed.
+        what: what would change it, for the message: `"grow_model"`.
+
+    Raises:
+        ValueError: if `loop_over(model)` names a loop.
+    """
+    loop = loop_over(model)
+    if loop is not None:
+        raise ValueError(
+            f"`{what}` changes the layers that a running `{loop}` was compiled "
+            "for, and the weights would be lost. Received: a model inside "
+            f"`{loop}`, its own or that of a model with the same weights. End "
+            f"the `{loop}` first (in a callback: `self.model.stop_training = "
+            "True`), make the change, and call it again."
+        )
+
+
+def check_readable(model: keras.Model, what: str) -> None:
+    """Refuse to read weights that are in the hands of a loop on JAX.
+
+    Args:
+        model: the model that would be read.
+        what: what would read it, for the message: `"Scorer"`.
+
+    Raises:
+        ValueError: if a variable of `model` has no value.
+    """
+    if keras.config.backend() != "jax":
+        return
+    missing = [
+        variable.path for variable in model.variables if not has_value(variable)
+    ]
+    if not missing:
+        return
+    loop = loop_over(model)
+    if loop is None:
+        raise ValueError(
+            f"`{what}` reads the weights of a model. Received: a model without "
+            f"a value for `{missing[0]}`: a step of `fit` that failed on JAX "
+            "took them along. Load the model again."
+        )
+    raise ValueError(
+        f"`{what}` reads the weights of a model, and on JAX a running "
+        f"`{loop}` holds them from the first batch of an epoch to the last. "
+        f"Received: a model without a value for `{missing[0]}`. Use it in "
+        "`on_epoch_end` or through "
+        "`keras_grow.evaluation.EvaluateDuringFit`, or call "
+        "`self.model.jax_state_sync()` in the callback first."
+    )
+
+
+def _frames() -> "list[FrameType]":
+    """Every frame of every thread: some callbacks run in their own."""
+    found = []
+    for top in sys._current_frames().values():
+        frame: FrameType | None = top
+        while frame is not None:
+            found.append(frame)
+            frame = frame.f_back
+    return found

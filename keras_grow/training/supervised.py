@@ -1,0 +1,142 @@
+"""Logits where the loss is: `fit` without the logits that no loss reads."""
+
+import keras
+
+from keras_grow.training.anchor import KLAnchor
+from keras_grow.training.anchored_loss import AnchoredLoss
+from keras_grow.training.head import OutputHead
+from keras_grow.training.overrides import check_not_overridden
+from keras_grow.training.steps import REPLACED
+from keras_grow.training.steps import Steps
+
+CHUNK_SIZE = 128
+
+
+def supervised_logits(
+    lm: keras.Model,
+    enabled: bool = True,
+    *,
+    chunk_size: int = CHUNK_SIZE,
+) -> keras.Model:
+    """Train a causal language model on the logits of supervised positions only.
+
+    Gemma's vocabulary makes the output head most of a training step, and most
+    positions of a batch (prompt, padding) have a sample weight of zero. After
+    this call `lm.fit`, `evaluate`, `train_on_batch` and `test_on_batch` apply
+    the head at the positions whose sample weight is not zero and nowhere else.
+    Loss, gradients and weighted metrics are those of the plain `fit`. Above
+    `chunk_size` supervised positions the logits are made and used a chunk at a
+    time, so peak memory does not grow with vocabulary x positions. How many
+    positions are supervised may change from batch to batch: nothing is
+    dropped, nothing is compiled again.
+
+    The model itself is unchanged: `lm(x)`, `predict`, `generate`, `save` and
+    what they return or write are the same, and so is a later `compile`.
+
+    Args:
+        lm: a KerasHub `CausalLM` of any family whose logits are made from its
+            backbone's hidden states; with or without a preprocessor, grown,
+            with LoRA or plain.
+        enabled: False puts the plain training path back.
+        chunk_size: the most positions whose logits exist at once. 128 of
+            Gemma 3's are 134 MB in float32.
+
+    Returns:
+        `lm`, changed in place.
+
+    Raises:
+        TypeError: `lm` is not such a causal language model.
+        ValueError: `chunk_size` is not a positive integer, the head rounds
+            its inputs (Keras' own int8), or the class of `lm` overrides a
+            method that this path replaces (`call`, `compute_loss`,
+            `compute_metrics`, `train_step` and what goes with them). Raised
+            by `fit`: the loss or the metrics need more than the supervised
+            positions.
+
+    Example:
+        ```python
+        lm = keras_hub.models.Gemma3CausalLM.from_preset("gemma3_270m")
+        keras_grow.supervised_logits(lm)
+        lm.fit({"prompts": prompts, "responses": responses}, batch_size=8)
+        ```
+    """
+    head = _checked(lm)
+    if not isinstance(chunk_size, int) or chunk_size < 1:
+        raise ValueError(
+            "`chunk_size` must be a positive integer, the most positions "
+            f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
+        )
+    steps = _steps_of(lm)
+    _put(
+        lm,
+        Steps(lm, head, chunk_size, steps.anchored if steps else None)
+        if enabled
+        else None,
+    )
+    return lm
+
+
+def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
+    """Hold a model to its base on unlabelled passages while it trains.
+
+    Adds the anchor's penalty to the loss of every training step of `fit` and
+    `train_on_batch`; evaluation measures the task alone. The training path
+    becomes that of `supervised_logits`, if it is not already. What the base
+    predicts is computed by this call, before training.
+
+    Args:
+        lm: a model that `supervised_logits` takes.
+        anchor: the penalty, in place of the one that `lm` has. `None` removes
+            that one.
+
+    Returns:
+        `lm`, changed in place.
+
+    Raises:
+        TypeError: `lm` is not a model that `supervised_logits` takes.
+        ValueError: it is not, or the anchor does not fit the model.
+
+    Example:
+        ```python
+        anchor = keras_grow.KLAnchor(wiki_passages, weight=2.0)
+        keras_grow.add_anchor(lm, anchor)
+        lm.fit(task_data)  # logs task_loss and anchor_loss
+        ```
+    """
+    head = _checked(lm)
+    anchored = None if anchor is None else AnchoredLoss(anchor.prepare(lm))
+    steps = _steps_of(lm)
+    if steps is None and anchored is None:
+        return lm
+    chunk_size = steps.chunk_size if steps else CHUNK_SIZE
+    _put(lm, Steps(lm, head, chunk_size, anchored))
+    return lm
+
+
+def _steps_of(lm: keras.Model) -> Steps | None:
+    """What `supervised_logits` has given `lm`."""
+    steps = getattr(vars(lm).get("train_step"), "__self__", None)
+    return steps if isinstance(steps, Steps) else None
+
+
+def _put(lm: keras.Model, steps: Steps | None) -> None:
+    """Give `lm` these steps, or its own for None."""
+    for name in REPLACED:
+        vars(lm).pop(name, None)
+    AnchoredLoss.detach(lm)
+    if steps is not None:
+        vars(lm).update({name: getattr(steps, name) for name in REPLACED})
+        if steps.anchored is not None:
+            steps.anchored.attach(lm)
+    # A step that is already compiled holds the other path.
+    lm.train_function = None
+    lm.test_function = None
+
+
+def _checked(lm: keras.Model) -> OutputHead:
+    """The head of a model that can train here; refuses others."""
+    head = OutputHead(lm)
+    head.check_trains()
+    if _steps_of(lm) is None:
+        check_not_overridden(lm)
+    return head
