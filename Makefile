@@ -16,7 +16,7 @@ demo: .venv/demo-$(BACKEND)
 
 # Without a run, on the base model alone.
 app: .venv/app-$(BACKEND)
-	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m apps \
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m keras_grow.app \
 		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
 test: lint

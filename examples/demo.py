@@ -21,6 +21,7 @@ from keras_grow.comparison import compare
 from keras_grow.comparison import load_run
 from keras_grow.comparison.plan import run_name
 from keras_grow.evaluation import generate
+from keras_grow.files import write_atomically
 
 PLAN = Plan(
     model="gemma3_270m_pip",
@@ -114,7 +115,8 @@ def main() -> None:
         ]
         lines.append("")
     text = report.read_text("utf-8") + "\n" + "\n".join(lines)
-    report.write_text(text, "utf-8")
+    with write_atomically(report) as file:
+        file.write(text)
     print("\n" + text)
     print(f"Curves: {folder}/curves.png   Report: {report}")
     if ANCHORED not in plan.methods:

@@ -16,7 +16,7 @@ from keras_grow.analysis.effective_rank import effective_rank
 from keras_grow.analysis.effective_rank import stable_rank
 from keras_grow.analysis.effective_rank import threshold_rank
 from keras_grow.analysis.snapshots import snapshots_in
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Kernels
 from keras_grow.selection.kernels import open_kernels

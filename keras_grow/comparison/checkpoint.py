@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from safetensors import safe_open
 
+from keras_grow.files import save_tensors
 from keras_grow.saving.fingerprint import stored_array
-from keras_grow.saving.tensors import save_tensors
 
 
 class Progress(NamedTuple):

@@ -16,7 +16,7 @@ from keras_grow.comparison.report import write_report
 from keras_grow.comparison.run import DONE_FILE
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import rate_file
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
 # surely too little for anything.

@@ -10,7 +10,7 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import mean_loss
 from keras_grow.evaluation import Scorer
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
 

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import safe_open
 
+from keras_grow.files import save_tensors
 from keras_grow.growth import surgery
 from keras_grow.growth.apply import slice_names
 from keras_grow.growth.config import GrowthConfig
@@ -30,7 +31,6 @@ from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import stored_array
-from keras_grow.saving.tensors import save_tensors
 
 FORMAT = "keras_grow.growth"
 VERSION = "1"

@@ -5,8 +5,6 @@ import glob
 import json
 import os
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_grow.files import atomic_path
 from keras_grow.growth import families
 from keras_grow.growth.families import Family
 
@@ -137,18 +136,14 @@ def save_kernels(
             f"Expected a folder that is not there yet. Received: {folder!r}"
         )
     os.makedirs(os.path.dirname(folder), exist_ok=True)
-    temporary = tempfile.mkdtemp(dir=os.path.dirname(folder), suffix=".tmp")
-    try:
+    with atomic_path(folder) as part:
+        part.mkdir()
         for block in range(kernels.num_blocks):
             for slot in slots_of(kernels.family, over):
                 np.save(
-                    os.path.join(temporary, f"block_{block:03d}.{slot}.npy"),
+                    part / f"block_{block:03d}.{slot}.npy",
                     kernels.read(block, slot).astype("float32"),
                 )
-        os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
 
 
 def squared_norm(kernel: Array) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 
 FORMAT = "keras_grow.layer_scores"
 # What each ranking of this package takes, the model aside.

@@ -1,7 +1,6 @@
 """Passages that a model should go on reading as its base does."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 from typing import Self
@@ -9,6 +8,7 @@ from typing import Self
 import keras
 import numpy as np
 
+from keras_grow.files import atomic_path
 from keras_grow.training.base_predictions import base_of
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
@@ -214,17 +214,9 @@ class Anchor:
                 "Expected an anchor whose predictions are computed. Call "
                 "`anchor.prepare(lm)` first."
             )
-        folder = os.path.dirname(os.path.abspath(path))
-        with tempfile.NamedTemporaryFile(
-            dir=folder, suffix=".npz", delete=False
-        ) as file:
-            try:
-                np.savez_compressed(file, **self.arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        # An open file, since NumPy would add `.npz` to a name without it.
+        with atomic_path(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **self.arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
