@@ -3,6 +3,7 @@
 import argparse
 import sys
 import traceback
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras_grow.app.command as app
@@ -17,13 +18,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the command. Defaults to the process's own.
 
     Returns:
-        Exit status: 0, or 1 after a refusal, which is printed in one line.
-        That is an `OSError`, or an error that this package itself raised to
-        say what it received. Any other error is a bug and is raised.
+        Exit status, see `status_of`.
     """
     options = parser().parse_args(arguments)
+    return status_of(lambda: options.run(options))
+
+
+def status_of(run: Callable[[], None]) -> int:
+    """Run a command; say in one line what is wrong with its arguments.
+
+    Args:
+        run: the command.
+
+    Returns:
+        Exit status: 0, or 1 after a refusal, which is printed. That is an
+        `OSError`, or an error that this package itself raised to say what it
+        received. Any other error is a bug and goes on, with its traceback.
+    """
     try:
-        options.run(options)
+        run()
     except Exception as error:
         if not _is_refusal(error):
             raise

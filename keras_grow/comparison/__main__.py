@@ -1,5 +1,8 @@
 """One run as a process: what `compare` starts."""
 
+import sys
+
+from keras_grow.command import status_of
 from keras_grow.comparison.run import main
 
-main()
+sys.exit(status_of(main))
