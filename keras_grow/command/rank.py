@@ -83,6 +83,10 @@ def run(args: argparse.Namespace) -> None:
     if args.save:
         scores.save(args.save)
     if args.plot:
+        from matplotlib.figure import Figure
+
+        figure = Figure(layout="constrained")
+        scores.plot(figure.subplots())
         with atomic_path(args.plot) as part:
-            scores.plot().figure.savefig(part)
+            figure.savefig(part)
     print(scores)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -49,6 +50,10 @@ class Kernels:
     name: str
 
 
+# What has kernels: a model, a path, or kernels that were found already.
+Source: TypeAlias = keras.Model | str | os.PathLike[str] | Kernels
+
+
 def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
     """The slots of a block that `over` stands for.
 
@@ -74,7 +79,7 @@ def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def open_kernels(source: Any) -> Kernels:
+def open_kernels(source: Source) -> Kernels:
     """Find the kernels of a model, a checkpoint or a snapshot.
 
     Args:
@@ -115,7 +120,7 @@ def open_kernels(source: Any) -> Kernels:
 
 
 def save_kernels(
-    source: Any,
+    source: Source,
     folder: str | os.PathLike[str],
     over: str | Sequence[str] = "mlp",
 ) -> None:

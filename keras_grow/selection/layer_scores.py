@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_grow.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMAT = "keras_grow.layer_scores"
 # What each ranking of this package takes, the model aside.
@@ -140,7 +143,7 @@ class LayerScores:
             lines.append(f"{rank:>4}  {block:>5}  {score:.6g}")
         return "\n".join(lines)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw one bar a block, in the order of the blocks.
 
         Args:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 from typing import Self
+from typing import TypedDict
+from typing import Unpack
 
 import keras
 import numpy as np
@@ -12,10 +14,19 @@ from keras_grow.files import atomic_path
 from keras_grow.training.base_predictions import base_of
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
+from keras_grow.training.divergence import Direction
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
 
 _ARRAYS = ("token_ids", "padding_mask", "indices", "log_probs")
+
+
+class Options(TypedDict, total=False):
+    """The arguments that `Anchor.from_model` and `Anchor.load` hand on."""
+
+    weight: float
+    batch_size: int
+    direction: Direction
 
 
 class Anchor:
@@ -63,13 +74,15 @@ class Anchor:
 
     def __init__(
         self,
-        passages: Sequence[str] | Sequence[Sequence[int]] | dict[str, Any],
+        passages: Sequence[str]
+        | Sequence[Sequence[int]]
+        | dict[str, np.ndarray],
         *,
         weight: float = 1.0,
         top_k: int = 64,
         batch_size: int = 4,
         length: int = 64,
-        direction: str = "base_to_model",
+        direction: Direction = "base_to_model",
         seed: int = 0,
     ) -> None:
         if not weight > 0:
@@ -115,7 +128,8 @@ class Anchor:
         temperature: float = 1.0,
         seed: int = 0,
         start_token_id: int | None = None,
-        **options: Any,
+        top_k: int = 64,
+        **options: Unpack[Options],
     ) -> Self:
         """Anchor a model to text that its base writes itself.
 
@@ -131,7 +145,8 @@ class Anchor:
                 base as it is.
             seed: seed of the sampling and of the order of the passages.
             start_token_id: the first token. None takes the tokenizer's.
-            **options: other arguments of `Anchor`.
+            top_k: as for `Anchor`.
+            **options: `weight`, `batch_size` and `direction` as for `Anchor`.
 
         Returns:
             An anchor with `num_passages` passages.
@@ -149,7 +164,7 @@ class Anchor:
             passages = write_passages(
                 lm, num_passages, length, temperature, seed, start_token_id
             )
-        return cls(passages, length=length, seed=seed, **options)
+        return cls(passages, length=length, seed=seed, top_k=top_k, **options)
 
     def prepare(self, lm: keras.Model) -> Self:
         """Compute what the base predicts, unless that is known already.
@@ -219,7 +234,9 @@ class Anchor:
             np.savez_compressed(file, **self.arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], **options: Unpack[Options]
+    ) -> Self:
         """Read what `save` wrote.
 
         Args:
