@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from keras_grow.command.quiet_start import quiet_start
+
 if TYPE_CHECKING:
     from keras_grow.comparison import Method
 
@@ -91,7 +93,8 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def _method(text: str) -> "Method":
-    from keras_grow.comparison import Method
+    with quiet_start():
+        from keras_grow.comparison import Method
 
     try:
         return Method.parse(text)

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from keras_grow.command.quiet_start import quiet_start
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -60,9 +62,10 @@ def run(args: argparse.Namespace) -> None:
         ValueError: if the checkpoints are too many, too few or unfit.
         OSError: if a file cannot be read or written.
     """
-    from keras_grow.files import atomic_path
-    from keras_grow.selection import rank_by_signal_to_noise
-    from keras_grow.selection import rank_layers
+    with quiet_start():
+        from keras_grow.files import atomic_path
+        from keras_grow.selection import rank_by_signal_to_noise
+        from keras_grow.selection import rank_layers
 
     wanted = 2 if args.method == "update" else 1
     if len(args.checkpoints) != wanted:

@@ -120,7 +120,8 @@ def _sweep(
 
 
 def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
-    command = [sys.executable, "-m", "keras_grow.comparison", os.fspath(folder)]
+    run = "keras_grow.command.one_run"
+    command = [sys.executable, "-m", run, os.fspath(folder)]
     # A run whose comparison is killed ends with it, at the end of its input.
     with subprocess.Popen(
         [*command, *words, "--until-eof"],

@@ -242,7 +242,9 @@ def _end_with_input() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one method of a plan: what `compare` starts as a process."""
-    parser = argparse.ArgumentParser(prog="python -m keras_grow.comparison")
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_grow.command.one_run"
+    )
     parser.add_argument("folder", type=Path, help="folder of the comparison")
     parser.add_argument("method", help="name of a method of the plan")
     parser.add_argument("seed", type=int, help="one of its seeds")
