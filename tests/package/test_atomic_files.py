@@ -1,10 +1,12 @@
 """Files and folders that are there whole or not at all."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,26 @@ def test_a_lock_goes_with_the_process_that_is_killed(tmp_path):
     assert subprocess.run(words).returncode == -signal.SIGKILL
     with only_one(lock):
         pass
+
+
+def test_nothing_else_in_the_package_writes_files_by_their_name():
+    root = Path(__file__).parents[2]
+    words = re.compile(
+        r"os\.replace|mkstemp|NamedTemporaryFile|\.write_(text|bytes)\("
+        r"|savefig\((?!part)"
+    )
+    found = {
+        path.name
+        for folder in ("keras_grow", "apps")
+        for path in (root / folder).rglob("*.py")
+        if words.search(
+            "\n".join(
+                line
+                for line in path.read_text("utf-8").splitlines()
+                # Examples of docstrings are the user's own files.
+                if not line.lstrip().startswith(("pathlib.", "ranks."))
+            )
+        )
+    }
+    # The second fills a temporary folder of its own.
+    assert found == {"atomic.py", "harness_check.py"}
