@@ -6,17 +6,19 @@ PYTHON ?= python3
 BACKEND ?= jax
 RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# Setuptools warns of every editable install.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet \
+	--disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo app test lint clean
 
 demo: .venv/demo-$(BACKEND)
-	KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/demo.py \
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/demo.py \
 		$(if $(ANCHORED),--anchored)
 
 # Without a run, on the base model alone.
 app: .venv/app-$(BACKEND)
-	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m apps \
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m keras_grow.app \
 		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
 test: lint
@@ -49,7 +51,8 @@ lint: .venv/test
 
 .venv/python: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --upgrade pip
 	touch $@
 
 clean:

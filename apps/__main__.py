@@ -1,7 +1,7 @@
-"""`python -m apps RUN_OR_MODEL`."""
+"""`python -m keras_grow.app RUN_OR_MODEL`."""
 
 import sys
 
-from apps.command import main
+from keras_grow.command import main
 
 sys.exit(main(["app", *sys.argv[1:]]))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from apps.models import PANES
-from apps.models import Models
-from apps.streamers import Unavailable
+from .models import PANES
+from .models import Models
+from .streamers import Unavailable
 
 SAMPLERS = ("greedy", "top-k", "random")
 MAX_PROMPT = 4000

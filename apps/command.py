@@ -1,46 +1,18 @@
-"""`keras-grow app`: serve the page.
-
-The console script starts here, so that the first page does not wait for
-Keras; every other command goes on to `keras_grow.command`.
-"""
+"""`keras-grow app`: serve the page, which does not wait for Keras."""
 
 import argparse
 import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _MAX_UPLOAD = "5mb"
 _MAX_WAITING = 200
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keras-grow`.
-
-    Args:
-        arguments: words after the command. Defaults to the process's own.
-
-    Returns:
-        Exit status: 0, or 1 after an error, which is printed in one line.
-    """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] != ["app"]:
-        from keras_grow.command import main as other
-
-        return other(words)
-    parser = argparse.ArgumentParser(prog="keras-grow")
-    add_parser(parser.add_subparsers(required=True))
-    options = parser.parse_args(words)
-    try:
-        run(options)
-    except (ImportError, OSError, ValueError) as error:
-        print(f"keras-grow: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: "Subparsers") -> None:
     """Add `app` to the commands.
 
     Args:
@@ -57,8 +29,18 @@ def add_parser(subparsers: Any) -> None:
         metavar="RUN_OR_MODEL",
         help="folder of a comparison, or a preset, GGUF or model folder",
     )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to serve; 0.0.0.0 for every network this machine is in "
+        "(default: %(default)s, this machine alone)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=7860,
+        help="port to serve (default: %(default)s)",
+    )
     parser.add_argument(
         "--folder",
         default="runs/app",
@@ -86,15 +68,15 @@ def run(options: argparse.Namespace) -> None:
     cache = Path.home() / ".cache" / "keras_grow" / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     try:
-        from apps import page
+        from . import page
     except ImportError as error:
         raise ImportError(
             f"Expected Gradio. Received: {error}. "
             "Install it: pip install 'keras-grow[app]'"
         ) from error
-    from apps.models import Models
-    from apps.runs import Runs
-    from apps.training import Trainer
+    from .models import Models
+    from .runs import Runs
+    from .training import Trainer
 
     runs = Runs.of(options.target, options.folder)
     models = Models(runs)

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
-from apps import words
-from apps.answers import Answer
-from apps.answers import Question
-from apps.answers import answer
-from apps.jobs import Jobs
-from apps.models import PANES
-from apps.models import Models
-from apps.quick_gradio import gradio as gr
+from . import words
+from .answers import Answer
+from .answers import Question
+from .answers import answer
+from .jobs import Jobs
+from .models import PANES
+from .models import Models
+from .quick_gradio import gradio as gr
 
 KEPT = 20  # Questions in a visitor's history.
 History = list[dict[str, Any]]

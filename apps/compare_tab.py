@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
-from apps import words
-from apps.answers import LIMITS
-from apps.answers import MAX_PROMPT
-from apps.answers import SAMPLERS
-from apps.compare_events import KEPT
-from apps.compare_events import CompareEvents
-from apps.compare_events import follow_link
-from apps.compare_events import from_history
-from apps.compare_events import no_history
-from apps.compare_events import show_history
-from apps.jobs import Jobs
-from apps.models import PANES
-from apps.models import Models
-from apps.quick_gradio import QUIET
-from apps.quick_gradio import gradio as gr
+from . import words
+from .answers import LIMITS
+from .answers import MAX_PROMPT
+from .answers import SAMPLERS
+from .compare_events import KEPT
+from .compare_events import CompareEvents
+from .compare_events import follow_link
+from .compare_events import from_history
+from .compare_events import no_history
+from .compare_events import show_history
+from .jobs import Jobs
+from .models import PANES
+from .models import Models
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
 
 TITLES = {
     "base": ("Base", "The model as it was before."),

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from apps.runs import Entry
-from apps.runs import Runs
-from apps.streamers import Streamers
-from apps.streamers import Unavailable
+from .runs import Entry
+from .runs import Runs
+from .streamers import Streamers
+from .streamers import Unavailable
 
 PANES = ("base", "tuned", "grown")
 MAX_TOKENS = 512

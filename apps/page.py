@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from apps import compare_tab
-from apps import see_tab
-from apps import take_away_tab
-from apps import train_tab
-from apps import words
-from apps.jobs import Jobs
-from apps.models import PANES
-from apps.models import Models
-from apps.quick_gradio import QUIET
-from apps.quick_gradio import gradio as gr
-from apps.runs import Runs
-from apps.served import Served
-from apps.training import Trainer
+from . import compare_tab
+from . import see_tab
+from . import take_away_tab
+from . import train_tab
+from . import words
+from .jobs import Jobs
+from .models import PANES
+from .models import Models
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
+from .runs import Runs
+from .served import Served
+from .training import Trainer
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")

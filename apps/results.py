@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from apps import chart
-from apps import words
-from apps.runs import DONE_FILE
-from apps.runs import read_plan
-from apps.runs import read_rows
+from . import chart
+from . import words
+from .runs import DONE_FILE
+from .runs import read_plan
+from .runs import read_rows
 
 Rows = list[dict[str, Any]]
 _NAMES = {"new": "New skill", "old": "Old skill"}

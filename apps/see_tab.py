@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from apps import drawings
-from apps import results
-from apps import words
-from apps.models import Models
-from apps.quick_gradio import QUIET
-from apps.quick_gradio import gradio as gr
-from apps.runs import Runs
-from apps.runs import read_rows
-from apps.served import Served
+from . import drawings
+from . import results
+from . import words
+from .models import Models
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
+from .runs import Runs
+from .runs import read_rows
+from .served import Served
 
 _NO_RUN = (
     "No finished run yet. Train a model on the Train tab, or start the app on "

@@ -7,6 +7,9 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from keras_grow.files import atomic_path
+from keras_grow.files import write_atomically
+
 
 class Served:
     """A folder of downloads, each there once, that goes with this object."""
@@ -24,16 +27,16 @@ class Served:
             try:
                 os.link(source, target)
             except OSError:
-                part = own / "part"
-                shutil.copyfile(source, part)
-                part.replace(target)
+                with atomic_path(target) as part:
+                    shutil.copyfile(source, part)
         return str(target)
 
     def text(self, name: str, text: str) -> str:
         """A file of this name with this text."""
         target = self._own(text) / name
         if not target.exists():
-            target.write_text(text, "utf-8")
+            with write_atomically(target) as file:
+                file.write(text)
         return str(target)
 
     def _own(self, key: str) -> Path:

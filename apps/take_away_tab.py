@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from apps import words
-from apps.quick_gradio import QUIET
-from apps.quick_gradio import gradio as gr
-from apps.runs import GROWTH_FILE
-from apps.runs import Runs
-from apps.served import Served
+from . import words
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
+from .runs import GROWTH_FILE
+from .runs import Runs
+from .served import Served
 
 _NONE = (
     "No growth to take away yet. Grow a model on the Train tab: its new "

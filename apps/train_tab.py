@@ -4,22 +4,22 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from apps import chart
-from apps import results
-from apps import uploads
-from apps import words
-from apps.models import Models
-from apps.quick_gradio import QUIET
-from apps.quick_gradio import gradio as gr
-from apps.training import CUT
-from apps.training import LONG
-from apps.training import MAX_UPDATES
-from apps.training import METHODS
-from apps.training import RATES
-from apps.training import Busy
-from apps.training import Lesson
-from apps.training import Progress
-from apps.training import Trainer
+from . import chart
+from . import results
+from . import uploads
+from . import words
+from .models import Models
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
+from .training import CUT
+from .training import LONG
+from .training import MAX_UPDATES
+from .training import METHODS
+from .training import RATES
+from .training import Busy
+from .training import Lesson
+from .training import Progress
+from .training import Trainer
 
 _SHOWN = 5
 _POINTS = 200  # Of a curve that is drawn anew with every update.

@@ -1,4 +1,4 @@
-"""The process that trains: `python -m apps.train_worker FOLDER`.
+"""The process that trains: `python -m keras_grow.app.train_worker FOLDER`.
 
 It prints a line of JSON for everything that the page shows; what Keras and
 others print goes to its standard error. Told to stop on its standard input, or
@@ -31,6 +31,7 @@ from keras_grow.comparison.run import peak_bytes
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.training import Training
 from keras_grow.comparison.training import prepare
+from keras_grow.files import write_atomically
 from keras_grow.tasks import Example
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
@@ -211,7 +212,8 @@ def _keep(
     made = dataclasses.replace(
         plan, updates=step, evaluations=min(plan.evaluations, step)
     )
-    (folder / PLAN_FILE).write_text(made.to_json(), "utf-8")
+    with write_atomically(folder / PLAN_FILE) as file:
+        file.write(made.to_json())
     rate = method.learning_rates[0]
     finish(own, lm, rate, Progress(step, watch.seconds, peak_bytes()))
     write_report(folder)

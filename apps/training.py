@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.uploads import Rows
+from keras_grow.files import write_atomically
+
+from .uploads import Rows
 
 METHODS = {
     "Grow, train the new slices (G-Freeze)": "g_freeze",
@@ -162,8 +164,7 @@ class Trainer:
                     f"most, or 0 for all. Received: {lesson.layers}."
                 )
             own = self._make_folder(lesson, rows)
-            # Not from the current folder, which may have `apps` of its own.
-            worker = [sys.executable, "-P", "-m", "apps.train_worker"]
+            worker = [sys.executable, "-m", "keras_grow.app.train_worker"]
             with (own / LOG_FILE).open("w") as log:
                 self._process = subprocess.Popen(
                     [*worker, os.fspath(own)],
@@ -215,11 +216,13 @@ class Trainer:
         old, anchor = own / "general_text.txt", own / "anchor.jsonl"
         passages = _PASSAGES.read_text("utf-8").strip().split("\n\n")
         half = len(passages) // 2
-        old.write_text("\n\n".join(passages[:half]), "utf-8")
+        with write_atomically(old) as file:
+            file.write("\n\n".join(passages[:half]))
         lines = [
             json.dumps({"prompt": p, "response": ""}) for p in passages[half:]
         ]
-        anchor.write_text("\n".join(lines) + "\n", "utf-8")
+        with write_atomically(anchor) as file:
+            file.write("\n".join(lines) + "\n")
         wanted = {
             **dataclasses.asdict(lesson),
             "model": self.model,
@@ -230,7 +233,8 @@ class Trainer:
             "batch_size": _BATCH,
             "sequence_length": CUT if rows.longest > LONG else None,
         }
-        (own / "lesson.json").write_text(json.dumps(wanted), "utf-8")
+        with write_atomically(own / "lesson.json") as file:
+            json.dump(wanted, file)
         return own
 
     def _watch(self, process: "subprocess.Popen[str]") -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_grow.files import write_atomically
+
 MAX_BYTES = 5_000_000
 MAX_ROWS = 20_000
 MAX_CHARACTERS = 8_000
@@ -54,7 +56,8 @@ class Rows:
         ):
             path = folder / f"{name}.jsonl"
             lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-            path.write_text("\n".join(lines) + "\n", "utf-8")
+            with write_atomically(path) as file:
+                file.write("\n".join(lines) + "\n")
             paths.append(str(path))
         return ",".join(paths)
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from apps.answers import Answer
-from apps.models import Part
+from .answers import Answer
+from .models import Part
 
 
 def note(kind: str, text: str) -> str:

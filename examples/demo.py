@@ -12,15 +12,19 @@ import sys
 import time
 from pathlib import Path
 
-import keras
-
 import keras_grow
-from keras_grow.comparison import Method
-from keras_grow.comparison import Plan
-from keras_grow.comparison import compare
-from keras_grow.comparison import load_run
-from keras_grow.comparison.plan import run_name
-from keras_grow.evaluation import generate
+from keras_grow.command.quiet_start import quiet_start
+from keras_grow.files import write_atomically
+
+with quiet_start():
+    import keras
+
+    from keras_grow.comparison import Method
+    from keras_grow.comparison import Plan
+    from keras_grow.comparison import compare
+    from keras_grow.comparison import load_run
+    from keras_grow.comparison.plan import run_name
+    from keras_grow.evaluation import generate
 
 PLAN = Plan(
     model="gemma3_270m_pip",
@@ -114,7 +118,8 @@ def main() -> None:
         ]
         lines.append("")
     text = report.read_text("utf-8") + "\n" + "\n".join(lines)
-    report.write_text(text, "utf-8")
+    with write_atomically(report) as file:
+        file.write(text)
     print("\n" + text)
     print(f"Curves: {folder}/curves.png   Report: {report}")
     if ANCHORED not in plan.methods:

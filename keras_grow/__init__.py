@@ -4,35 +4,41 @@ Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 (arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
 """
 
-from keras_grow.distribution import layout_map
-from keras_grow.growth import Family
-from keras_grow.growth import Growth
-from keras_grow.growth import GrowthConfig
-from keras_grow.growth import GrowthReport
-from keras_grow.growth import PreservationReport
-from keras_grow.growth import grow_mlp
-from keras_grow.growth import grow_model
-from keras_grow.growth import growth_disabled
-from keras_grow.growth import growth_report
-from keras_grow.growth import growths
-from keras_grow.growth import merge_growth
-from keras_grow.growth import quantize_base
-from keras_grow.growth import register_family
-from keras_grow.growth import remove_growth
-from keras_grow.growth import set_growths
-from keras_grow.growth import trainable_mask
-from keras_grow.growth import verify_preserved
-from keras_grow.layers import GrowableDense
-from keras_grow.saving import load_growth
-from keras_grow.saving import save_growth
-from keras_grow.selection import LayerScores
-from keras_grow.selection import rank_layers
-from keras_grow.training import L2SP
-from keras_grow.training import KLAnchor
-from keras_grow.training import add_anchor
-from keras_grow.training import supervised_logits
+import importlib
+from typing import TYPE_CHECKING
+from typing import Any
 
-__version__ = "0.1.0"
+from keras_grow.registration import register_with_keras
+from keras_grow.version import __version__
+
+if TYPE_CHECKING:
+    from keras_grow.distribution import layout_map
+    from keras_grow.growth import Family
+    from keras_grow.growth import Growth
+    from keras_grow.growth import GrowthConfig
+    from keras_grow.growth import GrowthReport
+    from keras_grow.growth import PreservationReport
+    from keras_grow.growth import grow_mlp
+    from keras_grow.growth import grow_model
+    from keras_grow.growth import growth_disabled
+    from keras_grow.growth import growth_report
+    from keras_grow.growth import growths
+    from keras_grow.growth import merge_growth
+    from keras_grow.growth import quantize_base
+    from keras_grow.growth import register_family
+    from keras_grow.growth import remove_growth
+    from keras_grow.growth import set_growths
+    from keras_grow.growth import trainable_mask
+    from keras_grow.growth import verify_preserved
+    from keras_grow.layers import GrowableDense
+    from keras_grow.saving import load_growth
+    from keras_grow.saving import save_growth
+    from keras_grow.selection import LayerScores
+    from keras_grow.selection import rank_layers
+    from keras_grow.training import L2SP
+    from keras_grow.training import KLAnchor
+    from keras_grow.training import add_anchor
+    from keras_grow.training import supervised_logits
 
 __all__ = [
     "L2SP",
@@ -44,6 +50,7 @@ __all__ = [
     "KLAnchor",
     "LayerScores",
     "PreservationReport",
+    "__version__",
     "add_anchor",
     "grow_mlp",
     "grow_model",
@@ -63,3 +70,56 @@ __all__ = [
     "trainable_mask",
     "verify_preserved",
 ]
+
+# Where the names above are; a folder is imported when one of its own is used.
+_NAMES_OF = {
+    "ablations": (),
+    "analysis": (),
+    "app": (),
+    "comparison": (),
+    "distribution": ("layout_map",),
+    "evaluation": (),
+    "files": (),
+    "growth": (
+        "Family",
+        "Growth",
+        "GrowthConfig",
+        "GrowthReport",
+        "PreservationReport",
+        "grow_mlp",
+        "grow_model",
+        "growth_disabled",
+        "growth_report",
+        "growths",
+        "merge_growth",
+        "quantize_base",
+        "register_family",
+        "remove_growth",
+        "set_growths",
+        "trainable_mask",
+        "verify_preserved",
+    ),
+    "layers": ("GrowableDense",),
+    "models": (),
+    "saving": ("load_growth", "save_growth"),
+    "selection": ("LayerScores", "rank_layers"),
+    "tasks": (),
+    "training": ("KLAnchor", "L2SP", "add_anchor", "supervised_logits"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for folder, names in _NAMES_OF.items():
+        if name == folder or name in names:
+            module = importlib.import_module(f"keras_grow.{folder}")
+            value = module if name == folder else getattr(module, name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'keras_grow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_NAMES_OF})
+
+
+register_with_keras()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps import command as app_command
-from keras_grow.comparison import command
+from keras_grow.command import parser
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -27,13 +26,7 @@ def test_the_python_blocks_run_one_after_the_other(tmp_path, monkeypatch):
 
 
 def test_the_shell_blocks_name_real_targets_and_options():
-    import argparse
-
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    parser = argparse.ArgumentParser()
-    subparsers = parser.add_subparsers()
-    for own in (app_command, command):
-        own.add_parser(subparsers)
     seen = set()
     for block in blocks("sh"):
         words = shlex.split(block.replace("\\\n", " "))
@@ -41,7 +34,7 @@ def test_the_shell_blocks_name_real_targets_and_options():
             assert f"\n{words[1]}:" in makefile
         else:
             assert words[0] == "keras-grow"
-            parser.parse_args(words[1:])
+            parser().parse_args(words[1:])
         seen.add(words[0])
     assert seen == {"make", "keras-grow"}
 

@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     arguments = parser.parse_args()
     start = time.monotonic()
-    command = [sys.executable, "-m", "apps", arguments.run]
+    command = [sys.executable, "-m", "keras_grow.app", arguments.run]
     app = subprocess.Popen([*command, "--port", str(arguments.port)])
     try:
         print(json.dumps(measure(arguments, start, app.pid)))

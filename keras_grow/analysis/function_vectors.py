@@ -14,7 +14,7 @@ from keras_grow.analysis.causal_heads import causal_indirect_effects
 from keras_grow.analysis.causal_heads import mean_head_activations
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.analysis.prompts import task_prompts
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 from keras_grow.selection.kernels import Array
 
 Head = tuple[int, int]

@@ -19,6 +19,7 @@ from keras_grow.analysis.effective_rank import effective_rank
 from keras_grow.analysis.effective_rank import stable_rank
 from keras_grow.analysis.effective_rank import threshold_rank
 from keras_grow.analysis.snapshots import snapshots_in
+from keras_grow.files import write_atomically
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
@@ -26,7 +27,6 @@ from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import check_text
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
-from keras_grow.saving.atomic import write_atomically
 from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Kernels
 from keras_grow.selection.kernels import open_kernels

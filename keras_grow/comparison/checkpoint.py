@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import safe_open
 
+from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
@@ -19,7 +20,6 @@ from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
 from keras_grow.saving.fingerprint import stored_array
-from keras_grow.saving.tensors import save_tensors
 
 
 class Progress(NamedTuple):

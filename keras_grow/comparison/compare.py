@@ -16,7 +16,7 @@ from keras_grow.comparison.report import write_report
 from keras_grow.comparison.run import DONE_FILE
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import rate_file
-from keras_grow.saving.atomic import write_atomically
+from keras_grow.files import write_atomically
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
 # surely too little for anything.
@@ -120,7 +120,8 @@ def _sweep(
 
 
 def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
-    command = [sys.executable, "-m", "keras_grow.comparison", os.fspath(folder)]
+    run = "keras_grow.command.one_run"
+    command = [sys.executable, "-m", run, os.fspath(folder)]
     # A run whose comparison is killed ends with it, at the end of its input.
     with subprocess.Popen(
         [*command, *words, "--until-eof"],

@@ -14,6 +14,8 @@ from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import losses
+from keras_grow.files import atomic_path
+from keras_grow.files import write_atomically
 
 
 def write_report(folder: str | os.PathLike[str]) -> Path:
@@ -28,11 +30,15 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     plan = Plan.load(folder)
     rows = read_results(folder)
-    plots.curves(rows).savefig(folder / "curves.png", dpi=110)
-    plots.trade_off(rows).savefig(folder / "trade_off.png", dpi=110)
     counted = plots.layer_counts(plan, rows)
-    if counted:
-        counted.savefig(folder / "layers.png", dpi=110)
+    for name, figure in (
+        ("curves.png", plots.curves(rows)),
+        ("trade_off.png", plots.trade_off(rows)),
+        ("layers.png", counted),
+    ):
+        if figure:
+            with atomic_path(folder / name) as part:
+                figure.savefig(part, dpi=110)
     lines = [
         f"# {_task_name(plan.task)} on {Path(plan.model).name}",
         "",
@@ -53,7 +59,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         lines += ["![Scores over the number of blocks](layers.png)", ""]
     lines += ["Methods: ", "", *_methods(plan, folder), ""]
     path = folder / "report.md"
-    path.write_text("\n".join(lines), "utf-8")
+    with write_atomically(path) as file:
+        file.write("\n".join(lines))
     return path
 
 

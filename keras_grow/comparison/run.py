@@ -6,10 +6,8 @@ grow with what it has compared, and the peak of each method can be read.
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
-import resource
 import shutil
 import sys
 import threading
@@ -33,11 +31,12 @@ from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import try_rate
 from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
+from keras_grow.files import only_one
+from keras_grow.files import write_atomically
 from keras_grow.growth.state import ModelState
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
-from keras_grow.saving.atomic import write_atomically
 from keras_grow.tasks import load_task
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -155,7 +154,11 @@ def load_run(
 
 
 def peak_bytes() -> int:
-    """Peak resident memory of this process, in bytes."""
+    """Peak resident memory of this process, in bytes; 0 on Windows."""
+    try:
+        import resource
+    except ImportError:  # Python has it on Unix alone.
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -179,9 +182,9 @@ def _only_one(own: Path) -> Iterator[None]:
 
     The same comparison may have been started twice.
     """
-    with (own / "lock").open("w") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(only_one(own / "lock"))
         except BlockingIOError as error:
             raise RuntimeError(
                 "Expected a run that no other process is at. Received: "
@@ -189,7 +192,7 @@ def _only_one(own: Path) -> Iterator[None]:
                 "or end it."
             ) from error
         for part in own.glob("*.part"):
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+            shutil.rmtree(part)
         yield
 
 
@@ -241,12 +244,18 @@ def _end_with_input() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one method of a plan: what `compare` starts as a process."""
-    parser = argparse.ArgumentParser(prog="python -m keras_grow.comparison")
-    parser.add_argument("folder", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_grow.command.one_run"
+    )
+    parser.add_argument("folder", type=Path, help="folder of the comparison")
     parser.add_argument("method", help="name of a method of the plan")
-    parser.add_argument("seed", type=int)
+    parser.add_argument("seed", type=int, help="one of its seeds")
     parser.add_argument("--try-rate", type=float, help="one of a sweep")
-    parser.add_argument("--until-eof", action="store_true")
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="end with whoever holds the standard input",
+    )
     options = parser.parse_args(arguments)
     if options.until_eof:
         threading.Thread(target=_end_with_input, daemon=True).start()

@@ -10,11 +10,11 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import mean_loss
 from keras_grow.evaluation import Scorer
+from keras_grow.files import write_atomically
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
-from keras_grow.saving.atomic import write_atomically
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
 

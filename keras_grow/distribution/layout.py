@@ -26,10 +26,10 @@ EMBEDDING = ("model", "batch")
 
 def layout_map(
     model: keras.Model,
-    mesh: Any,
+    mesh: keras.distribution.DeviceMesh,
     model_axis: str = "model",
     batch_axis: str = "batch",
-) -> Any:
+) -> keras.distribution.LayoutMap:
     """Lay the weights of a Gemma or Gemma 3, grown or not, over a mesh.
 
     A kernel is split in two ways: heads, neurons of the MLP and entries of the

@@ -1,1 +1,8 @@
-"""Reading and writing files."""
+"""Files that are there whole or not at all, and a lock for a folder."""
+
+from keras_grow.files.atomic import atomic_path
+from keras_grow.files.atomic import write_atomically
+from keras_grow.files.lock import only_one
+from keras_grow.files.tensors import save_tensors
+
+__all__ = ["atomic_path", "only_one", "save_tensors", "write_atomically"]

@@ -9,6 +9,10 @@ from keras import ops
 from keras.layers import Layer
 
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import Init
+from keras_grow.growth.config import Shares
+from keras_grow.growth.config import SliceDtype
+from keras_grow.growth.config import Strategy
 from keras_grow.growth.families import Family
 from keras_grow.layers import expand
 from keras_grow.layers.folded_dense import CopiedDense
@@ -26,10 +30,10 @@ def grow_mlp(
     down: Layer,
     *,
     factor: int = 2,
-    strategy: str = "g_freeze",
-    init: str = "copy",
-    shares: str = "equal",
-    slice_dtype: str = "float32",
+    strategy: Strategy = "g_freeze",
+    init: Init = "copy",
+    shares: Shares = "equal",
+    slice_dtype: SliceDtype = "float32",
     seed: int = 0,
 ) -> tuple[list[GrowableDense], GrowableDense]:
     """Grow one MLP that is made of dense layers, preserving its function.

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
+from typing import Literal
+from typing import get_args
 
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
@@ -17,10 +19,10 @@ from keras_grow.files.checked_json import is_int
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
 
-STRATEGIES = ("g_freeze", "g_train")
-INITS = ("copy", "zero_down", "random_zero_down", "zeros")
-SHARES = ("equal", "unequal")
-SLICE_DTYPES = ("float32", "bfloat16", "float16")
+Strategy = Literal["g_freeze", "g_train"]
+Init = Literal["copy", "zero_down", "random_zero_down", "zeros"]
+Shares = Literal["equal", "unequal"]
+SliceDtype = Literal["float32", "bfloat16", "float16"]
 # A file can ask for no more memory than so many times the base's MLPs.
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
@@ -66,10 +68,10 @@ class GrowthConfig:
 
     factor: int
     layers: tuple[int, ...]
-    strategy: str = "g_freeze"
-    init: str = "copy"
-    shares: str = "equal"
-    slice_dtype: str = "float32"
+    strategy: Strategy = "g_freeze"
+    init: Init = "copy"
+    shares: Shares = "equal"
+    slice_dtype: SliceDtype = "float32"
     seed: int = 0
     name: str = "growth_1"
     beneath: tuple[tuple[str, float], ...] = ()
@@ -80,11 +82,13 @@ class GrowthConfig:
             # JSON knows no integers of NumPy.
             "factor": check_int(self.factor, "factor", 2, MAX_FACTOR),
             "layers": _check_layers(self.layers),
-            "strategy": check_choice(self.strategy, "strategy", STRATEGIES),
-            "init": check_choice(self.init, "init", INITS),
-            "shares": check_choice(self.shares, "shares", SHARES),
+            "strategy": check_choice(
+                self.strategy, "strategy", get_args(Strategy)
+            ),
+            "init": check_choice(self.init, "init", get_args(Init)),
+            "shares": check_choice(self.shares, "shares", get_args(Shares)),
             "slice_dtype": check_choice(
-                self.slice_dtype, "slice_dtype", SLICE_DTYPES
+                self.slice_dtype, "slice_dtype", get_args(SliceDtype)
             ),
             "seed": check_int(self.seed, "seed", 0, (1 << 64) - 1),
             "name": check_name(self.name),

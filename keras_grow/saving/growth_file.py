@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import show
 from keras_grow.growth import lora
@@ -37,7 +38,6 @@ from keras_grow.saving.fingerprint import stored_array
 from keras_grow.saving.schema import GrowthFile
 from keras_grow.saving.schema import check_zeros
 from keras_grow.saving.schema import read_growth_file
-from keras_grow.saving.tensors import save_tensors
 
 
 def save_growth(

@@ -5,8 +5,6 @@ import glob
 import json
 import os
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -14,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_grow.files import atomic_path
 from keras_grow.growth import families
 from keras_grow.growth.families import Family
 
@@ -50,6 +50,10 @@ class Kernels:
     name: str
 
 
+# What has kernels: a model, a path, or kernels that were found already.
+Source: TypeAlias = keras.Model | str | os.PathLike[str] | Kernels
+
+
 def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
     """The slots of a block that `over` stands for.
 
@@ -75,7 +79,7 @@ def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def open_kernels(source: Any) -> Kernels:
+def open_kernels(source: Source) -> Kernels:
     """Find the kernels of a model, a checkpoint or a snapshot.
 
     Args:
@@ -116,7 +120,7 @@ def open_kernels(source: Any) -> Kernels:
 
 
 def save_kernels(
-    source: Any,
+    source: Source,
     folder: str | os.PathLike[str],
     over: str | Sequence[str] = "mlp",
 ) -> None:
@@ -137,18 +141,14 @@ def save_kernels(
             f"Expected a folder that is not there yet. Received: {folder!r}"
         )
     os.makedirs(os.path.dirname(folder), exist_ok=True)
-    temporary = tempfile.mkdtemp(dir=os.path.dirname(folder), suffix=".tmp")
-    try:
+    with atomic_path(folder) as part:
+        part.mkdir()
         for block in range(kernels.num_blocks):
             for slot in slots_of(kernels.family, over):
                 np.save(
-                    os.path.join(temporary, f"block_{block:03d}.{slot}.npy"),
+                    part / f"block_{block:03d}.{slot}.npy",
                     kernels.read(block, slot).astype("float32"),
                 )
-        os.rename(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
 
 
 def squared_norm(kernel: Array) -> float:

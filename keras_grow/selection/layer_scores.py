@@ -7,14 +7,17 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+from keras_grow.files import write_atomically
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
 from keras_grow.files.checked_json import show
-from keras_grow.saving.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMAT = "keras_grow.layer_scores"
 # What each ranking of this package takes, the model aside.
@@ -145,7 +148,7 @@ class LayerScores:
             lines.append(f"{rank:>4}  {block:>5}  {score:.6g}")
         return "\n".join(lines)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw one bar a block, in the order of the blocks.
 
         Args:

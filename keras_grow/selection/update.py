@@ -5,12 +5,13 @@ import os
 import tempfile
 from collections.abc import Iterable
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import keras
 import numpy as np
 
 from keras_grow.selection.kernels import Array
+from keras_grow.selection.kernels import Source
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import save_kernels
 from keras_grow.selection.kernels import slots_of
@@ -56,9 +57,9 @@ def update_magnitude(
 
 
 def rank_layers(
-    before: Any,
-    after: Any,
-    over: str | Sequence[str] = "mlp",
+    before: Source,
+    after: Source,
+    over: Literal["mlp", "up", "all"] | Sequence[str] = "mlp",
     relative: bool = True,
 ) -> LayerScores:
     """Rank blocks by the magnitude of the weight updates of an SFT run.
@@ -152,8 +153,8 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
 
     def __init__(
         self,
-        before: Any = None,
-        over: str | Sequence[str] = "mlp",
+        before: Source | None = None,
+        over: Literal["mlp", "up", "all"] | Sequence[str] = "mlp",
         relative: bool = True,
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -179,7 +180,7 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
             )
         return self.history[-1]
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keep the kernels as they are now."""
         self.history = []
         if self.before is None:
@@ -188,14 +189,16 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
             )
             save_kernels(self.model, self._start(), self.over)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, float] | None = None
+    ) -> None:
         """Rank the blocks by how far they have moved so far."""
         before = self._start() if self.before is None else self.before
         self.history.append(
             rank_layers(before, self.model, self.over, self.relative)
         )
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Remove the snapshot; the rankings stay."""
         if self._snapshot is not None:
             self._snapshot.cleanup()

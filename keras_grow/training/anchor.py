@@ -6,20 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from typing import Self
+from typing import TypedDict
+from typing import Unpack
 
 import keras
 import numpy as np
 
+from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_float
 from keras_grow.growth.families import backbone_of
 from keras_grow.saving.fingerprint import base_fingerprint
-from keras_grow.saving.tensors import save_tensors
 from keras_grow.training import anchor_file
 from keras_grow.training.base_predictions import base_of
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
+from keras_grow.training.divergence import Direction
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
+
+
+class Options(TypedDict, total=False):
+    """The arguments that `KLAnchor.from_model` and `load` hand on."""
+
+    weight: float
+    batch_size: int
+    direction: Direction
 
 
 class KLAnchor:
@@ -67,13 +78,15 @@ class KLAnchor:
 
     def __init__(
         self,
-        passages: Sequence[str] | Sequence[Sequence[int]] | dict[str, Any],
+        passages: Sequence[str]
+        | Sequence[Sequence[int]]
+        | dict[str, np.ndarray],
         *,
         weight: float = 1.0,
         top_k: int = 64,
         batch_size: int = 4,
         length: int = 64,
-        direction: str = "base_to_model",
+        direction: Direction = "base_to_model",
         seed: int = 0,
     ) -> None:
         if not check_float(weight, "weight") > 0:
@@ -122,9 +135,10 @@ class KLAnchor:
         temperature: float = 1.0,
         seed: int = 0,
         start_token_id: int | None = None,
-        **options: Any,
+        top_k: int = 64,
+        **options: Unpack[Options],
     ) -> Self:
-        """KLAnchor a model to text that its base writes itself.
+        """Anchor a model to text that its base writes itself.
 
         For a user with no general text at hand: passages are sampled from the
         base, beginning with the start token.
@@ -138,7 +152,9 @@ class KLAnchor:
                 base as it is.
             seed: seed of the sampling and of the order of the passages.
             start_token_id: the first token. None takes the tokenizer's.
-            **options: other arguments of `KLAnchor`.
+            top_k: as for `KLAnchor`.
+            **options: `weight`, `batch_size` and `direction` as for
+                `KLAnchor`.
 
         Returns:
             An anchor with `num_passages` passages.
@@ -156,7 +172,7 @@ class KLAnchor:
             passages = write_passages(
                 lm, num_passages, length, temperature, seed, start_token_id
             )
-        return cls(passages, length=length, seed=seed, **options)
+        return cls(passages, length=length, seed=seed, top_k=top_k, **options)
 
     def prepare(self, lm: keras.Model) -> Self:
         """Compute what the base predicts, unless that is known already.
@@ -253,7 +269,7 @@ class KLAnchor:
         path: str | os.PathLike[str],
         *,
         check_base: bool = True,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Self:
         """Read what `save` wrote.
 

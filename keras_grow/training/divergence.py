@@ -8,13 +8,16 @@ whole vocabulary.
 """
 
 from typing import Any
+from typing import Literal
+from typing import get_args
 
 from keras import ops
 
 # Stands for minus infinity where a gradient must not become NaN.
 EXCLUDED = -1e30
 
-DIRECTIONS = ("base_to_model", "model_to_base")
+Direction = Literal["base_to_model", "model_to_base"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 def likeliest(logits: Any, k: int) -> tuple[Any, Any]:
@@ -62,7 +65,9 @@ def bucketed_log_probs(logits: Any, indices: Any) -> Any:
     return classes - ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
-def divergence(base: Any, model: Any, direction: str = "base_to_model") -> Any:
+def divergence(
+    base: Any, model: Any, direction: Direction = "base_to_model"
+) -> Any:
     """The Kullback-Leibler divergence of each position, in nats.
 
     Args:

@@ -1,7 +1,5 @@
 """Decay towards the weights that training started from."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -50,7 +48,7 @@ class L2SP(keras.callbacks.Callback):
             for variable in model.trainable_variables
         ]
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Refuse a training that the starting values do not belong to."""
         known = {id(variable) for variable, _ in self.start}
         trained = {id(variable) for variable in self.model.trainable_variables}
@@ -69,7 +67,9 @@ class L2SP(keras.callbacks.Callback):
                 f"{self.model.steps_per_execution}. Use 1."
             )
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         """Move every variable towards its start."""
         if keras.config.backend() == "jax":
             # Between batches the values are in the trainer's hands.

@@ -8,8 +8,9 @@ HTML.
 import sys
 import time
 
-from apps.command import main
-from apps.models import Models
+from keras_grow.app.models import Models
+
+from keras_grow.command import main
 
 LONG = 100
 SECONDS = 0.1

@@ -3,16 +3,16 @@
 import threading
 
 import pytest
+from keras_grow.app.answers import LIMITS
+from keras_grow.app.answers import Answer
+from keras_grow.app.answers import Question
+from keras_grow.app.answers import answer
+from keras_grow.app.models import PANES
+from keras_grow.app.models import Part
+from keras_grow.app.streamers import Unavailable
 
-from apps import answers as answers_module
-from apps import words
-from apps.answers import LIMITS
-from apps.answers import Answer
-from apps.answers import Question
-from apps.answers import answer
-from apps.models import PANES
-from apps.models import Part
-from apps.streamers import Unavailable
+from keras_grow.app import answers as answers_module
+from keras_grow.app import words
 
 
 class StrawStream:

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from apps.command import main
-from keras_grow.command import main as whole
+from keras_grow.command import main
 
 
 def test_it_serves_this_machine_alone_unless_told_otherwise(capsys):
@@ -14,7 +13,7 @@ def test_it_serves_this_machine_alone_unless_told_otherwise(capsys):
         main(["app", "--help"])
     assert "on this machine alone" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        whole(["--help"])
+        main(["--help"])
     assert "compare base, fine-tuned and grown" in capsys.readouterr().out
 
 
@@ -31,14 +30,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert "which holds a plan.json" in capsys.readouterr().err
 
 
-def test_other_commands_go_on_to_the_library(capsys):
-    with pytest.raises(SystemExit):
-        main(["rank", "--help"])
-    assert "checkpoints" in capsys.readouterr().out
-
-
 def test_the_page_does_not_wait_for_keras():
-    code = "import sys, apps.page, apps.command; print('keras' in sys.modules)"
+    code = "import sys, keras_grow.app.page; print('keras' in sys.modules)"
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,7 +1,7 @@
 """Prompts wait in turn; downloads are kept once."""
 
-from apps.jobs import Jobs
-from apps.served import Served
+from keras_grow.app.jobs import Jobs
+from keras_grow.app.served import Served
 
 
 def test_prompts_are_before_each_other_until_they_end():

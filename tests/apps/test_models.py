@@ -3,13 +3,13 @@
 import dataclasses
 
 import pytest
+from keras_grow.app.models import Models
+from keras_grow.app.runs import Entry
+from keras_grow.app.streamers import Streamers
+from keras_grow.app.streamers import Unavailable
 
-from apps import models as models_module
-from apps.models import Models
-from apps.runs import Entry
-from apps.streamers import Streamers
-from apps.streamers import Unavailable
 from keras_grow import comparison
+from keras_grow.app import models as models_module
 from keras_grow.evaluation import streaming
 
 

@@ -13,10 +13,10 @@ import tiny_run
 from browsing import answers
 from browsing import ask
 from browsing import says
+from keras_grow.app.runs import read_rows
 from playwright.sync_api import TimeoutError as Late
 
 import keras_grow
-from apps.runs import read_rows
 from keras_grow.models import load_model
 
 pytest_plugins = ["serving"]

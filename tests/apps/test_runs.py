@@ -4,16 +4,15 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-
-from apps.drawings import analyses
-from apps.drawings import blocks
-from apps.drawings import growth_of
-from apps.results import as_csv
-from apps.results import as_svg
-from apps.results import charts
-from apps.results import series
-from apps.runs import Runs
-from apps.runs import read_rows
+from keras_grow.app.drawings import analyses
+from keras_grow.app.drawings import blocks
+from keras_grow.app.drawings import growth_of
+from keras_grow.app.results import as_csv
+from keras_grow.app.results import as_svg
+from keras_grow.app.results import charts
+from keras_grow.app.results import series
+from keras_grow.app.runs import Runs
+from keras_grow.app.runs import read_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 PLAN = {

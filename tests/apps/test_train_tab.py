@@ -10,19 +10,19 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import tiny_lm
+from keras_grow.app.train_tab import check as say_of_upload
+from keras_grow.app.train_tab import progress
+from keras_grow.app.train_tab import shown
+from keras_grow.app.train_tab import thinned
+from keras_grow.app.training import Busy
+from keras_grow.app.training import Lesson
+from keras_grow.app.training import Progress
+from keras_grow.app.training import Trainer
+from keras_grow.app.uploads import Refused
+from keras_grow.app.uploads import Rows
+from keras_grow.app.uploads import check
 
-from apps import train_worker
-from apps.train_tab import check as say_of_upload
-from apps.train_tab import progress
-from apps.train_tab import shown
-from apps.train_tab import thinned
-from apps.training import Busy
-from apps.training import Lesson
-from apps.training import Progress
-from apps.training import Trainer
-from apps.uploads import Refused
-from apps.uploads import Rows
-from apps.uploads import check
+from keras_grow.app import train_worker
 from keras_grow.tasks import load_task
 
 ROWS = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)

@@ -12,9 +12,9 @@ from conftest import token_batch
 
 from keras_grow import grow_model
 from keras_grow.command import main
+from keras_grow.command import parser
 from keras_grow.selection import LayerScores
 from keras_grow.selection import LayerUpdateRecorder
-from keras_grow.selection import command
 from keras_grow.selection import rank_layers
 from keras_grow.selection import save_kernels
 
@@ -193,9 +193,7 @@ def test_misuse_is_named(tmp_path):
 
 
 def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
-    return parser.parse_args(["rank", *words])
+    return parser().parse_args(["rank", *words])
 
 
 def test_the_command_prints_and_saves_what_rank_layers_returns(

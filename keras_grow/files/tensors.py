@@ -1,48 +1,43 @@
 """Safetensors files that are there whole or not at all."""
 
 import os
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from keras_grow.files.atomic import atomic_path
+
 
 def save_tensors(
     tensors: Mapping[str, np.ndarray],
-    path: Path,
+    path: str | os.PathLike[str],
     metadata: dict[str, str] | None = None,
 ) -> None:
     """Write arrays to a file that takes its name when all is written.
 
-    A save that is killed leaves a file of that name as it was, and a folder
-    `NAME.PID.part` beside it.
-
     Args:
         tensors: arrays by name.
-        path: the file.
+        path: the file, see `atomic_path`.
         metadata: texts by name.
 
     Raises:
         OSError: if the folder cannot be written, or the disk is full.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from keras_grow.files import save_tensors
+
+    save_tensors({"ones": np.ones(3)}, "ones.safetensors")
+    ```
     """
-    folder = path.with_name(f"{path.name}.{os.getpid()}.part")
-    # A killed process may have had the same number.
-    folder.mkdir(exist_ok=True)
-    try:
-        written = folder / path.name
-        written.touch()
-        mode = written.stat().st_mode
+    with atomic_path(path) as part:
         try:
-            save_file(dict(tensors), written, metadata)
+            save_file(dict(tensors), part, metadata)
         except SafetensorError as error:
             raise OSError(
                 f"Expected to write {os.fspath(path)!r}. Received: {error}"
             ) from error
-        # safetensors makes files that no other user may read.
-        written.chmod(mode)
-        os.replace(written, path)
-    finally:
-        shutil.rmtree(folder)

@@ -1,14 +1,20 @@
 """`keras-grow rank`: rank the blocks of checkpoints on disk."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
-from keras_grow.selection.spectrum import rank_by_signal_to_noise
-from keras_grow.selection.update import rank_layers
+from keras_grow.command.quiet_start import quiet_start
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add `rank` to the subparsers of `keras-grow`."""
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add `rank` to the commands.
+
+    Args:
+        subparsers: what `ArgumentParser.add_subparsers` returned.
+    """
     parser = subparsers.add_parser(
         "rank",
         help="rank transformer blocks by how much growing them should help",
@@ -49,10 +55,18 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Rank, print the table, write what was asked for.
 
+    Args:
+        args: what `add_parser` describes.
+
     Raises:
         ValueError: if the checkpoints are too many, too few or unfit.
         OSError: if a file cannot be read or written.
     """
+    with quiet_start():
+        from keras_grow.files import atomic_path
+        from keras_grow.selection import rank_by_signal_to_noise
+        from keras_grow.selection import rank_layers
+
     wanted = 2 if args.method == "update" else 1
     if len(args.checkpoints) != wanted:
         raise ValueError(
@@ -72,5 +86,10 @@ def run(args: argparse.Namespace) -> None:
     if args.save:
         scores.save(args.save)
     if args.plot:
-        scores.plot().figure.savefig(args.plot)
+        from matplotlib.figure import Figure
+
+        figure = Figure(layout="constrained")
+        scores.plot(figure.subplots())
+        with atomic_path(args.plot) as part:
+            figure.savefig(part)
     print(scores)

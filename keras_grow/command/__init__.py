@@ -1,0 +1,62 @@
+"""The console command `keras-grow`."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras_grow.app.command as app
+from keras_grow.command import compare
+from keras_grow.command import rank
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `keras-grow app`, `keras-grow compare` or `keras-grow rank`.
+
+    Args:
+        arguments: words after the command. Defaults to the process's own.
+
+    Returns:
+        Exit status, see `status_of`.
+    """
+    options = parser().parse_args(arguments)
+    return status_of(lambda: options.run(options))
+
+
+def status_of(run: Callable[[], None]) -> int:
+    """Run a command; say in one line what is wrong with its arguments.
+
+    Args:
+        run: the command.
+
+    Returns:
+        Exit status: 0, or 1 after a refusal, which is printed. That is an
+        `OSError`, or an error that this package itself raised to say what it
+        received. Any other error is a bug and goes on, with its traceback.
+    """
+    try:
+        run()
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        print(f"keras-grow: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command. It imports no Keras."""
+    whole = argparse.ArgumentParser(prog="keras-grow", description=__doc__)
+    subparsers = whole.add_subparsers(required=True)
+    for command in (app, compare, rank):
+        command.add_parser(subparsers)
+    return whole
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    own = frame.f_globals["__name__"].partition(".")[0] == "keras_grow"
+    return own and "Received:" in str(error)

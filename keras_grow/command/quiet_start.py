@@ -1,0 +1,47 @@
+"""Keras without what its C++ libraries log while they load."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+# As absl writes what is for information or a warning, before it is set up.
+_LOGGED = re.compile(
+    rb"WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ \S+:\d+\]"
+)
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Import Keras in this block to start without absl's log.
+
+    TensorFlow tells of missing GPUs and of its build as it is loaded, before
+    any setting of its own can stop it. What else is written to the standard
+    error meanwhile comes when the block ends, or fails.
+
+    Example:
+
+    ```python
+    from keras_grow.command.quiet_start import quiet_start
+
+    with quiet_start():
+        import keras
+    ```
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    own = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(own, 2)
+            os.close(own)
+            said.seek(0)
+            for line in said:
+                if not _LOGGED.match(line):
+                    sys.stderr.write(line.decode(errors="replace"))

@@ -1,0 +1,72 @@
+"""Registers the grown classes with Keras, without loading Keras for it.
+
+Keras finds the classes of `.keras` files and presets by their registered
+names alone: it imports no module but its own and KerasHub's to look for them.
+So they have to be registered by the time a model is loaded, though `import
+keras_grow` may come first and loads nothing.
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+from collections.abc import Sequence
+
+
+def register_with_keras() -> None:
+    """Register now if Keras is there; else once it has been imported."""
+    if "keras" in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
+
+
+def _register() -> None:
+    for folder in ("growth", "ablations"):
+        importlib.import_module(f"keras_grow.{folder}")
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Finds nothing; sees imports of Keras, KerasHub and this package end.
+
+    It registers after the outermost one, since before its end none of the
+    three can be relied on to be whole, and is gone then.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find a module as the others do, and watch it being loaded."""
+        if fullname not in ("keras", "keras_hub") and not fullname.startswith(
+            "keras_grow."
+        ):
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path)
+            if spec and spec.loader:
+                self._watch(spec.loader)
+                return spec
+        return None
+
+    def _watch(self, loader: importlib.abc.Loader) -> None:
+        load = loader.exec_module
+
+        def exec_module(module: types.ModuleType) -> None:
+            self._depth += 1
+            try:
+                load(module)
+            finally:
+                self._depth -= 1
+            if self._depth == 0 and "keras" in sys.modules:
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                _register()
+
+        loader.exec_module = exec_module  # type: ignore[method-assign]

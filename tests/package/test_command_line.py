@@ -1,0 +1,105 @@
+"""`keras-grow`: its help, and what it says of mistakes and of bugs."""
+
+import argparse
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_grow import selection
+from keras_grow.command import main
+from keras_grow.command import parser
+from keras_grow.comparison.kinds import KINDS
+
+pytestmark = pytest.mark.no_backend
+
+
+def parsers():
+    """The parser of `keras-grow` and those of its commands, by name."""
+    whole = parser()
+    yield "keras-grow", whole
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def test_every_option_has_a_help_text():
+    found = dict(parsers())
+    assert set(found) == {"keras-grow", "app", "compare", "rank"}
+    for name, one in found.items():
+        for action in one._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                assert all(choice.help for choice in action._choices_actions)
+            else:
+                assert action.help, f"{name}: {action.dest}"
+
+
+def test_the_help_of_methods_names_every_kind():
+    text = dict(parsers())["compare"].format_help().replace("\n", " ")
+    for kind in KINDS:
+        assert f" {kind}," in text or f" {kind};" in text
+
+
+def test_the_help_comes_without_keras_and_at_once():
+    code = """
+import sys
+from keras_grow.command import main
+try:
+    main(["--help"])
+finally:
+    assert "keras" not in sys.modules and "numpy" not in sys.modules
+"""
+    start = time.perf_counter()
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 0.5
+    assert "{app,compare,rank}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rank", "one.weights.h5"],
+        ["rank", "missing.weights.h5", "--method", "signal_to_noise"],
+        ["app", "model", "--login", "missing"],
+    ],
+)
+def test_a_wrong_argument_is_told_in_one_line(words, capsys):
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("keras-grow: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("sftt", "Received: 'sftt'"), ("lora:rank=many", "'many'")],
+)
+def test_a_wrong_method_is_told_before_anything_starts(method, said, capsys):
+    words = ["compare", "x", "--model", "m", "--task", "t", "--methods", method]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def no_arguments():
+    """What the command calls with two paths and more."""
+
+
+def wrong_shape(*arguments):
+    """An error of NumPy."""
+    np.zeros(2).reshape(3)
+
+
+def of_another_package(*arguments):
+    """An error that reads like one of ours."""
+    raise ValueError("Expected another shape. Received: (2,)")
+
+
+@pytest.mark.parametrize("bug", [no_arguments, wrong_shape, of_another_package])
+def test_a_bug_shows_its_traceback(bug, monkeypatch):
+    monkeypatch.setattr(selection, "rank_layers", bug)
+    with pytest.raises((TypeError, ValueError)):
+        main(["rank", "one", "two"])
