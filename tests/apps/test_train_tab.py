@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from apps import train_worker
 from apps.train_tab import check as say_of_upload
