@@ -1,160 +1,36 @@
-"""Tiny random-weight models that the whole suite shares.
+"""What every test runs in: one backend, one cache, a fresh seed.
 
-The suite runs once a backend: ``KERAS_BACKEND=torch pytest``.
+The suite runs once per backend: ``KERAS_BACKEND=torch pytest``. Models and
+other things that tests share are modules in `tests/shared`.
 """
 
 import gc
-import io
 import os
-import tempfile
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # Memory is shared with the other frameworks on small test machines.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Many tests compile the same tiny programs.
-_JAX_CACHE = tempfile.TemporaryDirectory(prefix="keras_grow_jax_")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _JAX_CACHE.name)
+# Many tests compile the same tiny programs: one folder for the workers, the
+# processes that tests start, and later runs.
+ROOT = Path(__file__).parents[1]
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Processes that tests start import what the tests do.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(
+        None,
+        (str(ROOT), str(ROOT / "tests/shared"), os.environ.get("PYTHONPATH")),
+    )
+)
 
 import keras
-import keras_hub
-import numpy as np
 import pytest
-import sentencepiece
 
 # Keras collects garbage for every kernel that it quantises; what the imports
 # made is most of what that would look through.
 gc.freeze()
-
-VOCABULARY_SIZE = 80
-HIDDEN_DIM = 16
-INTERMEDIATE_DIM = 24
-NUM_LAYERS = 4
-
-GEMMA3 = dict(
-    vocabulary_size=VOCABULARY_SIZE,
-    image_size=16,
-    num_layers=NUM_LAYERS,
-    num_query_heads=4,
-    num_key_value_heads=2,
-    hidden_dim=HIDDEN_DIM,
-    intermediate_dim=INTERMEDIATE_DIM,
-    head_dim=8,
-    use_query_key_norm=True,
-    use_post_ffw_norm=True,
-    use_post_attention_norm=True,
-    use_sliding_window_attention=True,
-    sliding_window_size=8,
-)
-GEMMA = dict(
-    vocabulary_size=VOCABULARY_SIZE,
-    num_layers=NUM_LAYERS,
-    num_query_heads=4,
-    num_key_value_heads=1,
-    hidden_dim=HIDDEN_DIM,
-    intermediate_dim=2 * INTERMEDIATE_DIM,
-    head_dim=8,
-)
-GEMMA2 = dict(
-    GEMMA,
-    num_key_value_heads=2,
-    use_post_ffw_norm=True,
-    use_post_attention_norm=True,
-    attention_logit_soft_cap=50.0,
-    final_logit_soft_cap=30.0,
-    use_sliding_window_attention=True,
-    sliding_window_size=8,
-)
-
-_TEXT = [
-    "the quick brown fox jumps over the lazy dog",
-    "a model that grows does not forget what it knew",
-    "bonjour le monde, hello world",
-]
-
-
-def tokenizer_proto() -> bytes:
-    """A sentencepiece model of 80 pieces with Gemma's special tokens."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(_TEXT),
-        model_writer=out,
-        vocab_size=VOCABULARY_SIZE,
-        model_type="BPE",
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
-        user_defined_symbols=[
-            "<start_of_turn>",
-            "<end_of_turn>",
-            "<start_of_image>",
-            "<end_of_image>",
-            "<img>",
-        ],
-        minloglevel=2,
-    )
-    return out.getvalue()
-
-
-def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Give every weight of `model` a known random value, norms included."""
-    rng = np.random.default_rng(seed)
-    for weight in model.weights:
-        scale = 1.0 / np.sqrt(max(weight.shape[0], 1))
-        weight.assign(rng.normal(0.0, scale, weight.shape))
-    return model
-
-
-def tiny_lm(
-    family: str = "gemma3",
-    dtype: str = "float32",
-    tokenizer: bool = False,
-    seed: int = 0,
-    **overrides,
-) -> keras.Model:
-    """A tiny causal language model: "gemma", "gemma2" or "gemma3".
-
-    With `tokenizer`, strings go in and out; without, token ids do.
-    """
-    preprocessor = None
-    models = keras_hub.models
-    if family == "gemma3":
-        backbone = models.Gemma3Backbone(**{**GEMMA3, **overrides}, dtype=dtype)
-        if tokenizer:
-            preprocessor = models.Gemma3CausalLMPreprocessor(
-                models.Gemma3Tokenizer(proto=tokenizer_proto()),
-                sequence_length=16,
-            )
-        lm = models.Gemma3CausalLM(backbone=backbone, preprocessor=preprocessor)
-    else:
-        shape = {"gemma": GEMMA, "gemma2": GEMMA2}[family]
-        backbone = models.GemmaBackbone(**{**shape, **overrides}, dtype=dtype)
-        if tokenizer:
-            preprocessor = models.GemmaCausalLMPreprocessor(
-                models.GemmaTokenizer(proto=tokenizer_proto()),
-                sequence_length=16,
-            )
-        lm = models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
-    return randomise(lm, seed)
-
-
-def token_batch(batch: int = 2, length: int = 12, seed: int = 0) -> dict:
-    """Random token ids with a padded tail in the last row."""
-    rng = np.random.default_rng(seed)
-    mask = np.ones((batch, length), dtype=bool)
-    mask[-1, length - 3 :] = False
-    tokens = rng.integers(4, VOCABULARY_SIZE, (batch, length))
-    return {
-        "token_ids": np.where(mask, tokens, 0).astype("int32"),
-        "padding_mask": mask,
-    }
 
 
 @pytest.fixture(autouse=True)

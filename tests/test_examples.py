@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
+from keras_grow.growth.config import Init
+from keras_grow.growth.config import Shares
+from keras_grow.growth.config import Strategy
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grow import grow_model
@@ -38,9 +41,9 @@ def _sft_up(lm: keras.Model, method: "Method") -> keras.Model:
 
 
 def _growth(
-    strategy: str = "g_freeze",
-    init: str = "copy",
-    shares: str = "equal",
+    strategy: Strategy = "g_freeze",
+    init: Init = "copy",
+    shares: Shares = "equal",
     whole: bool = False,
     lora: bool = False,
 ) -> "Prepare":

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
 from keras import ops
+from tiny_models import tiny_lm
 
 from keras_grow import grow_model
 from keras_grow.analysis import PromptBatch

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow.analysis import FunctionVector
 from keras_grow.analysis import InContextTask

@@ -130,7 +130,7 @@ def test_a_picture_of_the_curves_names_them():
 
 
 def test_a_growth_file_says_what_has_grown(tmp_path):
-    from conftest import tiny_lm
+    from tiny_models import tiny_lm
 
     from keras_grow import grow_model
     from keras_grow import growth_report

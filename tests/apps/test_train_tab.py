@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import tiny_lm
 from keras_grow.app.train_tab import check as say_of_upload
 from keras_grow.app.train_tab import progress
 from keras_grow.app.train_tab import shown
@@ -21,6 +20,7 @@ from keras_grow.app.training import Trainer
 from keras_grow.app.uploads import Refused
 from keras_grow.app.uploads import Rows
 from keras_grow.app.uploads import check
+from tiny_models import tiny_lm
 
 from keras_grow.app import train_worker
 from keras_grow.tasks import load_task

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
 from keras import ops
+from tiny_models import tiny_lm
 
 from keras_grow.command import main
 from keras_grow.comparison import Method

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan

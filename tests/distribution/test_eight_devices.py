@@ -9,15 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Keras distributes on JAX"
 )
-HERE = Path(__file__).parent
+SCRIPT = Path(__file__).parents[1] / "shared" / "eight_devices.py"
 
 
 def run(folder, **case):
@@ -34,10 +34,9 @@ def run(folder, **case):
         **os.environ,
         "KERAS_BACKEND": "jax",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": str(HERE.parent),
     }
     subprocess.run(
-        [sys.executable, HERE / "eight_devices.py", json.dumps(case), folder],
+        [sys.executable, SCRIPT, json.dumps(case), folder],
         check=True,
         env=environment,
     )

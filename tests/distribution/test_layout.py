@@ -5,7 +5,7 @@ import re
 import keras
 import keras_hub
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 import keras_grow
 from keras_grow.distribution import memory_per_device

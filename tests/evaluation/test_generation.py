@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import sacrebleu as sacrebleu_package
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import exact_match

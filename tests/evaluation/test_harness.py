@@ -7,7 +7,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 pytest.importorskip("lm_eval")
 

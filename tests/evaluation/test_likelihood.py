@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import evaluate

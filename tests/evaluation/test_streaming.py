@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow import grow_model
 from keras_grow import growth_disabled

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from conftest import GEMMA
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
 from keras_hub import models
+from tiny_models import GEMMA
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.growth.state import ModelState

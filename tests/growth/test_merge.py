@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
 from keras_hub import models
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 import keras_grow
 from keras_grow.growth import costs

@@ -5,9 +5,9 @@ import gc
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 

@@ -7,7 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-from conftest import token_batch
+from tiny_models import token_batch
 
 gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 

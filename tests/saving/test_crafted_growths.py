@@ -11,9 +11,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
 from keras import ops
 from safetensors.numpy import save_file
+from tiny_models import tiny_lm
 
 import keras_grow
 from keras_grow.saving import base_fingerprint

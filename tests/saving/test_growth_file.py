@@ -11,10 +11,10 @@ import time
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
 from safetensors.numpy import save_file
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.saving import base_fingerprint
@@ -95,11 +95,9 @@ def test_a_growth_saved_here_loads_under_another_backend(tmp_path, backend):
         keras_grow.save_growth(lm, tmp_path / f"{dtype}.safetensors")
         expected[dtype] = outputs(lm)
     script = f"""
-import sys
-sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
 import keras_grow
 import numpy as np
-from conftest import tiny_lm, token_batch
+from tiny_models import tiny_lm, token_batch
 from keras import ops
 for dtype in {list(tolerances)!r}:
     path = {str(tmp_path)!r} + "/" + dtype
@@ -271,10 +269,8 @@ def test_a_save_that_is_killed_leaves_the_old_file(path, tmp_path):
     keras_grow.save_growth(lm, path)
     old = path.read_bytes()
     killed = f"""
-import sys
-sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
 import keras_grow
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 lm = tiny_lm("gemma3", intermediate_dim=2048, hidden_dim=1024)
 keras_grow.grow_model(lm)
 print("saving", flush=True)

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from conftest import NUM_LAYERS
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
+from tiny_models import NUM_LAYERS
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 from keras_grow import grow_model
 from keras_grow.selection import rank_by_gradient

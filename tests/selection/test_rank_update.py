@@ -6,9 +6,9 @@ import tracemalloc
 import keras
 import numpy as np
 import pytest
-from conftest import NUM_LAYERS
-from conftest import tiny_lm
-from conftest import token_batch
+from tiny_models import NUM_LAYERS
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 from keras_grow import grow_model
 from keras_grow.command import main

@@ -3,8 +3,8 @@
 import keras_hub
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import tokenizer_proto
+from tiny_models import tiny_lm
+from tiny_models import tokenizer_proto
 
 from keras_grow.tasks import Example
 from keras_grow.tasks import encode

@@ -3,9 +3,9 @@
 import h5py
 import keras
 import numpy as np
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import ops
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.training import KLAnchor

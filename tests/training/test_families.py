@@ -4,9 +4,9 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-from conftest import randomise
-from conftest import tiny_lm
 from keras import ops
+from tiny_models import randomise
+from tiny_models import tiny_lm
 
 from keras_grow.training import supervised_logits
 

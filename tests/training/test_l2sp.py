@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
 from keras import ops
+from tiny_models import tiny_lm
 
 import keras_grow
 from keras_grow.training import L2SP

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 from keras_grow.training import supervised_logits
 

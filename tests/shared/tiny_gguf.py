@@ -7,8 +7,8 @@ import keras
 import keras_hub
 import numpy as np
 import sentencepiece
-from conftest import GEMMA3
-from conftest import randomise
+from tiny_models import GEMMA3
+from tiny_models import randomise
 
 HEADS, KEY_VALUE_HEADS, HEAD_DIM = 4, 2, 8
 _TEXT = [

@@ -7,7 +7,7 @@ too long for every browser test; what the page does is the same for both.
 import json
 from pathlib import Path
 
-from conftest import tiny_lm
+from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan

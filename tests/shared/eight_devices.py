@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-import conftest
 import keras
 import numpy as np
+import tiny_models
 
 import keras_grow
 from keras_grow.distribution import distribute
@@ -53,7 +53,7 @@ def losses(lm):
 
 
 def make(family, strategy, supervised_logits):
-    lm = conftest.tiny_lm(family, num_layers=2)
+    lm = tiny_models.tiny_lm(family, num_layers=2)
     keras_grow.grow_model(lm, layers=[1], strategy=strategy)
     if supervised_logits:
         keras_grow.supervised_logits(lm, chunk_size=16)
@@ -95,7 +95,7 @@ def main():
         lm = make(*options)
     eight = losses(lm)
     keras_grow.save_growth(lm, folder / "eight.grow.safetensors")
-    x = conftest.token_batch()
+    x = tiny_models.token_batch()
     np.save(folder / "hidden.npy", np.asarray(lm.backbone(x)))
     report = {
         "one": one,

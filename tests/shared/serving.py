@@ -46,7 +46,6 @@ class App:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 self.command,
-                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

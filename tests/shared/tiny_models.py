@@ -1,0 +1,139 @@
+"""Tiny random-weight models, their tokenizer and a batch for them."""
+
+import functools
+import io
+
+import keras
+import keras_hub
+import numpy as np
+import sentencepiece
+
+VOCABULARY_SIZE = 80
+HIDDEN_DIM = 16
+INTERMEDIATE_DIM = 24
+NUM_LAYERS = 4
+
+GEMMA3 = dict(
+    vocabulary_size=VOCABULARY_SIZE,
+    image_size=16,
+    num_layers=NUM_LAYERS,
+    num_query_heads=4,
+    num_key_value_heads=2,
+    hidden_dim=HIDDEN_DIM,
+    intermediate_dim=INTERMEDIATE_DIM,
+    head_dim=8,
+    use_query_key_norm=True,
+    use_post_ffw_norm=True,
+    use_post_attention_norm=True,
+    use_sliding_window_attention=True,
+    sliding_window_size=8,
+)
+GEMMA = dict(
+    vocabulary_size=VOCABULARY_SIZE,
+    num_layers=NUM_LAYERS,
+    num_query_heads=4,
+    num_key_value_heads=1,
+    hidden_dim=HIDDEN_DIM,
+    intermediate_dim=2 * INTERMEDIATE_DIM,
+    head_dim=8,
+)
+GEMMA2 = dict(
+    GEMMA,
+    num_key_value_heads=2,
+    use_post_ffw_norm=True,
+    use_post_attention_norm=True,
+    attention_logit_soft_cap=50.0,
+    final_logit_soft_cap=30.0,
+    use_sliding_window_attention=True,
+    sliding_window_size=8,
+)
+
+_TEXT = [
+    "the quick brown fox jumps over the lazy dog",
+    "a model that grows does not forget what it knew",
+    "bonjour le monde, hello world",
+]
+
+
+@functools.cache
+def tokenizer_proto() -> bytes:
+    """A sentencepiece model of 80 pieces with Gemma's special tokens."""
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(_TEXT),
+        model_writer=out,
+        vocab_size=VOCABULARY_SIZE,
+        model_type="BPE",
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        pad_piece="<pad>",
+        eos_piece="<eos>",
+        bos_piece="<bos>",
+        unk_piece="<unk>",
+        user_defined_symbols=[
+            "<start_of_turn>",
+            "<end_of_turn>",
+            "<start_of_image>",
+            "<end_of_image>",
+            "<img>",
+        ],
+        minloglevel=2,
+    )
+    return out.getvalue()
+
+
+def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Give every weight of `model` a known random value, norms included."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        scale = 1.0 / np.sqrt(max(weight.shape[0], 1))
+        weight.assign(rng.normal(0.0, scale, weight.shape))
+    return model
+
+
+def tiny_lm(
+    family: str = "gemma3",
+    dtype: str = "float32",
+    tokenizer: bool = False,
+    seed: int = 0,
+    **overrides,
+) -> keras.Model:
+    """A tiny causal language model: "gemma", "gemma2" or "gemma3".
+
+    With `tokenizer`, strings go in and out; without, token ids do.
+    """
+    preprocessor = None
+    models = keras_hub.models
+    if family == "gemma3":
+        backbone = models.Gemma3Backbone(**{**GEMMA3, **overrides}, dtype=dtype)
+        if tokenizer:
+            preprocessor = models.Gemma3CausalLMPreprocessor(
+                models.Gemma3Tokenizer(proto=tokenizer_proto()),
+                sequence_length=16,
+            )
+        lm = models.Gemma3CausalLM(backbone=backbone, preprocessor=preprocessor)
+    else:
+        shape = {"gemma": GEMMA, "gemma2": GEMMA2}[family]
+        backbone = models.GemmaBackbone(**{**shape, **overrides}, dtype=dtype)
+        if tokenizer:
+            preprocessor = models.GemmaCausalLMPreprocessor(
+                models.GemmaTokenizer(proto=tokenizer_proto()),
+                sequence_length=16,
+            )
+        lm = models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
+    return randomise(lm, seed)
+
+
+def token_batch(batch: int = 2, length: int = 12, seed: int = 0) -> dict:
+    """Random token ids with a padded tail in the last row."""
+    rng = np.random.default_rng(seed)
+    mask = np.ones((batch, length), dtype=bool)
+    mask[-1, length - 3 :] = False
+    tokens = rng.integers(4, VOCABULARY_SIZE, (batch, length))
+    return {
+        "token_ids": np.where(mask, tokens, 0).astype("int32"),
+        "padding_mask": mask,
+    }
