@@ -5,7 +5,6 @@ trained. KerasHub finds the task class of a saved backbone by exact class, so
 a grown backbone has a class of its own, and so has its task.
 """
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -13,24 +12,25 @@ from typing import cast
 
 import keras
 import keras_hub
-from keras.layers import Layer
 
 from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
+from keras_grow.growth.derive import derive
+from keras_grow.growth.derive import plain_class_of
+from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
-from keras_grow.growth.families import Family
-from keras_grow.growth.families import holder_of
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
+from keras_grow.growth.grown_block import become_grown_block
+from keras_grow.growth.grown_block import put
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.stored import parse_growths
 from keras_grow.growth.stored import parse_lora
 from keras_grow.growth.trainable import train_only
-from keras_grow.keras_internals import replace_sublayer
 from keras_grow.keras_internals import set_own_trainable
 from keras_grow.layers.int8 import quantized_layers
 from keras_grow.layers.int8 import weights_only
@@ -185,96 +185,6 @@ class GrownBackbone(Grown):
         lora.load_file(self, filepath)
 
 
-@keras.saving.register_keras_serializable(_PACKAGE, "GrownBlock")
-class GrownBlock:
-    """What a grown block adds to its class, for what saves block by block.
-
-    A head on `backbone.output`, or `clone_model`, makes each block from its
-    own config. This name is the one under which all of them are saved; the
-    config says which class a block had before.
-    """
-
-    growths: tuple[GrowthConfig, ...] = ()
-    slots: tuple[str, ...] = ()
-
-    def get_config(self) -> dict[str, Any]:
-        """The config of the plain block, its growths and their scales."""
-        block = cast(Any, self)
-        plain = block.plain_class
-        config = super().get_config()  # type: ignore[misc]
-        down = holder_of(block, self.slots[-1])
-        return {
-            "name": block.name,
-            "block": {
-                "module": plain.__module__,
-                "class_name": plain.__name__,
-                "registered_name": keras.saving.get_registered_name(plain),
-                "config": config,
-            },
-            "growths": [growth.to_dict() for growth in self.growths],
-            "slots": list(self.slots),
-            "scales": list(getattr(*down).scales),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Make the plain block, which grows when it is built."""
-        plain = keras.saving.deserialize_keras_object(config["block"])
-        grown: Any = grown_block_class(plain_class_of(plain))
-        # Keras wraps `build` when an object is made: make it of this class.
-        block = grown.from_plain_config(config["block"]["config"])
-        block.slots = tuple(config["slots"])
-        block.growths = parse_growths(config["growths"])
-        block.scales_when_built = [check_scale(s) for s in config["scales"]]
-        return cast(Layer, block)
-
-    @classmethod
-    def from_plain_config(cls, config: dict[str, Any]) -> Layer:
-        """Make an unbuilt block of this class, with no growth yet."""
-        return cast(Layer, super().from_config(config))  # type: ignore[misc]
-
-    def build(self, *args: Any, **kwargs: Any) -> None:
-        """Build the plain block, then grow it."""
-        block = cast(Any, self)
-        super().build(*args, **kwargs)  # type: ignore[misc]
-        *up, down = self.slots
-        family = Family(keras_hub.models.Backbone, up=tuple(up), down=down)
-        for growth in self.growths:
-            here = dataclasses.replace(growth, layers=(0,))
-            put(block, build.grow_blocks([block], family, here)[block])
-        for layer in family.mlp_of(block):
-            layer.set_scales(block.scales_when_built)
-            for part in [layer.base, *layer.slices]:
-                part.trainable = part is layer.slices[-1]
-
-
-def plain_class_of(part: Any) -> Any:
-    """The class that a backbone, task or block had before it grew."""
-    return getattr(type(part), "plain_class", type(part))
-
-
-def become_grown_block(
-    block: Layer, slots: Sequence[str], growths: Sequence[GrowthConfig]
-) -> None:
-    """Give a block the class of grown blocks, or its own if none is left."""
-    cls = plain_class_of(block)
-    if not growths:
-        block.__class__ = cls
-        vars(block).pop("growths", None)
-        vars(block).pop("slots", None)
-        return
-    block.__class__ = grown_block_class(cls)
-    block.growths = tuple(growths)
-    block.slots = tuple(slots)
-
-
-def put(block: Layer, layers: dict[str, Any]) -> None:
-    """Put layers in the place of those in the slots of a block."""
-    for slot, layer in layers.items():
-        holder, attribute = holder_of(block, slot)
-        replace_sublayer(holder, attribute, layer)
-
-
 def add_growth(state: ModelState, config: GrowthConfig) -> None:
     """Grow a backbone in place: new layers, new classes, only they train.
 
@@ -332,7 +242,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
 @functools.cache
 def grown_backbone_class(plain: Any) -> type:
     """The class of a grown backbone that was a `plain`."""
-    cls = _derive(plain, GrownBackbone)
+    cls = derive(plain, GrownBackbone)
     _register(cls, f"Grown{plain.__name__}")
     for task in tasks_over(plain):
         grown_task: Any = grown_task_class(task)
@@ -343,13 +253,13 @@ def grown_backbone_class(plain: Any) -> type:
 @functools.cache
 def grown_task_class(plain: Any) -> type:
     """The class of a task that was a `plain`; it is saved as one."""
-    cls = _derive(plain, GrownTask)
+    cls = derive(plain, GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
     if ">" in keras.saving.get_registered_name(plain):
         # Among the registered classes KerasHub looks for a backbone's task.
         _register(cls, f"Grown{plain.__name__}")
-    return _registered_as(cls, plain)
+    return saved_as(cls, plain)
 
 
 def become_grown_task(model: Any) -> None:
@@ -368,32 +278,8 @@ def become_plain_task(model: Any) -> None:
         cast(Any, model).__class__ = model.plain_class
 
 
-@functools.cache
-def grown_block_class(plain: Any) -> type:
-    """The class of a grown block that was a `plain`."""
-    return _registered_as(_derive(plain, GrownBlock), GrownBlock)
-
-
-def _derive(plain: type, mixin: type) -> type:
-    attributes = {
-        "__module__": __name__,
-        "__doc__": f"A `{plain.__name__}` that `keras_grow` has grown.",
-        "plain_class": plain,
-    }
-    return type(f"Grown{plain.__name__}", (mixin, plain), attributes)
-
-
 def _register(cls: type, name: str) -> None:
     keras.saving.register_keras_serializable(_PACKAGE, name)(cls)
-
-
-def _registered_as(cls: type, other: type) -> type:
-    """Save instances of `cls` under the name of `other`, which loads them."""
-    package, _, name = keras.saving.get_registered_name(other).rpartition(">")
-    if package:
-        for registered in (cls, other):
-            keras.saving.register_keras_serializable(package, name)(registered)
-    return cls
 
 
 for _cls in FAMILIES:

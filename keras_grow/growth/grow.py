@@ -12,7 +12,6 @@ from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
 from keras_grow.growth.classes import become_plain_task
 from keras_grow.growth.classes import note_growths
-from keras_grow.growth.classes import put
 from keras_grow.growth.classes import train_growth
 from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
@@ -22,6 +21,7 @@ from keras_grow.growth.config import Shares
 from keras_grow.growth.config import SliceDtype
 from keras_grow.growth.config import Strategy
 from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.grown_block import put
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps

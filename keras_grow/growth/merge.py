@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from keras.layers import Layer
 
-from keras_grow.growth.classes import plain_class_of
+from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.families import Family
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.state import check_only_mlps

@@ -291,3 +291,12 @@ keras_grow.save_growth(lm, {str(path)!r})
     process.stdout.close()
     assert path.read_bytes() == old
     keras_grow.load_growth(tiny_lm("gemma3"), path)
+
+
+def test_a_base_that_trains_too_is_refused_by_name(path):
+    lm = tiny_lm("gemma3", num_layers=1)
+    keras_grow.grow_model(lm)
+    lm.backbone.get_layer("final_normalization").trainable = True
+    with pytest.raises(ValueError, match=r"1 that train.*final_normalization"):
+        keras_grow.save_growth(lm, path)
+    assert not path.exists()

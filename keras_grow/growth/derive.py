@@ -1,0 +1,29 @@
+"""Classes that derive from the class that an object had before it grew."""
+
+from typing import Any
+
+import keras
+
+
+def plain_class_of(part: Any) -> Any:
+    """The class that a backbone, task or block had before it grew."""
+    return getattr(type(part), "plain_class", type(part))
+
+
+def derive(plain: type, mixin: type) -> type:
+    """A class like `plain` with what `mixin` adds."""
+    attributes = {
+        "__module__": mixin.__module__,
+        "__doc__": f"A `{plain.__name__}` that `keras_grow` has grown.",
+        "plain_class": plain,
+    }
+    return type(f"Grown{plain.__name__}", (mixin, plain), attributes)
+
+
+def saved_as(cls: type, other: type) -> type:
+    """Save instances of `cls` under the name of `other`, which loads them."""
+    package, _, name = keras.saving.get_registered_name(other).rpartition(">")
+    if package:
+        for registered in (cls, other):
+            keras.saving.register_keras_serializable(package, name)(registered)
+    return cls
