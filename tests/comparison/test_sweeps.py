@@ -54,6 +54,7 @@ def plan(tmp_path_factory):
     )
 
 
+@pytest.mark.usefixtures("runs_in_this_process")
 def test_the_rate_with_the_lowest_held_out_loss_is_chosen(plan, tmp_path):
     said: list[str] = []
     report = compare(plan, tmp_path, say=said.append).read_text("utf-8")

@@ -12,6 +12,8 @@ from keras_grow.growth import surgery
 from keras_grow.growth.ablations import grow_attention
 from keras_grow.growth.attention import attention_slices
 
+pytestmark = pytest.mark.exact
+
 FAMILIES = ("gemma", "gemma2", "gemma3")
 GROWS = ("heads", "head_dim")
 # Of the largest logit. Copies are exact; sums over them round.

@@ -13,6 +13,8 @@ import keras_grow
 from keras_grow.growth.grown import grown_layers
 from keras_grow.saving import base_fingerprint
 
+pytestmark = pytest.mark.exact
+
 BATCH = token_batch()
 
 

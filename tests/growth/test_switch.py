@@ -11,6 +11,8 @@ from tiny_models import token_batch
 
 import keras_grow
 
+pytestmark = pytest.mark.exact
+
 BATCH = token_batch()
 TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)
 PROMPTS = ["the quick", "bonjour"]

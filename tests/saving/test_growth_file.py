@@ -1,5 +1,6 @@
 """Growth files: small, checked, exact across backends, never half written."""
 
+import importlib.util
 import json
 import os
 import resource
@@ -21,7 +22,12 @@ from keras_grow.saving import base_fingerprint
 from keras_grow.saving import growth_file
 
 BATCH = token_batch()
-BACKENDS = ["jax", "tensorflow", "torch"]
+BACKENDS = [
+    backend
+    for backend in ("jax", "tensorflow", "torch")
+    # The lowest versions are tried on JAX alone, without torch.
+    if importlib.util.find_spec(backend)
+]
 
 
 def outputs(model):
