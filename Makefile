@@ -30,7 +30,10 @@ app: .venv/app-$(BACKEND)
 		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
 check: lint collect
-	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "core or no_backend"
+	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not real and not exact" \
+		$(QUICKEST)
+	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
+		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
 test: lint collect
 	@echo "== jax"
@@ -52,11 +55,15 @@ collect: .venv/test
 			> .venv/collected || { cat .venv/collected; exit 1; }; \
 	done
 
+# Of the lowest versions, what rests on Keras most.
+LOWEST := .venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile \
+	--no-loadscope-reorder tests/layers tests/growth tests/saving
+
 lowest: .venv-lowest/test
 	@echo "== jax, lowest versions"
-	KERAS_BACKEND=jax $(QUICK) .venv-lowest/bin/python -m pytest -q -n 2 \
-		--dist loadfile --no-loadscope-reorder -p no:cacheprovider \
-		-m "not real and not no_backend" tests/layers tests/growth tests/saving
+	KERAS_BACKEND=jax $(LOWEST) -m "exact and not real"
+	KERAS_BACKEND=jax $(QUICK) $(LOWEST) \
+		-m "not exact and not real and not no_backend"
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -56,6 +56,7 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
     assert "anchored-seed0: done before" in capsys.readouterr().out
 
 
+@pytest.mark.no_backend
 def test_the_quickstart_is_short():
     lines = (EXAMPLES / "quickstart.py").read_text("utf-8").splitlines()
     assert len(lines) < 60

@@ -26,6 +26,7 @@ def test_the_python_blocks_run_one_after_the_other(tmp_path, monkeypatch):
     assert (tmp_path / "french.grow.safetensors").exists()
 
 
+@pytest.mark.no_backend
 def test_the_shell_blocks_name_real_targets_and_options():
     import argparse
 
@@ -46,6 +47,7 @@ def test_the_shell_blocks_name_real_targets_and_options():
     assert seen == {"make", "keras-grow"}
 
 
+@pytest.mark.no_backend
 def test_every_file_that_the_readme_names_exists():
     for name in re.findall(r"`(examples/[\w./]+)`", TEXT):
         assert (ROOT / name).exists(), name

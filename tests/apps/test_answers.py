@@ -14,6 +14,8 @@ from apps.models import PANES
 from apps.models import Part
 from apps.streamers import Unavailable
 
+pytestmark = pytest.mark.no_backend
+
 
 class StrawStream:
     """Writes its words one a step, then may break."""

@@ -8,6 +8,8 @@ import pytest
 from apps.command import main
 from keras_grow.command import main as whole
 
+pytestmark = pytest.mark.no_backend
+
 
 def test_it_serves_this_machine_alone_unless_told_otherwise(capsys):
     with pytest.raises(SystemExit):

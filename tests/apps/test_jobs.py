@@ -1,7 +1,11 @@
 """Prompts wait in turn; downloads are kept once."""
 
+import pytest
+
 from apps.jobs import Jobs
 from apps.served import Served
+
+pytestmark = pytest.mark.no_backend
 
 
 def test_prompts_are_before_each_other_until_they_end():

@@ -12,6 +12,8 @@ from apps.streamers import Unavailable
 from keras_grow import comparison
 from keras_grow.evaluation import streaming
 
+pytestmark = pytest.mark.no_backend
+
 
 def entry(folder, name):
     method = {"name": name, "kind": "sft", "learning_rate": 1e-3}

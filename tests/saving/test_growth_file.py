@@ -298,6 +298,7 @@ keras_grow.save_growth(lm, {str(path)!r})
     keras_grow.load_growth(tiny_lm("gemma3"), path)
 
 
+@pytest.mark.no_backend
 def test_the_config_is_json_in_and_out(path):
     config = keras_grow.GrowthConfig(3, (0, 2), "g_train", shares="unequal")
     assert keras_grow.GrowthConfig.from_json(config.to_json()) == config
