@@ -18,6 +18,7 @@ BOTH := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 # in a fifth of the time. Tests marked `exact` have those that users have.
 QUICK := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false \
 	--xla_backend_optimization_level=0"
+
 .PHONY: demo app check test lint collect lowest clean
 
 demo: .venv/demo-$(BACKEND)
@@ -31,7 +32,8 @@ app: .venv/app-$(BACKEND)
 
 check: lint collect
 	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not real and not exact" \
-		$(QUICKEST)
+		-k "(no_backend or layers or saving or test_training) \
+		and not in_browser"
 	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
 		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
