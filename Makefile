@@ -1,7 +1,10 @@
 # make demo   the main job on real weights; BACKEND=torch or tensorflow;
 #             ANCHORED=1 adds a growth that is held to its base
 # make app    the page: compare, see, train, take away; RUN=runs/demo
-# make test   lint, types, and every test on the three backends
+# make check  what to run before a commit: lint, types, that every test can be
+#             collected, and the tiny tests on JAX; 4 minutes on two cores
+# make test   lint, types, every test on the three backends, and the lowest
+#             versions that pyproject.toml allows; 25 minutes on two cores
 PYTHON ?= python3
 BACKEND ?= jax
 RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
@@ -10,7 +13,15 @@ BIN := .venv/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet \
 	--disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo app test lint clean
+PYTEST := $(BIN)/python -m pytest -q
+# Files go whole to one of two workers, the longest first (tests/conftest.py).
+BOTH := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
+# XLA compiles a tiny program far longer than it runs: without its optimizers
+# in a fifth of the time. Tests marked `exact` have those that users have.
+QUICK := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false \
+	--xla_backend_optimization_level=0"
+
+.PHONY: demo app check test lint collect lowest clean
 
 demo: .venv/demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/demo.py \
@@ -21,12 +32,42 @@ app: .venv/app-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python -m keras_grow.app \
 		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
-test: lint
+check: lint collect
+	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not real and not exact" \
+		-k "(no_backend or layers or saving or test_training) \
+		and not in_browser"
+	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
+		tests/growth/test_grow_model.py tests/growth/test_switch.py
+
+test: lint collect
+	@echo "== jax"
+	KERAS_BACKEND=jax $(BOTH) -m "exact and not real"
+	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not exact and not real"
+	@echo "== torch"
+	KERAS_BACKEND=torch $(BOTH) -m "not real and not no_backend"
+	@echo "== tensorflow"
+	KERAS_BACKEND=tensorflow $(BOTH) -m "not real and not no_backend"
 	set -e; for backend in jax torch tensorflow; do \
-		echo "== $$backend"; export KERAS_BACKEND=$$backend; \
-		$(BIN)/python -m pytest -q -m "not real" -n 2 --dist loadfile; \
-		$(BIN)/python -m pytest -q -m real; \
+		echo "== $$backend, real weights"; \
+		KERAS_BACKEND=$$backend $(PYTEST) -m real; \
 	done
+	$(MAKE) lowest
+
+collect: .venv/test
+	set -e; for backend in jax torch tensorflow; do \
+		KERAS_BACKEND=$$backend $(PYTEST) -q --collect-only \
+			> .venv/collected || { cat .venv/collected; exit 1; }; \
+	done
+
+# Of the lowest versions, what rests on Keras most.
+LOWEST := .venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile \
+	--no-loadscope-reorder tests/layers tests/growth tests/saving
+
+lowest: .venv-lowest/test
+	@echo "== jax, lowest versions"
+	KERAS_BACKEND=jax $(LOWEST) -m "exact and not real"
+	KERAS_BACKEND=jax $(QUICK) $(LOWEST) \
+		-m "not exact and not real and not no_backend"
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -55,5 +96,12 @@ lint: .venv/test
 		--disable-pip-version-check --upgrade pip
 	touch $@
 
+.venv-lowest/test: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet \
+		--constraint constraints-lowest.txt --editable '.[jax]' \
+		filelock pytest pytest-xdist tensorflow
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest .cache

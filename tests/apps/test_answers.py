@@ -14,6 +14,8 @@ from keras_grow.app.streamers import Unavailable
 from keras_grow.app import answers as answers_module
 from keras_grow.app import words
 
+pytestmark = pytest.mark.no_backend
+
 
 class StrawStream:
     """Writes its words one a step, then may break."""

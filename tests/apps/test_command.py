@@ -7,6 +7,8 @@ import pytest
 
 from keras_grow.command import main
 
+pytestmark = pytest.mark.no_backend
+
 
 def test_it_serves_this_machine_alone_unless_told_otherwise(capsys):
     with pytest.raises(SystemExit):

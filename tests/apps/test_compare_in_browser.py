@@ -17,6 +17,7 @@ from keras_grow.comparison import load_run
 from keras_grow.evaluation import generate
 
 pytest_plugins = ["serving"]
+pytestmark = pytest.mark.no_backend
 PROMPT = "the quick brown"
 
 

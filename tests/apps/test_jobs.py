@@ -1,7 +1,10 @@
 """Prompts wait in turn; downloads are kept once."""
 
+import pytest
 from keras_grow.app.jobs import Jobs
 from keras_grow.app.served import Served
+
+pytestmark = pytest.mark.no_backend
 
 
 def test_prompts_are_before_each_other_until_they_end():

@@ -12,6 +12,8 @@ from keras_grow import comparison
 from keras_grow.app import models as models_module
 from keras_grow.evaluation import streaming
 
+pytestmark = pytest.mark.no_backend
+
 
 def entry(folder, name):
     method = {"name": name, "kind": "sft", "learning_rate": 1e-3}

@@ -20,6 +20,7 @@ import keras_grow
 from keras_grow.models import load_model
 
 pytest_plugins = ["serving"]
+pytestmark = pytest.mark.no_backend
 TABS = ("Compare", "See", "Train", "Take away")
 
 

@@ -45,6 +45,7 @@ def runs(tmp_path):
     return Runs.of(str(given), tmp_path / "made")
 
 
+@pytest.mark.no_backend
 def test_finished_runs_of_the_same_base_are_offered(runs):
     assert [folder.name for folder in runs.folders()] == ["given", "one"]
     found = {entry.key: entry.is_grown for entry in runs.entries()}
@@ -56,6 +57,7 @@ def test_finished_runs_of_the_same_base_are_offered(runs):
     }
 
 
+@pytest.mark.no_backend
 def test_a_run_that_the_app_made_and_was_started_on_is_offered_once(
     runs, tmp_path, monkeypatch
 ):
@@ -67,6 +69,7 @@ def test_a_run_that_the_app_made_and_was_started_on_is_offered_once(
     assert len(relative.entries()) == 2
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     "key", ["../given/sft-seed0", "/etc/passwd", "", None, "given", "x/../y"]
 )
@@ -75,6 +78,7 @@ def test_a_key_is_never_a_path(runs, key):
     assert runs.folder(key) is None or key == "given"
 
 
+@pytest.mark.no_backend
 def test_a_run_that_was_killed_is_not_offered(runs, tmp_path):
     (tmp_path / "given" / "sft-seed0" / "done.json").unlink()
     assert runs.entry("given/sft-seed0") is None
@@ -82,6 +86,7 @@ def test_a_run_that_was_killed_is_not_offered(runs, tmp_path):
     assert [folder.name for folder in runs.folders()] == ["given"]
 
 
+@pytest.mark.no_backend
 def test_a_folder_without_a_plan_is_refused_and_a_model_taken(tmp_path):
     with pytest.raises(ValueError, match=r"holds a plan\.json"):
         Runs.of(str(tmp_path), tmp_path / "made")
@@ -89,6 +94,7 @@ def test_a_folder_without_a_plan_is_refused_and_a_model_taken(tmp_path):
     assert (runs.given, runs.model, runs.folders()) == (None, "gemma3_1b", [])
 
 
+@pytest.mark.no_backend
 def test_half_a_row_is_left_out_and_the_last_of_a_step_counts(tmp_path):
     row = {"method": "a", "seed": 0, "step": 0, "scores": {"new/loss": 2.0}}
     again = {**row, "scores": {"new/loss": 1.0}}
@@ -100,6 +106,7 @@ def test_half_a_row_is_left_out_and_the_last_of_a_step_counts(tmp_path):
     assert as_csv(rows).splitlines()[1] == "a,0,0,new/loss,1.0"
 
 
+@pytest.mark.no_backend
 def test_names_and_numbers_of_a_chart_are_text():
     nasty = "<script>alert(1)</script>"
     rows = [
@@ -112,6 +119,7 @@ def test_names_and_numbers_of_a_chart_are_text():
     assert "(lower is better)" in drawn
 
 
+@pytest.mark.no_backend
 def test_a_picture_of_the_curves_names_them():
     rows = [
         {"method": m, "seed": 0, "step": s, "scores": {"new/a<b": 1.0 + s}}
@@ -148,6 +156,7 @@ def test_a_growth_file_says_what_has_grown(tmp_path):
     assert growth_of(tmp_path / "torn") is None
 
 
+@pytest.mark.no_backend
 def test_other_peoples_json_is_left_alone(tmp_path):
     (tmp_path / "a.json").write_text("[1]")
     (tmp_path / "b.json").write_text('{"format": "keras_grow.layer_scores"}')

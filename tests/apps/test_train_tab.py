@@ -29,6 +29,7 @@ ROWS = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)
 ROW = '{"prompt": "a", "response": " b"}\n'
 
 
+@pytest.mark.no_backend
 def test_rows_are_checked_cut_in_two_and_written(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(
@@ -49,6 +50,7 @@ def test_rows_are_checked_cut_in_two_and_written(tmp_path):
     assert counts == [8, 2]
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -69,6 +71,7 @@ def test_what_cannot_be_trained_on_is_refused_in_words(
         check(str(tmp_path / name))
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -91,6 +94,7 @@ def trainer(tmp_path):
     return trainer
 
 
+@pytest.mark.no_backend
 def test_there_is_one_training_and_only_its_owner_stops_it(trainer, tmp_path):
     rows = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)
     with pytest.raises(Busy, match="started by another"):
@@ -100,6 +104,7 @@ def test_there_is_one_training_and_only_its_owner_stops_it(trainer, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.no_backend
 def test_the_process_is_understood_line_by_line(trainer):
     row = {"method": "m", "seed": 0, "step": 0, "scores": {"new/loss": 3.0}}
     for event in (
@@ -116,6 +121,7 @@ def test_the_process_is_understood_line_by_line(trainer):
     assert (now.state, now.key, now.seconds_left) == ("done", "run/m-seed0", 0)
 
 
+@pytest.mark.no_backend
 def test_what_a_library_prints_does_not_end_the_watching(trainer, tmp_path):
     words = ["a warning of some library", "5", "[]", '{"step": 1, "loss": 2}']
     events = [{"stopped": "Nothing was learnt."}]
@@ -131,6 +137,7 @@ def test_what_a_library_prints_does_not_end_the_watching(trainer, tmp_path):
     assert "Error" not in progress(now)
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("method", ["g_freeze", "g_train"])
 def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
     trainer = Trainer(tmp_path / "runs", "model", "float32")
@@ -140,6 +147,7 @@ def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("method", ["sft", "lora"])
 def test_a_method_that_keeps_all_weights_needs_room(
     tmp_path, monkeypatch, method
@@ -151,6 +159,7 @@ def test_a_method_that_keeps_all_weights_needs_room(
         trainer.start(Lesson(method), ROWS, "ann")
 
 
+@pytest.mark.no_backend
 def test_a_long_curve_is_drawn_with_few_points():
     losses = tuple((step, 1.0 / step) for step in range(1, 2001))
     kept = thinned(losses)
@@ -161,6 +170,7 @@ def test_a_long_curve_is_drawn_with_few_points():
     assert drawn.count("kg-point") == len(kept)
 
 
+@pytest.mark.no_backend
 def test_rows_that_will_be_cut_are_spoken_of(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(
@@ -173,6 +183,7 @@ def test_rows_that_will_be_cut_are_spoken_of(tmp_path):
     assert "Of 11 rows" in progress(now)
 
 
+@pytest.mark.no_backend
 def test_an_uploaded_translation_is_measured_as_one(tmp_path):
     file = tmp_path / "rows.csv"
     file.write_text("en,fr\n" + "Good night.,Bonne nuit.\n" * 10, "utf-8")

@@ -127,6 +127,7 @@ def test_another_plan_in_the_same_folder_is_refused(sources, tmp_path):
         compare(plan(sources, Method("sft", "sft", 1e-3)), tmp_path)
 
 
+@pytest.mark.no_backend
 def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b'{"method": "gro')
     found = {"new/loss": Result("loss", math.nan, 2)}
@@ -180,6 +181,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_before_training(
         compare(plan(sources, GROWN), tmp_path / "file" / "runs")
 
 
+@pytest.mark.no_backend
 def test_the_command_says_in_one_line_what_is_wrong(capsys, tmp_path):
     words = ["compare", str(tmp_path / "x"), "--model", "m", "--task", "t"]
     with pytest.raises(SystemExit):
@@ -190,6 +192,7 @@ def test_the_command_says_in_one_line_what_is_wrong(capsys, tmp_path):
     assert "updates=0" in capsys.readouterr().err
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("text", "method"),
     [
@@ -220,6 +223,7 @@ def test_methods_are_written_in_words(text, method):
     assert Method.from_dict(json.loads(json.dumps(method.to_dict()))) == method
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -273,6 +277,7 @@ def test_every_method_trains_what_its_name_says():
     assert set(trained) == set(DEFAULT_RATES)
 
 
+@pytest.mark.no_backend
 def test_the_order_of_examples_is_every_example_once_an_epoch():
     order = example_order(10, seed=3, first=0, length=30)
     for epoch in range(3):

@@ -8,6 +8,8 @@ from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison.report import write_report
 
+pytestmark = pytest.mark.no_backend
+
 DETAILS = {
     "new/loss": {"metric": "loss", "n": 4},
     "old/winogrande": {"metric": "accuracy", "n": 4},

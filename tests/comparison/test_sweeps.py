@@ -54,6 +54,7 @@ def plan(tmp_path_factory):
     )
 
 
+@pytest.mark.usefixtures("runs_in_this_process")
 def test_the_rate_with_the_lowest_held_out_loss_is_chosen(plan, tmp_path):
     said: list[str] = []
     report = compare(plan, tmp_path, say=said.append).read_text("utf-8")
@@ -72,6 +73,7 @@ def test_the_rate_with_the_lowest_held_out_loss_is_chosen(plan, tmp_path):
     assert (tmp_path / "trade_off.png").stat().st_size > 5_000
 
 
+@pytest.mark.no_backend
 def test_held_out_examples_are_not_trained_on():
     train, held = split(examples(100), most=5)
     assert train + held == examples(100)
@@ -103,6 +105,7 @@ def test_decay_holds_the_slices_near_their_start(plan):
     assert distances[1e2] < 1e-6
 
 
+@pytest.mark.no_backend
 def test_a_growth_is_run_for_every_number_of_blocks():
     scores = LayerScores.ranked([0.1, 0.4, 0.3, 0.2], "update", "example")
     methods = with_layer_counts(
@@ -123,6 +126,7 @@ def test_a_growth_is_run_for_every_number_of_blocks():
         with_layer_counts(methods, scores, (0,))
 
 
+@pytest.mark.no_backend
 def test_block_counts_are_plotted_as_lines_over_n(plan):
     methods = with_layer_counts(
         [Method("sft", "sft", 1e-5), Method("g", "g_freeze", 5e-5)],

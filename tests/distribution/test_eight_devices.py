@@ -33,7 +33,8 @@ def run(folder, **case):
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
+        + " --xla_force_host_platform_device_count=8",
     }
     subprocess.run(
         [sys.executable, SCRIPT, json.dumps(case), folder],

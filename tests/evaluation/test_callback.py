@@ -105,6 +105,7 @@ def test_chosen_steps_and_several_steps_an_execution():
     assert [row["step"] for row in rows] == expected
 
 
+@pytest.mark.no_backend
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="one score at least"):
         EvaluateDuringFit({})

@@ -118,6 +118,7 @@ def test_bleu_is_sacrebleus_and_keeps_the_signature(scorer):
     assert result.to_dict()["signature"] == result.signature
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("text", "number"),
     [

@@ -99,6 +99,7 @@ def test_perplexity_of_a_short_text_is_that_of_its_continuation(scorer):
     )
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("stride", [1, 3, 8])
 def test_windows_score_each_token_once_after_the_context_stated(stride):
     tokens = list(range(10, 33))
@@ -151,6 +152,7 @@ def test_a_tasks_metric_is_chosen_by_name(scorer):
         evaluate(scorer, QUESTIONS, "accuracy")
 
 
+@pytest.mark.no_backend
 def test_sizes_have_four_steps_an_octave():
     sizes = {bucketed(length) for length in range(1, 1025)}
     assert len(sizes) == 20

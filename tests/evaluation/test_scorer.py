@@ -122,6 +122,7 @@ def test_a_shape_is_traced_once_and_new_weights_are_seen(monkeypatch):
     assert np.isfinite(after).all()
 
 
+@pytest.mark.exact
 def test_growth_switched_on_and_off_is_never_scored_by_a_stale_trace():
     lm = small_lm()
     scorer = Scorer(lm)

@@ -148,6 +148,7 @@ def test_threads_stream_at_once_and_get_what_they_get_alone(streamer):
     assert all(text == alone[growth] for growth, text in found)
 
 
+@pytest.mark.no_backend
 def test_sampling_draws_from_the_softmax_of_the_likeliest():
     logits = np.log(np.array([0.1, 0.4, 0.2, 0.3], "float32"))
     rng = np.random.default_rng(0)
@@ -161,6 +162,7 @@ def test_sampling_draws_from_the_softmax_of_the_likeliest():
     np.testing.assert_allclose(shares, [0, 0.64, 0, 0.36], atol=0.03)
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -15,9 +15,12 @@ from keras_grow.growth import costs
 from keras_grow.growth.families import family_of
 from keras_grow.growth.state import growths_of
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "jax", reason="reads programs of JAX"
-)
+pytestmark = [
+    pytest.mark.exact,
+    pytest.mark.skipif(
+        keras.config.backend() != "jax", reason="reads programs of JAX"
+    ),
+]
 
 HIDDEN, WIDTH, ROWS, LENGTH = 256, 1024, 4, 32
 MARGIN = 1.08

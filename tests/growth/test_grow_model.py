@@ -13,6 +13,8 @@ import keras_grow
 from keras_grow.growth.state import ModelState
 from keras_grow.saving import base_fingerprint
 
+pytestmark = pytest.mark.exact
+
 BATCH = token_batch()
 
 

@@ -13,6 +13,8 @@ import keras_grow
 from keras_grow.layers.int8 import float_kernel
 from keras_grow.saving import base_fingerprint
 
+pytestmark = pytest.mark.exact
+
 not_on_torch = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="refused there"
 )

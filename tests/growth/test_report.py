@@ -30,6 +30,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("size", "layers", "strategy", "parameters"),
     [
@@ -48,6 +49,7 @@ def test_new_parameters_of_the_published_shapes(
     assert costs.new_parameters(SHAPES[size], config) == parameters
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("size", "layers", "ratio"),
     [

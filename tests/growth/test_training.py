@@ -84,6 +84,7 @@ def test_mixed_precision_trains(dtype):
     assert base_fingerprint(lm) == fingerprint
 
 
+@pytest.mark.exact
 def test_rematerialised_blocks_train_to_the_same_weights():
     plain = tiny_lm("gemma3")
     # mode="full" fails on any KerasHub model on JAX (tied embedding), and
@@ -172,6 +173,7 @@ class GatedMLP(keras.Model):
         return self.down(ops.tanh(self.gate(x)) * self.up(x))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_the_split_model_moves_exactly_as_the_masked_merged_kernel(
@@ -208,6 +210,7 @@ def test_the_split_model_moves_exactly_as_the_masked_merged_kernel(
         )
 
 
+@pytest.mark.exact
 def test_the_copies_of_g_train_never_separate_unless_shares_differ():
     separated = {}
     for shares in ("equal", "unequal"):

@@ -24,6 +24,7 @@ def test_copies_side_by_side_and_stacked_preserve_the_mlp(k):
     )
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("kind", ["equal", "unequal"])
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_shares_of_a_neuron_sum_to_one(kind, k):

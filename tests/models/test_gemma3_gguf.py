@@ -199,6 +199,7 @@ def scaled_logits(lm, number):
     return logits(lm)
 
 
+@pytest.mark.no_backend
 def test_the_27b_model_is_told_by_its_blocks_and_scaled_by_its_width():
     sizes = {
         "gemma3.block_count": 62,

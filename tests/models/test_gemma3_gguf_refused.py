@@ -156,6 +156,7 @@ def test_an_embedding_shorter_than_the_vocabulary_is_refused(write):
         load_gemma3_gguf(write(tensors=short))
 
 
+@pytest.mark.no_backend
 def test_a_quantised_dtype_is_refused():
     with pytest.raises(ValueError, match=r"floating-point `dtype`.*int8"):
         load_gemma3_gguf("any.gguf", dtype="int8_from_float32")
@@ -190,6 +191,7 @@ def check_only(path):
     gemma3_gguf._check_tensors(file, slots(arguments, rows))
 
 
+@pytest.mark.no_backend
 def test_without_the_gguf_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(ImportError, match=r"pip install 'keras-grow\[gguf\]'"):

@@ -51,6 +51,7 @@ def entries(original, **changes):
     return {f"tokenizer.ggml.{key}": value for key, value in found.items()}
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("text", TRICKY)
 def test_the_rebuilt_tokenizer_is_the_original_one(original, text):
     rebuilt = sentencepiece.SentencePieceProcessor(
@@ -75,6 +76,7 @@ def test_keras_hub_tokenizes_with_it_alike(original):
     )
 
 
+@pytest.mark.no_backend
 def test_the_space_prefix_is_as_the_file_says(original):
     rebuilt = sentencepiece.SentencePieceProcessor(
         model_proto=sentencepiece_proto(
@@ -90,6 +92,7 @@ def replaced(values, index, value):
     return values
 
 
+@pytest.mark.no_backend
 def test_a_vocabulary_that_is_not_gemmas_is_refused(original):
     tokens, scores, types = tiny_gguf.vocabulary(original)
     scores, types = np.array(scores), np.array(types)

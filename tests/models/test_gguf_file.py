@@ -8,6 +8,8 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
 from keras_grow.models.gguf_file import read_gguf  # noqa: E402
 
+pytestmark = pytest.mark.no_backend
+
 UINT32, FLOAT32, STRING, ARRAY = 4, 6, 8, 9
 F32 = 0
 

@@ -1,6 +1,7 @@
 """Growth files: small, checked, exact across backends, never half written."""
 
 import dataclasses
+import importlib.util
 import os
 import resource
 import signal
@@ -21,7 +22,12 @@ from keras_grow.saving import base_fingerprint
 from keras_grow.saving import schema
 
 BATCH = token_batch()
-BACKENDS = ["jax", "tensorflow", "torch"]
+BACKENDS = [
+    backend
+    for backend in ("jax", "tensorflow", "torch")
+    # The lowest versions are tried on JAX alone, without torch.
+    if importlib.util.find_spec(backend)
+]
 
 
 def outputs(model):

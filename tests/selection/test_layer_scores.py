@@ -8,6 +8,8 @@ from keras_grow.selection import LayerScores
 from keras_grow.selection import evenly_spaced
 from keras_grow.selection import last_blocks
 
+pytestmark = pytest.mark.no_backend
+
 SCORES = LayerScores.ranked([0.1, 0.4, 0.3, 0.4], "update", "an example")
 
 

@@ -80,6 +80,7 @@ def test_gradient_misuse_is_named():
         rank_by_gradient(lm, [batch(0)])
 
 
+@pytest.mark.no_backend
 def test_signal_to_noise_is_that_of_its_definition():
     values = np.array([10.0, 4.0, 3.0, 2.0, 1.0])
     kernel = np.diag(values)

@@ -215,6 +215,7 @@ def test_the_command_prints_and_saves_what_rank_layers_returns(
     assert "signal_to_noise" in capsys.readouterr().out
 
 
+@pytest.mark.no_backend
 def test_the_command_ends_with_a_message_and_1_on_misuse(capsys):
     for words in (["one"], ["one", "two"]):
         assert main(["rank", *words]) == 1

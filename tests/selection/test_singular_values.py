@@ -6,6 +6,8 @@ import pytest
 from keras_grow.selection import randomized_singular_values
 from keras_grow.selection import singular_values
 
+pytestmark = pytest.mark.no_backend
+
 
 def matrix(rank: int, noise: float = 0.0) -> np.ndarray:
     rng = np.random.default_rng(0)

@@ -170,6 +170,7 @@ def test_a_row_without_its_answer_is_named_or_counted(data_dir, monkeypatch):
     assert len(task.skipped) == 1
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("text", "options"),
     [
@@ -182,12 +183,14 @@ def test_math_qa_options_are_split_at_their_letters(text, options):
     assert math_qa_options(text) == options
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize("text", ["", "38 , 27", "['a ) 1", "[x]"])
 def test_options_of_another_form_are_refused(text):
     with pytest.raises(ValueError, match="options"):
         math_qa_options(text)
 
 
+@pytest.mark.no_backend
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="name='boolq'"):
         tfds_task("boolq")

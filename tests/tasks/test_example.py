@@ -8,6 +8,8 @@ from keras_grow.tasks import Example
 from keras_grow.tasks import Task
 from keras_grow.tasks import prompts
 
+pytestmark = pytest.mark.no_backend
+
 
 def test_an_example_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):

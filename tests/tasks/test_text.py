@@ -5,6 +5,8 @@ import pytest
 from keras_grow.tasks import wikitext_articles
 from keras_grow.tasks.text import detokenize_wikitext
 
+pytestmark = pytest.mark.no_backend
+
 
 @pytest.mark.parametrize(
     ("tokenised", "text"),

@@ -161,6 +161,7 @@ def test_a_model_without_a_tokenizer_needs_a_start_token():
         KLAnchor.from_model(lm, num_passages=1)
 
 
+@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("options", "message"),
     [
