@@ -10,6 +10,8 @@ import keras
 from keras.layers import Layer
 
 COMPILED = ("train_function", "test_function", "predict_function")
+# What `exclude_from_weight_decay` was told: keys of variables, and names.
+_EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 # Where `growth_disabled` keeps what was compiled for the model without growth.
 WITHOUT_GROWTH = "_compiled_without_growth"
 
@@ -102,7 +104,28 @@ def _fresh(
     optimizer: keras.optimizers.Optimizer,
 ) -> keras.optimizers.Optimizer:
     """An optimizer of the same settings without state."""
-    return optimizer.__class__.from_config(optimizer.get_config())
+    fresh = optimizer.__class__.from_config(optimizer.get_config())
+    old, new = optimizer, fresh
+    while old is not None:
+        _copy_settings(old, new)
+        # A scaled loss has the optimizer proper inside.
+        old = getattr(old, "inner_optimizer", None)
+        new = getattr(new, "inner_optimizer", None)
+    return fresh
+
+
+def _copy_settings(
+    old: keras.optimizers.Optimizer, new: keras.optimizers.Optimizer
+) -> None:
+    """Copy what no config of an optimizer holds."""
+    for name, value in vars(old).items():
+        if name in _EXCLUDED or (
+            name != "built"
+            and not name.startswith("_")
+            and isinstance(value, bool | int | float | str | None)
+            and vars(new).get(name) != value
+        ):
+            setattr(new, name, value)
 
 
 def models_in(model: keras.Model) -> list[keras.Model]:
