@@ -21,6 +21,9 @@ OF_LAYERS = (
 OF_KERNELS = ("_kernel",)
 OF_EMBEDDINGS = ("_embeddings",)
 OF_COMPILED_MODELS = ("_compile_metrics",)
+# What `exclude_from_weight_decay` was told: keys of variables, and names. They
+# are there after that call.
+OF_DECAY = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 OF_VARIABLES = ("_value", "_initializer")
 OF_BACKBONES = ("_flatten_layers",)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_grow.keras_internals import OF_DECAY
 from keras_grow.keras_internals import compile_metrics
 from keras_grow.keras_internals import flatten_layers
 
@@ -68,7 +69,28 @@ def _fresh(
     optimizer: keras.optimizers.Optimizer,
 ) -> keras.optimizers.Optimizer:
     """An optimizer of the same settings without state."""
-    return optimizer.__class__.from_config(optimizer.get_config())
+    fresh = optimizer.__class__.from_config(optimizer.get_config())
+    old, new = optimizer, fresh
+    while old is not None:
+        _copy_settings(old, new)
+        # A scaled loss has the optimizer proper inside.
+        old = getattr(old, "inner_optimizer", None)
+        new = getattr(new, "inner_optimizer", None)
+    return fresh
+
+
+def _copy_settings(
+    old: keras.optimizers.Optimizer, new: keras.optimizers.Optimizer
+) -> None:
+    """Copy what no config of an optimizer holds."""
+    for name, value in vars(old).items():
+        if name in OF_DECAY or (
+            name != "built"
+            and not name.startswith("_")
+            and isinstance(value, bool | int | float | str | None)
+            and vars(new).get(name) != value
+        ):
+            setattr(new, name, value)
 
 
 def models_in(model: keras.Model) -> list[keras.Model]:

@@ -135,13 +135,7 @@ def test_loss_and_weights_are_those_of_the_plain_step(name):
         if ours:
             supervised_logits(lm, chunk_size=1)
         loss = lm.train_on_batch(**data())
-        results.append(
-            (
-                loss,
-                lm.test_on_batch(**data()),
-                [np.array(w) for w in lm.weights],
-            )
-        )
+        results.append((loss, [np.array(w) for w in lm.weights]))
     plain, ours = results
     np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
     for a, b in zip(ours[1], plain[1], strict=True):

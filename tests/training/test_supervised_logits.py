@@ -6,6 +6,7 @@ import pytest
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
+import keras_grow
 from keras_grow.training import supervised_logits
 
 ROWS, LENGTH = 6, 12
@@ -285,3 +286,30 @@ def test_what_needs_other_positions_is_refused(options, message):
         fit(lm)
     for a, b in zip(before, lm.get_weights(), strict=True):
         np.testing.assert_array_equal(b, a)
+
+
+@pytest.mark.parametrize("source", ["arrays", "tf.data"])
+def test_ragged_batches_of_empty_and_cut_rows_give_the_same(source):
+    data = {k: rows(v, 5) for k, v in supervised_batch().items()}
+    # An empty row, a row that is cut, and a last batch of one row.
+    data["x"]["padding_mask"][1] = False
+    data["sample_weight"][1] = 0.0
+    data["sample_weight"][2, :-1] = 0.0
+    data["sample_weight"][4, -1] = 1.0
+    options = dict(batch_size=2)
+    if source == "tf.data":
+        tf = pytest.importorskip("tensorflow")
+        parts = data["x"], data["y"], data["sample_weight"]
+        data = {"x": tf.data.Dataset.from_tensor_slices(parts).batch(2)}
+        options = {}
+    results = []
+    for ours in (False, True):
+        lm = compiled(
+            tiny_lm(num_layers=1),
+            optimizer=keras.optimizers.SGD(0.05, gradient_accumulation_steps=2),
+        )
+        keras_grow.supervised_logits(lm, enabled=ours, chunk_size=1)
+        # Three batches, two to an update: one is left over.
+        logs = lm.fit(**data, **options, shuffle=False, verbose=0).history
+        results.append((logs, [np.array(w) for w in lm.weights]))
+    assert_same(results[1], results[0])
