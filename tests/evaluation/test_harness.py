@@ -114,7 +114,7 @@ def test_generation_options_mean_what_the_harness_takes_them_to_mean(scorer):
     cut = whole[: whole.index(whole[2])]
     assert answers == [whole, whole, cut, short, short, short]
     assert options == before
-    with pytest.raises(ValueError, match="greedy decoding.*do_sample=False"):
+    with pytest.raises(ValueError, match=r"greedy decoding.*do_sample=False"):
         KerasHubLM(scorer).generate_until(requests(("x", {"temperature": 1})))
 
 
