@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_grow.tasks.chat_tokens import Tokens
 from keras_grow.tasks.chat_tokens import chat_tokens
 from keras_grow.tasks.chat_tokens import with_marks
+from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Turn
 
@@ -146,6 +147,8 @@ def encode(
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without start or end token.
 
+    The markers of turns are whole tokens wherever the vocabulary has them.
+
     Args:
         tokenizer: a KerasHub tokenizer.
         texts: the texts.
@@ -160,6 +163,24 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     tokenize(lm.preprocessor.tokenizer, ["hello", "world"])
     ```
     """
+    marks = {
+        text: token
+        for text, token in control_tokens(tokenizer).items()
+        if any(text in each for each in texts)
+    }
+    split = {}
+    if marks:
+        # After a letter: some tokenizers put a space before a text.
+        letter, *found = _ids(tokenizer, ["a", *(f"a{text}" for text in marks)])
+        split = {
+            text: token
+            for (text, token), ids in zip(marks.items(), found, strict=True)
+            if ids != [*letter, token]
+        }
+    return with_marks(lambda parts: _ids(tokenizer, parts), split)(texts)
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     ids = tokenizer(list(texts))
