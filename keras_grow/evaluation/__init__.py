@@ -1,6 +1,7 @@
 """Scores of a model."""
 
 from keras_grow.evaluation.callback import EvaluateDuringFit
+from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.evaluation.evaluate import evaluate
 from keras_grow.evaluation.generation import exact_match
 from keras_grow.evaluation.generation import generate
@@ -28,6 +29,7 @@ __all__ = [
     "Result",
     "SacreBleu",
     "Scorer",
+    "end_tokens",
     "evaluate",
     "exact_match",
     "generate",

@@ -18,6 +18,8 @@ from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
+from keras_grow.tasks.control_tokens import TURN_ENDS
+from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.encode import tokenize
 
 
@@ -181,7 +183,10 @@ class Decoder:
 
 
 def end_tokens(tokenizer: Any) -> set[int]:
-    """Ids that end an answer: end of text, end of turn.
+    """Ids that end an answer: end of text, end of turn in any family.
+
+    KerasHub's own `generate` knows those of Gemma 3 and Llama 3; pass these
+    as its `stop_token_ids` for the others.
 
     Args:
         tokenizer: a KerasHub tokenizer.
@@ -199,9 +204,7 @@ def end_tokens(tokenizer: Any) -> set[int]:
     """
     names = ("end_token_id", "end_token2_id")
     ends = {getattr(tokenizer, name, None) for name in names}
-    turn = tokenize(tokenizer, ["<end_of_turn>"])[0]
-    if len(turn) == 1:
-        ends.add(turn[0])
+    ends.update(control_tokens(tokenizer, TURN_ENDS).values())
     return {token for token in ends if token is not None}
 
 

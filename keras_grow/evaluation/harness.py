@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 from lm_eval.api.model import TemplateLM  # type: ignore[import-untyped,unused-ignore]
+from lm_eval.models.utils import normalize_gen_kwargs  # type: ignore[import-untyped,unused-ignore]
 from lm_eval.utils import get_rolling_token_windows  # type: ignore[import-untyped,unused-ignore]
 from lm_eval.utils import make_disjoint_window
 
@@ -140,16 +141,16 @@ class KerasHubLM(TemplateLM):
 
     def _options(self, options: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
         """How many tokens a request may take, and its stop texts."""
-        if options.get("do_sample") or options.get("temperature"):
+        normal = normalize_gen_kwargs(options, self.max_new_tokens)
+        if normal["do_sample"]:
             raise ValueError(
                 "Expected greedy decoding. "
-                f"Received: generation_kwargs={options}"
+                f"Received: generation_kwargs={options}. Pass "
+                'gen_kwargs="do_sample=False" to lm-eval.'
             )
-        until = options.get("until") or ()
-        stop = (until,) if isinstance(until, str) else tuple(until)
-        names = ("max_gen_toks", "max_new_tokens")
-        wanted = next((options[n] for n in names if n in options), None)
-        return int(wanted or self.max_new_tokens), stop
+        # An empty text is in every answer; it stops none.
+        stop = tuple(text for text in normal["until"] if text)
+        return normal["max_gen_toks"], stop
 
 
 def _pairs(scored: LogLikelihoods) -> list[tuple[float, bool]]:

@@ -4,10 +4,13 @@ llama.cpp's converter changes three things on the way into a GGUF; they are
 undone here. The unknown piece becomes a control piece; so does everything
 that Hugging Face calls special, the turn markers of chats among them, which
 Gemma's own tokenizer matches in plain text; and the pieces that are runs of
-spaces are written with spaces where SentencePiece has U+2581.
+spaces are written with spaces where SentencePiece has U+2581. Some published
+files call the markers of turns and images ordinary text; they are whole
+tokens here whatever their file says.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +22,14 @@ _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 _BYTES = 256
 _PREFIX = "tokenizer.ggml."
+# What Gemma 3's own tokenizer takes as one token wherever it is written.
+_MARKERS = (
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<start_of_image>",
+    "<end_of_image>",
+    "<image_soft_token>",
+)
 
 
 def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
@@ -29,6 +40,8 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
 
     Returns:
         A BPE model with byte fallback, for `Gemma3Tokenizer(proto=...)`.
+        Gemma's control tokens are whole tokens in it; one warning names
+        those to which the file gives another type.
 
     Raises:
         ValueError: If the lists are missing, disagree in length, or do not
@@ -44,6 +57,10 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
     end = _find(pieces, "<eos>")
     _find(pieces, "<end_of_turn>")
 
+    markers = {pieces.index(piece) for piece in _MARKERS if piece in pieces}
+    special = {unknown, beginning, padding, end}
+    _tell_other_types(pieces, types, special | markers)
+
     proto = sentencepiece_model_pb2.ModelProto()
     add = proto.pieces.add
     for index, (piece, score, kind) in enumerate(
@@ -53,7 +70,7 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
             kind = _UNKNOWN
         elif index in (beginning, padding, end):
             kind = _CONTROL
-        elif kind == _CONTROL:
+        elif kind == _CONTROL or index in markers:
             kind = _USER_DEFINED
         add(piece=piece, score=score, type=kind)
 
@@ -72,6 +89,22 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
         spec.remove_extra_whitespaces = False
         spec.escape_whitespaces = True
     return bytes(proto.SerializeToString())
+
+
+def _tell_other_types(
+    pieces: Sequence[str], types: np.ndarray[Any, Any], special: set[int]
+) -> None:
+    """Name the special pieces that the file takes for ordinary text."""
+    whole = (_UNKNOWN, _CONTROL, _USER_DEFINED)
+    other = [i for i in sorted(special) if types[i] not in whole]
+    if other:
+        warnings.warn(
+            "The GGUF file does not call these control tokens of Gemma 3 by "
+            "that type; they are whole tokens all the same: "
+            + ", ".join(f"{pieces[i]} (type {types[i]})" for i in other)
+            + ".",
+            stacklevel=4,
+        )
 
 
 def _lists(

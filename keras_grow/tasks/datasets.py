@@ -155,7 +155,7 @@ def tfds_task(
     builder = tfds.builder(source.builder, data_dir=data_dir)
     if not builder.is_prepared():
         builder.download_and_prepare()
-    loaded: dict[str, tuple[Example, ...]] = {}
+    loaded: dict[str, Any] = {}
     skipped: list[str] = []
     for split in splits:
         if split not in source.splits:

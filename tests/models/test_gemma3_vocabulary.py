@@ -92,6 +92,36 @@ def replaced(values, index, value):
     return values
 
 
+def test_turn_markers_are_whole_tokens_whatever_their_type(original):
+    tokens, _, types = tiny_gguf.vocabulary(original)
+    types = np.array(types)
+    markers = ["<start_of_turn>", "<end_of_turn>"]
+    for kind in (1, 5):
+        for piece in markers:
+            types[tokens.index(piece)] = kind
+        with pytest.warns(UserWarning, match="control tokens") as caught:
+            proto = sentencepiece_proto(entries(original, token_type=types))
+        (warning,) = caught
+        assert all(
+            f"{m} (type {kind})" in str(warning.message) for m in markers
+        )
+        assert "<bos>" not in str(warning.message)
+        rebuilt = sentencepiece.SentencePieceProcessor(model_proto=proto)
+        for text in TRICKY:
+            assert rebuilt.encode(text) == original.encode(text)
+
+
+def test_special_tokens_typed_as_text_are_control_tokens_still(original):
+    _, _, types = tiny_gguf.vocabulary(original)
+    types = np.array(types)
+    types[:4] = 1
+    with pytest.warns(UserWarning, match=r"<pad> \(type 1\), <eos>.*<unk>"):
+        proto = sentencepiece_proto(entries(original, token_type=types))
+    rebuilt = sentencepiece.SentencePieceProcessor(model_proto=proto)
+    for text in TRICKY:
+        assert rebuilt.encode(text) == original.encode(text)
+
+
 @pytest.mark.no_backend
 def test_a_vocabulary_that_is_not_gemmas_is_refused(original):
     tokens, scores, types = tiny_gguf.vocabulary(original)

@@ -159,7 +159,8 @@ def test_a_malformed_record_of_a_csv_is_named_or_counted(
     tmp_path, line, message
 ):
     path = tmp_path / "a.csv"
-    path.write_bytes(b"prompt,response\nx,y\n" + line + b"\nx,y\n")
+    # Good UTF-8 beside it, or the file would be in Windows-1252.
+    path.write_bytes(b"prompt,response\nx,y\n" + line + b"\n\xc3\xa9,y\n")
     with pytest.raises(MalformedRowError, match=rf"a.csv, line 3: .*{message}"):
         read_examples(path)
     with pytest.warns(UserWarning, match="1 of 3 rows of a.csv"):
@@ -183,13 +184,13 @@ def test_files_make_a_task_by_name(tmp_path):
 
 
 def test_misuse_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"end in .jsonl or .csv"):
-        read_examples(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"to end in one of .*a.xlsx"):
+        read_examples(tmp_path / "a.xlsx")
     with pytest.raises(FileNotFoundError):
         read_examples(tmp_path / "absent.jsonl")
     path = write_jsonl(tmp_path / "a.jsonl", {"prompt": "x", "response": "y"})
     with pytest.raises(ValueError, match="`format` to be one of"):
-        read_examples(path, format="alpaca")
+        read_examples(path, format="sharegpt")
     with pytest.raises(ValueError, match="`on_error` to be"):
         read_examples(path, on_error="ignore")
     with pytest.raises(ValueError, match="a file for one split"):

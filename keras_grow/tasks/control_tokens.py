@@ -1,0 +1,47 @@
+"""The tokens that mark the turns of chats, of every family."""
+
+from typing import Any
+
+TURN_ENDS = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>")
+CONTROL_TOKENS = (
+    *TURN_ENDS,
+    "<start_of_turn>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|im_start|>",
+)
+
+
+def control_tokens(
+    tokenizer: Any, names: tuple[str, ...] = CONTROL_TOKENS
+) -> dict[str, int]:
+    """Ids of the control tokens that a vocabulary has.
+
+    A tokenizer may have a token and yet split its text into letters, as
+    KerasHub's Qwen does with `<|im_end|>`.
+
+    Args:
+        tokenizer: a KerasHub tokenizer.
+        names: the tokens' texts. Defaults to all that mark turns.
+
+    Returns:
+        Ids by text, of those that are in the vocabulary.
+
+    Example:
+    ```python
+    from keras_grow.tasks.control_tokens import control_tokens
+
+    control_tokens(lm.preprocessor.tokenizer)  # {"<end_of_turn>": 106, ...}
+    ```
+    """
+    found = {}
+    for name in names:
+        try:
+            token = int(tokenizer.token_to_id(name))
+            # What is not in the vocabulary may have the id of the unknown.
+            known = tokenizer.id_to_token(token) == name
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+        if known:
+            found[name] = token
+    return found

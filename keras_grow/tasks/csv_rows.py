@@ -1,0 +1,114 @@
+"""CSV as people have it: of any separator, and of two encodings."""
+
+import csv
+import io
+import re
+import sys
+import warnings
+from collections.abc import Collection
+from collections.abc import Iterator
+from typing import Any
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_NON_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+def read_csv(
+    data: bytes,
+    name: str,
+    known: Collection[str],
+    separator: str | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Rows of a CSV file with a header.
+
+    The separator is the one of comma, semicolon, tab and bar with which the
+    header has the most known names, then the most names. A separator other
+    than a comma, and an encoding other than UTF-8, is said in a warning.
+
+    Args:
+        data: the file's bytes: UTF-8 or UTF-16 with or without a mark, or
+            Windows-1252.
+        name: the file's name, for messages.
+        known: names of columns, in small letters, that may be expected.
+        separator: what separates fields. Defaults to `None`: found as above.
+
+    Yields:
+        Place and row of each record below the header; in place of a row, the
+        reason why there is none.
+    """
+    text = _decoded(data, name)
+    previous = csv.field_size_limit(sys.maxsize)
+    try:
+        if separator is None:
+            separator = _separator(text, known)
+            if separator != ",":
+                warnings.warn(
+                    f"{name} is read with {_SEPARATORS[separator]} between "
+                    "its fields.",
+                    stacklevel=2,
+                )
+        # None is the name of fields beyond those of the header.
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""), strict=True, delimiter=separator
+        )
+        while True:
+            try:
+                row: dict[Any, Any] = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                place = f"{name}, line {reader.line_num + 1}"
+                yield place, f"Expected a record of a CSV ({error})"
+                continue
+            place = f"{name}, line {reader.line_num}"
+            if None in row or None in row.values():
+                expected = len(reader.fieldnames or ())
+                yield place, f"Expected {expected} fields as in the header"
+            else:
+                yield place, row
+    finally:
+        csv.field_size_limit(previous)
+
+
+def _decoded(data: bytes, name: str) -> str:
+    """The file's text; bytes that are no UTF-8 become lone surrogates.
+
+    The check of each text field names those together with their line.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "surrogatepass")
+    text = data.decode("utf-8-sig", "surrogateescape")
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        return text
+    # A file with good UTF-8 beside the bad is damaged, and no Windows-1252.
+    escaped = sum("\udc80" <= character <= "\udcff" for character in text)
+    if escaped == len(_NON_ASCII.findall(data)):
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            return text
+        warnings.warn(
+            f"{name} is not in UTF-8; it is read as Windows-1252. If letters "
+            "with accents come out wrong, save it in UTF-8.",
+            stacklevel=3,
+        )
+    return text
+
+
+def _separator(text: str, known: Collection[str]) -> str:
+    """What stands between the fields of the header."""
+
+    def names(separator: str) -> list[str]:
+        lines = io.StringIO(text, newline="")
+        try:
+            return next(csv.reader(lines, delimiter=separator), [])
+        except csv.Error:
+            return []
+
+    def fit(separator: str) -> tuple[int, int]:
+        found = names(separator)
+        named = {column.strip().casefold() for column in found} & set(known)
+        return len(named), len(found)
+
+    # The first of equals: a comma.
+    return max(_SEPARATORS, key=fit)
