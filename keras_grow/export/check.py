@@ -79,7 +79,7 @@ def load_transformers(path: str | os.PathLike[str]) -> Any:
             "pretrained_model_name_or_path": path.parent,
             "gguf_file": path.name,
         }
-    loaded = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         **where, dtype=torch.float32, attn_implementation="eager"
     )
     return loaded.eval()
@@ -103,7 +103,8 @@ def logits(model: keras.Model, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
     if model is backbone:
         outputs = backbone.token_embedding(outputs, reverse=True)
     outputs = keras.ops.cast(outputs, "float32")
-    return np.asarray(keras.ops.convert_to_numpy(outputs))
+    found: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(outputs)
+    return found
 
 
 def transformers_logits(model: Any, tokens: Any) -> np.ndarray[Any, Any]:
@@ -112,5 +113,5 @@ def transformers_logits(model: Any, tokens: Any) -> np.ndarray[Any, Any]:
 
     ids = torch.tensor(np.asarray(tokens, "int64")[None])
     with torch.no_grad():
-        outputs = model(input_ids=ids).logits
-    return np.asarray(outputs.float().numpy())[0]
+        found: np.ndarray[Any, Any] = model(input_ids=ids).logits[0].numpy()
+    return found

@@ -91,7 +91,7 @@ def rope_factors(config: dict[str, Any]) -> Array | None:
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     smooth = np.clip((length / waves - low) / (high - low), 0, 1)
     factors = 1 / ((1 - smooth) / scaling["factor"] + smooth)
-    return factors.astype(np.float32)
+    return np.asarray(factors, np.float32)
 
 
 def _plus_one(scale: Array) -> Array:

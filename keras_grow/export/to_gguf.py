@@ -61,7 +61,8 @@ def export_gguf(
         quantization: `"f32"`, `"f16"`, `"bf16"` or `"q8_0"` (eight bits,
             each 32 weights of a row with a scale of their own).
         verify: whether to load the file with `transformers` and compare
-            logits.
+            logits. It takes the head sizes of the published Gemma 3 and
+            Qwen 3 for granted, and reads no rotary scaling.
         prompts: texts to compare them on. Defaults to texts of its own.
         max_positions: the longest text that the file promises. Defaults to
             that of the family's published models.
@@ -132,7 +133,7 @@ def export_gguf(
     with write_whole(path, size) as part:
         _write(gguf, part / path.name, arch, keys, entries)
         text = model_card(model, family, quantization, card, _load(path.name))
-    path.with_name(f"{path.stem}.md").write_text(text, encoding="utf-8")
+    path.with_name(f"{path.name}.md").write_text(text, encoding="utf-8")
     difference = None
     if verify:
         difference = largest_difference(model, path, prompts)

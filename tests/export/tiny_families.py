@@ -128,9 +128,8 @@ def grown(family: str, **overrides) -> keras.Model:
     cls, _ = BACKBONES[family]
     if family in _MLPS:
         up, down = _MLPS[family]
-        row = keras_grow.Family(
-            cls, _models.CausalLM, up=up, down=down, blocks="transformer_layers"
-        )
+        task = getattr(_models, cls.__name__.replace("Backbone", "CausalLM"))
+        row = keras_grow.Family(cls, task, up=up, down=down)
         # Rows that keras_grow has already, or an earlier test registered.
         with contextlib.suppress(ValueError):
             keras_grow.register_family(row)
