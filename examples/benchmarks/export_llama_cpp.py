@@ -1,13 +1,13 @@
 """A trained growth as GGUF and transformers folder: do they say the same?
 
-    pip install llama-cpp-py-sync          # in a virtual environment of its own
+    pip install xllamacpp          # in a virtual environment of its own
     python examples/benchmarks/export_llama_cpp.py --data train.jsonl \
         --text page.txt --llama-python LLAMA_ENV/bin/python
 
 Trains a growth of the last half of Gemma 3 270M for a few updates, exports it,
-and compares 32 greedy tokens for each prompt and the perplexity of a page of
-text: KerasHub, transformers, and llama.cpp itself, which is run in another
-Python (llama-cpp-py-sync ships a built libllama). A line of `--data` is
+and compares up to 32 greedy tokens for each prompt and the perplexity of a
+page of text: KerasHub, transformers, and llama.cpp itself, which is run in
+another Python (xllamacpp ships it built). A line of `--data` is
 `{"en": ..., "fr": ...}`.
 """
 
@@ -16,6 +16,7 @@ import json
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ PROMPTS = [
     "def add(a, b):\n    return",
 ]
 NEW = 32
+EOS = 1
 OUTPUT = Path(__file__).parents[1] / "results/export"
 
 
@@ -136,7 +138,7 @@ def keras_side(lm, prompts, page):
     rows = np.asarray(made["token_ids"])
     return {
         "tokens": [
-            row[len(prompt) : len(prompt) + NEW].tolist()
+            cut(row[len(prompt) : len(prompt) + NEW].tolist())
             for row, prompt in zip(rows, prompts, strict=True)
         ],
         "perplexity": perplexity(logits(lm, [page])[0], page),
@@ -158,10 +160,9 @@ def transformers_side(folder, prompts, page):
         made = model.generate(
             torch.tensor([prompt]),
             max_new_tokens=NEW,
-            min_new_tokens=NEW,
             do_sample=False,
         )
-        rows.append(made[0, len(prompt) :].tolist())
+        rows.append(cut(made[0, len(prompt) :].tolist()))
     return {
         "tokens": rows,
         "perplexity": perplexity(transformers_logits(model, page), page),
@@ -181,60 +182,53 @@ def other_python(python, model, question):
 
 def llama_cpp(model, question):
     """Greedy tokens and perplexity of llama.cpp, its cache in float32."""
-    import llama_cpp_py_sync
-    from llama_cpp_py_sync import Llama
+    import xllamacpp
 
     question = json.loads(Path(question).read_text())
-    llama = Llama(
-        model, n_ctx=1024, type_k="f32", type_v="f32", flash_attn_type=0
-    )
-    ids = [llama.tokenize(prompt) for prompt in question["prompts"]]
-    rows = []
-    for prompt in question["ids"]:
-        found, fresh, past = [], list(prompt), 0
-        llama._clear_context_state()
-        for _ in range(question["new"]):
-            values = all_logits(llama, fresh, past)[-1]
-            past += len(fresh)
-            fresh = [int(values.argmax())]
-            found += fresh
-        rows.append(found)
-    llama._clear_context_state()
+    settings = xllamacpp.CommonParams()
+    settings.model.path = model
+    settings.n_ctx = 1024
+    settings.n_parallel = 1
+    settings.warmup = False
+    # A prompt that grows by a token is then computed by a token.
+    settings.swa_full = True
+    settings.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_F32
+    settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    settings.flash_attn_type = off
+    server = xllamacpp.Server(settings)
+
+    def complete(ids, new, **more):
+        request = {"prompt": ids, "max_tokens": new, "temperature": 0}
+        done = server.handle_completions({**request, "logprobs": 1, **more})
+        return done["choices"][0]["logprobs"]["content"]
+
+    tokenized = []
+    for prompt in question["prompts"]:
+        body = json.dumps({"content": prompt, "add_special": True}).encode()
+        url = f"{server.listening_address}/tokenize"
+        with urllib.request.urlopen(url, body) as answer:
+            tokenized.append(json.load(answer)["tokens"])
     page = question["page"]
+    # The token that comes next is forced, and asked for what it had before.
+    losses = [
+        -complete(page[:at], 1, logit_bias=[[page[at], 1000.0]])[0]["logprob"]
+        for at in range(1, len(page))
+    ]
     return {
-        "version": llama_cpp_py_sync.__llama_cpp_tag__,
-        "commit": llama_cpp_py_sync.__llama_cpp_commit__,
-        "tokenizes_alike": ids == question["ids"],
-        "tokens": rows,
-        "perplexity": perplexity(all_logits(llama, page, 0), page),
+        "version": f"xllamacpp {xllamacpp.__version__}",
+        "tokenizes_alike": tokenized == question["ids"],
+        "tokens": [
+            cut([token["id"] for token in complete(ids, question["new"])])
+            for ids in question["ids"]
+        ],
+        "perplexity": float(np.exp(np.mean(losses))),
     }
 
 
-def all_logits(llama, tokens, past):
-    """Logits after every token, from the C library."""
-    lib, ffi = llama._lib, llama._ffi
-    batch = lib.llama_batch_init(len(tokens), 0, 1)
-    try:
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = past + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = 0
-            batch.logits[i] = 1
-        if lib.llama_decode(llama._ctx, batch):
-            raise RuntimeError("llama_decode failed")
-        size = lib.llama_vocab_n_tokens(llama._vocab)
-        rows = [
-            np.frombuffer(
-                ffi.buffer(lib.llama_get_logits_ith(llama._ctx, i), 4 * size),
-                np.float32,
-            ).copy()
-            for i in range(len(tokens))
-        ]
-    finally:
-        lib.llama_batch_free(batch)
-    return np.stack(rows)
+def cut(tokens):
+    """The tokens before the first that ends a text."""
+    return tokens[: tokens.index(EOS)] if EOS in tokens else tokens
 
 
 def perplexity(logits, page):
@@ -243,6 +237,16 @@ def perplexity(logits, page):
     logits -= logits.max(-1, keepdims=True)
     chosen = logits[np.arange(len(logits)), page[1:]]
     return float(np.exp((np.log(np.exp(logits).sum(-1)) - chosen).mean()))
+
+
+def agreed(mine, theirs):
+    """How many tokens are equal before the first that is not."""
+    count = 0
+    for one, other in zip(mine, theirs, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def report(result):
@@ -255,26 +259,29 @@ def report(result):
         "`examples/benchmarks/export_llama_cpp.py`, whose first lines say "
         "how.",
         "",
-        f"{len(result['prompts'])} prompts, {NEW} greedy tokens each; "
-        f"perplexity of {result['page_tokens']} tokens of WikiText-2.",
+        f"{len(result['prompts'])} prompts, up to {NEW} greedy tokens each; "
+        f"perplexity of {result['page_tokens']} tokens of WikiText-2. "
+        "After the first token that differs none is counted.",
         "",
         "| side | greedy tokens equal to KerasHub's | perplexity | to ours |",
         "|---|---|---|---|",
     ]
+    total = sum(map(len, ours["tokens"]))
     for name, side in result["sides"].items():
-        equal = int(np.sum(np.equal(side["tokens"], ours["tokens"])))
+        pairs = zip(side["tokens"], ours["tokens"], strict=True)
+        equal = sum(agreed(mine, theirs) for mine, theirs in pairs)
         ratio = side["perplexity"] / ours["perplexity"] - 1
         lines.append(
-            f"| {name} | {equal} of {len(result['prompts']) * NEW} | "
+            f"| {name} | {equal} of {total} | "
             f"{side['perplexity']:.4f} | {ratio:+.4%} |"
         )
-    llama = next((s for s in result["sides"].values() if "commit" in s), None)
+    llama = next((s for s in result["sides"].values() if "version" in s), None)
     if llama:
         alike = "the same" if llama["tokenizes_alike"] else "OTHER"
         lines += [
             "",
-            f"llama.cpp {llama['version']} ({llama['commit'][:12]}), cache in "
-            f"float32; it tokenizes the prompts into {alike} ids.",
+            f"llama.cpp of {llama['version']}, its cache in float32; it "
+            f"tokenizes the prompts into {alike} ids.",
         ]
     files = ", ".join(
         f"{kind} {size / 1e6:,.0f} MB"
