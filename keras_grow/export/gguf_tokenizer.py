@@ -1,5 +1,6 @@
 """A KerasHub tokenizer as the keys of a GGUF file."""
 
+import re
 from typing import Any
 
 from keras_grow.export.tokenizer_files import is_sentencepiece
@@ -12,8 +13,8 @@ from keras_grow.export.tokenizer_json import special_tokens
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 # SentencePiece's types of pieces and llama.cpp's have the same numbers.
 _NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
-# llama.cpp writes these as control tokens: their text is not shown.
-_TURNS = ("<start_of_turn>", "<end_of_turn>")
+# Control tokens in Gemma's published files: their text is not shown.
+_MARKS = re.compile(r"<(unused\d+|mask|img|(start|end)_of_\w+)>|\[\w+\]")
 # llama.cpp's name for the pattern that text is split by.
 _PRE = {"llama3": "llama-bpe", "qwen2": "qwen2", "gpt2": "gpt-2"}
 
@@ -72,7 +73,7 @@ def _sentencepiece(proto: bytes) -> dict[str, Any]:
         if kind == _USER_DEFINED:
             # llama.cpp looks for these in the text as it is.
             token = token.replace(_SPACE, " ")
-            kind = _CONTROL if token in _TURNS else kind
+            kind = _CONTROL if _MARKS.fullmatch(token) else kind
         if kind in (_CONTROL, _USER_DEFINED):
             score = -1000.0
         if kind == model.SentencePiece.UNKNOWN:

@@ -117,7 +117,7 @@ def _shape(row: Row, holder: Any) -> tuple[int, ...] | None:
     stand_ins = []
     for source in row.sources:
         *path, name = source.split(".")
-        layer = operator.attrgetter(".".join(path))(holder)
+        layer = _weight(holder, ".".join(path)) if path else holder
         weight = getattr(layer, name, None)
         if weight is None and row.optional:
             return None

@@ -21,6 +21,10 @@ def write_tokenizer(
 ) -> None:
     """Write the files that `AutoTokenizer.from_pretrained` reads.
 
+    It gives the ids that KerasHub's tokenizer gives, but for the names of
+    control tokens in a text, such as `<bos>`: there it finds the token and
+    SentencePiece letters. For byte pairs see `byte_pair_json`.
+
     Args:
         preprocessor: the preprocessor of a KerasHub task.
         folder: where.

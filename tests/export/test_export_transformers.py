@@ -3,6 +3,8 @@
 import errno
 import json
 import shutil
+import tracemalloc
+import types
 
 import keras
 import keras_hub
@@ -13,9 +15,13 @@ from conftest import tiny_lm
 from safetensors import safe_open
 
 import keras_grow
+from keras_grow.export import arrange
 from keras_grow.export import check
 from keras_grow.export import export_transformers
 from keras_grow.export import shards
+from keras_grow.export.tensors import tensors_of
+from keras_grow.export.weight_maps import Row
+from keras_grow.export.weight_maps import WeightMap
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +94,21 @@ def test_shards_hold_what_one_file_holds(lm, tmp_path):
         check.logits(lm, [ids])[0],
         atol=1e-4,
     )
+
+
+def test_one_tensor_is_in_memory_at_a_time(tmp_path):
+    size = 1 << 20
+    kernel = np.zeros((1024, 1024), "float32")
+    blocks = [types.SimpleNamespace(kernel=kernel) for _ in range(16)]
+    model = types.SimpleNamespace(transformer_layers=blocks)
+    rows = (Row("kernel", ("kernel",), arrange.transpose),)
+    tensors = tensors_of(model, WeightMap((), rows))
+    tracemalloc.start()
+    shards.write_shards(tensors, tmp_path, kernel.dtype, 10**9)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "model.safetensors").stat().st_size > 16 * 4 * size
+    assert peak < 3 * 4 * size
 
 
 def test_lora_is_folded_in(tmp_path):
