@@ -13,6 +13,8 @@ from keras_grow.version import __version__
 
 if TYPE_CHECKING:
     from keras_grow.distribution import layout_map
+    from keras_grow.export import export_gguf
+    from keras_grow.export import export_transformers
     from keras_grow.growth import Family
     from keras_grow.growth import Growth
     from keras_grow.growth import GrowthConfig
@@ -52,6 +54,8 @@ __all__ = [
     "PreservationReport",
     "__version__",
     "add_anchor",
+    "export_gguf",
+    "export_transformers",
     "grow_mlp",
     "grow_model",
     "growth_disabled",
@@ -79,6 +83,7 @@ _NAMES_OF = {
     "comparison": (),
     "distribution": ("layout_map",),
     "evaluation": (),
+    "export": ("export_gguf", "export_transformers"),
     "files": (),
     "growth": (
         "Family",

@@ -2,7 +2,7 @@
 
 import keras_hub
 import pytest
-from conftest import tokenizer_proto
+from tiny_models import tokenizer_proto
 
 from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.tasks import chat_example

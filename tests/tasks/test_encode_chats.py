@@ -6,7 +6,7 @@ import keras_hub
 import numpy as np
 import pytest
 import sentencepiece
-from conftest import tokenizer_proto
+from tiny_models import tokenizer_proto
 
 from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks import Example

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_lm
-from conftest import token_batch
 from keras import optimizers
+from tiny_models import tiny_lm
+from tiny_models import token_batch
 
 import keras_grow
 

@@ -1,0 +1,208 @@
+"""`keras-grow export`: a model out to where it is served."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from keras_grow.command.quiet_start import quiet_start
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+FORMATS = ("transformers", "gguf", "keras")
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add `export` to the subparsers of `keras-grow`."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a grown model for transformers, llama.cpp or plain Keras",
+        description=(
+            "Merge a growth into its base and write the model: a folder that "
+            "transformers and vLLM load, a GGUF file that llama.cpp and "
+            "Ollama run, or a KerasHub preset (or .keras file) that needs no "
+            "keras_grow."
+        ),
+    )
+    parser.add_argument(
+        "source",
+        metavar="RUN_OR_GROWTH",
+        help=(
+            "folder of a finished run, a growth file (then --model is its "
+            "base), or the name of a model as it is"
+        ),
+    )
+    parser.add_argument("path", metavar="PATH", help="folder or file to write")
+    parser.add_argument(
+        "--to", choices=FORMATS, required=True, help="what to write"
+    )
+    parser.add_argument(
+        "--model",
+        help="base of a growth file: a preset, file or gemma3_270m_pip",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="dial of every growth, from 0 (the base) to 1 (as trained); "
+        "default: the scale that it was saved with",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="dtype of the weights (default: the model's); not for gguf",
+    )
+    parser.add_argument(
+        "--quantization",
+        choices=("f32", "f16", "bf16", "q8_0"),
+        default="bf16",
+        help="of a GGUF file's matrices (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--chat-template", metavar="FILE", help="a Jinja chat template"
+    )
+    parser.add_argument(
+        "--max-positions",
+        type=int,
+        metavar="N",
+        help="longest text to promise (default: the family's)",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="load what was written with transformers and compare logits",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Load, merge, write, and say what was written.
+
+    Raises:
+        ValueError: if the source is no run, growth or model, or cannot be
+            written so.
+        OSError: if a file cannot be read or written.
+    """
+    with quiet_start():
+        from keras_grow.export import export_gguf
+        from keras_grow.export import export_transformers
+
+    if args.to == "keras" and args.verify:
+        raise ValueError(
+            "Expected --verify with --to transformers or gguf, which another "
+            "library computes. Received: --to keras"
+        )
+    model, card = _load(Path(args.source), args.source, args.model)
+    if args.scale is not None:
+        _dial(model, args.scale)
+    template = None
+    if args.chat_template:
+        template = Path(args.chat_template).read_text(encoding="utf-8")
+    options: dict[str, Any] = {
+        "verify": args.verify,
+        "max_positions": args.max_positions,
+        "chat_template": template,
+        "card": card,
+    }
+    if args.to == "keras":
+        _save_keras(model, Path(args.path), args.dtype)
+        print(f"wrote {args.path}")
+        return
+    if args.to == "gguf":
+        done = export_gguf(model, args.path, args.quantization, **options)
+    else:
+        done = export_transformers(model, args.path, args.dtype, **options)
+    print(f"wrote {done.path}  {done.weight_bytes:,} bytes of weights")
+    if done.largest_difference is not None:
+        print(f"largest difference of a logit  {done.largest_difference:.2e}")
+
+
+def _dial(model: Any, scale: float) -> None:
+    """Set every growth of a model to one scale."""
+    import keras_grow
+
+    names = list(keras_grow.growths(model))
+    if not names:
+        raise ValueError(
+            "Expected --scale with a growth. Received: a model that is not "
+            "grown"
+        )
+    keras_grow.set_growths(model, dict.fromkeys(names, scale))
+
+
+def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
+    """The model of a run, a growth file or a name, and what its card says."""
+    from keras_grow.models import load_model
+
+    if path.is_dir() and (path.parent / "plan.json").exists():
+        return _load_run(path)
+    if name.endswith(".grow.safetensors"):
+        if base is None:
+            raise ValueError(
+                "Expected --model, the base that the growth was made on. "
+                f"Received: {name} alone"
+            )
+        return _grown(load_model(base), path), {"base": base}
+    return load_model(name), {"base": name}
+
+
+def _load_run(own: Path) -> tuple[Any, Any]:
+    from keras_grow.comparison.plan import Plan
+    from keras_grow.comparison.plan import run_name
+    from keras_grow.comparison.results import read_results
+    from keras_grow.models import load_model
+
+    growth = own / "growth.grow.safetensors"
+    if not growth.exists():
+        raise ValueError(
+            "Expected a finished run that grew its model. Received: "
+            f"{own}, without {growth.name}"
+        )
+    plan = Plan.load(own.parent)
+    runs = {
+        run_name(method, seed): (method.name, seed)
+        for method in plan.methods
+        for seed in plan.seeds
+    }
+    rows = [
+        row
+        for row in read_results(own.parent)
+        if (row["method"], row["seed"]) == runs.get(own.name)
+    ]
+    card: dict[str, Any] = {"base": plan.model, "data": plan.task}
+    if rows:
+        last = max(rows, key=lambda row: row["step"])
+        card["scores"] = {
+            f"{name}, after {last['step']} updates": f"{value:.4g}"
+            for name, value in last["scores"].items()
+            if math.isfinite(value)
+        }
+    return _grown(load_model(plan.model, plan.dtype), growth), card
+
+
+def _grown(model: Any, growth: Path) -> Any:
+    import keras_grow
+
+    return keras_grow.load_growth(model, growth)
+
+
+def _save_keras(model: Any, path: Path, dtype: str | None) -> None:
+    """Write the merged model as a preset folder or a `.keras` file."""
+    from keras_grow.export.folder import check_empty
+    from keras_grow.export.folder import write_whole
+    from keras_grow.export.plain import plain_model
+    from keras_grow.growth.costs import variable_bytes
+
+    is_file = path.suffix == ".keras"
+    if is_file and path.exists():
+        raise ValueError(f"Expected a new file. Received: {path}, which exists")
+    if not is_file:
+        check_empty(path)
+    plain = plain_model(model, dtype)
+    size = sum(variable_bytes(variable) for variable in plain.variables)
+    with write_whole(path, size) as part:
+        if is_file:
+            plain.save(part / path.name)
+        else:
+            plain.save_to_preset(str(part))

@@ -1,0 +1,68 @@
+"""How a KerasHub weight lies in a Hugging Face checkpoint: array functions.
+
+KerasHub keeps a projection as inputs by outputs, with the heads as an axis
+of their own; `torch.nn.Linear` keeps outputs by inputs, without that axis.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Arrange = Callable[[Array], Array]
+
+
+def keep(weight: Array) -> Array:
+    """The weight as it is."""
+    return weight
+
+
+def transpose(kernel: Array) -> Array:
+    """`[in, out]` to `[out, in]`."""
+    return kernel.T
+
+
+def flat(bias: Array) -> Array:
+    """`[heads, size]` to `[heads * size]`."""
+    return bias.reshape(-1)
+
+
+def from_heads_last(kernel: Array) -> Array:
+    """`[in, heads, size]` to `[heads * size, in]`."""
+    return kernel.reshape(kernel.shape[0], -1).T
+
+
+def from_heads_first(kernel: Array) -> Array:
+    """`[heads, in, size]` to `[heads * size, in]`."""
+    return kernel.transpose(0, 2, 1).reshape(-1, kernel.shape[1])
+
+
+def out_of_heads(kernel: Array) -> Array:
+    """`[heads, size, out]` to `[out, heads * size]`."""
+    return kernel.reshape(-1, kernel.shape[-1]).T
+
+
+def rows_from_heads(kernel: Array) -> Array:
+    """`[in, heads, size]` to `[in, heads * size]`, as GPT-2 has it."""
+    return kernel.reshape(kernel.shape[0], -1)
+
+
+def rows_out_of_heads(kernel: Array) -> Array:
+    """`[heads, size, out]` to `[heads * size, out]`, as GPT-2 has it."""
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def interleave_rotary(weight: Array, heads: int) -> Array:
+    """Order the rows of a query or key kernel as llama.cpp's Llama does.
+
+    Hugging Face turns the pair (i, i + size / 2) of a head, llama.cpp's
+    `llama` architecture the pair (2 i, 2 i + 1).
+
+    Args:
+        weight: `[heads * size, in]`.
+        heads: number of heads, of queries or of keys.
+    """
+    halves = weight.reshape(heads, 2, -1, *weight.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(weight.shape)

@@ -1,0 +1,113 @@
+"""The model card that goes beside an exported model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_grow.export.families import ExportFamily
+from keras_grow.export.plain import growths_of
+
+_FIELDS = ("base", "license", "data", "scores")
+
+
+def model_card(
+    model: keras.Model,
+    family: ExportFamily,
+    dtype: str,
+    card: Mapping[str, Any] | None = None,
+    load: str | None = None,
+) -> str:
+    """Return a model card in Markdown, with the front matter that hubs read.
+
+    Args:
+        model: the model that was exported.
+        family: its row.
+        dtype: dtype, or quantization, of the weights.
+        card: `base`, `license`, `data` and `scores`, each of them optional.
+        load: how it is loaded, in Markdown. Defaults to `transformers`.
+
+    Raises:
+        ValueError: if `card` says something else.
+    """
+    card = dict(card or {})
+    unknown = sorted(card.keys() - set(_FIELDS))
+    if unknown:
+        raise ValueError(
+            f"Expected `card` to say {', '.join(_FIELDS)}. Received: {unknown}"
+        )
+    base = card.get("base", "not stated")
+    lines = ["---", "library_name: transformers"]
+    if family.terms:
+        lines.append(f"license: {family.terms[0]}")
+    if "base" in card:
+        lines.append(f"base_model: {base}")
+    lines += ["tags:", "- keras-grow", "---", "", "# Model card", ""]
+    lines += [
+        f"- Base: {base}",
+        f"- Licence of the base: {_license(family, card)}",
+    ]
+    lines += [f"- Weights: {family.architecture}, {dtype}"]
+    lines += [f"- {line}" for line in _growth_lines(model)]
+    lines += [f"- Trained on: {card.get('data', 'not stated')}", ""]
+    scores = card.get("scores")
+    if scores:
+        lines += ["## Scores", "", "| score | value |", "|---|---|"]
+        lines += [f"| {name} | {value} |" for name, value in scores.items()]
+        lines.append("")
+    lines += ["## How to load it", "", load or _load(family), ""]
+    if family.terms:
+        lines += [
+            "## Terms",
+            "",
+            f"These weights are derived from a {family.terms[0].title()} "
+            f"model: its terms of use ({family.terms[1]}) go with them, to "
+            "whoever you pass them on to.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _license(family: ExportFamily, card: Mapping[str, Any]) -> str:
+    if "license" in card:
+        return str(card["license"])
+    if family.terms:
+        return f"{family.terms[0].title()} terms of use, {family.terms[1]}"
+    return "not stated; that of the base goes with these weights"
+
+
+def _growth_lines(model: keras.Model) -> list[str]:
+    growths = growths_of(model)
+    if not growths:
+        return ["Growth: none; the MLPs have the base's width"]
+    return [
+        f"Growth: factor {growth.factor}, {growth.strategy}, "
+        f"blocks {_blocks(growth.layers)}, at its present scale, merged into "
+        "wider MLPs"
+        for growth in growths
+    ]
+
+
+def _blocks(layers: Any) -> str:
+    if layers is None:
+        return "all"
+    if isinstance(layers, int):
+        return f"the last {layers}"
+    return ", ".join(map(str, layers))
+
+
+def _load(family: ExportFamily) -> str:
+    eager = ', attn_implementation="eager"' if family.eager else ""
+    note = (
+        "\n\nOther attention implementations leave out the caps on attention "
+        "logits that this family has."
+        if family.eager
+        else ""
+    )
+    return (
+        "```python\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f'model = AutoModelForCausalLM.from_pretrained("FOLDER"{eager})\n'
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")\n'
+        f"```{note}"
+    )

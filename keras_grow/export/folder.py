@@ -1,0 +1,57 @@
+"""A folder or a file that is there whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def write_whole(path: Path, needed: int) -> Iterator[Path]:
+    """Lend a temporary sibling of `path`, which becomes `path` at the end.
+
+    Args:
+        path: what is written: a folder, or a file.
+        needed: bytes that it will take.
+
+    Yields:
+        A folder to write into. The caller leaves in it either the contents
+        of the folder `path`, or one file with the name of `path`'s.
+
+    Raises:
+        OSError: if the disk has not that much room, or fills up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OSError(
+            f"Expected {needed:,} bytes of room in {path.parent}. Received: "
+            f"{free:,} bytes free. Free some, or export to another disk."
+        )
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # A killed process may have had the same number.
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        written = part / path.name
+        os.replace(written if written.is_file() else part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse a folder that has something in it, or is none.
+
+    Raises:
+        ValueError: if it exists and is not an empty folder.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ValueError(
+            "Expected a folder that is new or empty. Received: "
+            f"{os.fspath(folder)!r}, which has something in it. Remove it "
+            "yourself, or name another."
+        )

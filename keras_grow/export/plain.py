@@ -1,0 +1,67 @@
+"""The plain KerasHub model behind a model that is to be exported."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_grow.growth import merge_growth
+from keras_grow.growth.families import backbone_of
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
+    """Return the model at its present state with nothing of keras_grow in it.
+
+    Args:
+        model: a KerasHub task or backbone, grown or not. It is not changed.
+        dtype: dtype to merge in. Defaults to the model's own.
+
+    Returns:
+        The merged model where it is grown, else the model itself.
+
+    Raises:
+        TypeError: if it is no KerasHub model.
+        ValueError: if it is quantised, or inside `growth_disabled`.
+    """
+    backbone = backbone_of(model)
+    if growths_of(model):
+        return merge_growth(model, dtype=dtype)
+    for layer in backbone._flatten_layers():
+        if getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                "Expected a float model to export. Received: "
+                f"`{layer.path}` in {layer.quantization_mode}. Export the "
+                "model before `quantize`, or load it again without."
+            )
+    return model
+
+
+def growths_of(model: keras.Model) -> tuple[Any, ...]:
+    """The growths of a model, oldest first."""
+    return tuple(getattr(backbone_of(model), "growths", ()))
+
+
+def export_dtype(model: keras.Model, dtype: str | None) -> str:
+    """The dtype of the files: the one asked for, or that of the weights.
+
+    Raises:
+        ValueError: if there is no such dtype, or the weights have another.
+    """
+    name = dtype
+    if name is None:
+        name = str(backbone_of(model).variable_dtype)
+    if name not in DTYPES:
+        raise ValueError(
+            f"Expected `dtype` to be one of {', '.join(DTYPES)}. "
+            f"Received: dtype={name!r}"
+        )
+    return name
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The NumPy dtype of that name; bfloat16 comes from `ml_dtypes`."""
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

@@ -1,0 +1,173 @@
+"""A KerasHub model as a folder that `transformers` loads."""
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_grow.export.card import model_card
+from keras_grow.export.check import largest_difference
+from keras_grow.export.configs import max_positions as family_positions
+from keras_grow.export.families import export_family_of
+from keras_grow.export.folder import check_empty
+from keras_grow.export.folder import write_whole
+from keras_grow.export.plain import export_dtype
+from keras_grow.export.plain import numpy_dtype
+from keras_grow.export.plain import plain_model
+from keras_grow.export.shards import write_shards
+from keras_grow.export.tensors import padding
+from keras_grow.export.tensors import tensors_of
+from keras_grow.export.tokenizer_files import token_ids
+from keras_grow.export.tokenizer_files import write_tokenizer
+from keras_grow.growth.families import backbone_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What an export wrote.
+
+    Attributes:
+        path: the folder, or the file.
+        weight_bytes: bytes of its weights.
+        padding_bytes: how many of them are zeros that give blocks which grew
+            less than others the common width.
+        files: how many files the weights are in.
+        largest_difference: the largest difference of a logit from the
+            model's, where `verify` was asked for.
+    """
+
+    path: Path
+    weight_bytes: int
+    padding_bytes: int
+    files: int = 1
+    largest_difference: float | None = None
+
+
+def export_transformers(
+    model: keras.Model,
+    folder: str | os.PathLike[str],
+    dtype: str | None = None,
+    *,
+    verify: bool = False,
+    prompts: Sequence[str] | None = None,
+    shard_bytes: int = 5 * 10**9,
+    max_positions: int | None = None,
+    chat_template: str | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> Export:
+    """Write a model as a folder that `transformers` loads.
+
+    `transformers.AutoModelForCausalLM.from_pretrained(folder)` computes the
+    same function, and so does what reads the same folders (vLLM, llama.cpp's
+    converter). A grown model is merged first, at its present state; blocks
+    that grew less than others are padded with zeros to the common width,
+    which a line on stderr gives the bytes of. LoRA is folded in. The folder
+    appears whole or not at all.
+
+    Gemma 1, 2 and 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3, Phi 3,
+    SmolLM 3 and GPT-2 can be exported.
+
+    A growth cannot be had as a PEFT adapter: it is a wider MLP, and PEFT has
+    no adapter that widens a layer. Serve the merged model.
+
+    Args:
+        model: a KerasHub `CausalLM`, or a backbone (then no tokenizer is
+            written), grown or not.
+        folder: the folder to make. If it exists it must be empty.
+        dtype: `"float32"`, `"bfloat16"` or `"float16"`. Defaults to that of
+            the model's weights.
+        verify: whether to load the folder with `transformers` and compare
+            logits.
+        prompts: texts to compare them on. Defaults to texts of its own, or
+            random tokens where the model has no tokenizer.
+        shard_bytes: bytes of a file before the next one begins. No more than
+            one tensor is held in memory at a time.
+        max_positions: the longest text that `config.json` promises. Defaults
+            to that of the family's published models.
+        chat_template: a Jinja chat template to write beside the tokenizer;
+            the end of a turn then ends generation. KerasHub keeps none.
+        card: what the model card says: `base`, `license`, `data` (texts) and
+            `scores` (figures by name).
+
+    Returns:
+        An `Export`: sizes, and the largest difference.
+
+    Raises:
+        TypeError: if `model` is no KerasHub model.
+        ValueError: if the folder has something in it, the dtype is unknown,
+            the family cannot be exported or computed by `transformers`, or
+            the model is quantised or inside `growth_disabled`.
+        OSError: if the disk is full.
+        ImportError: if `verify` is set and `transformers` is not installed.
+
+    Example:
+
+    ```python
+    keras_grow.grow_model(lm)
+    lm.fit(...)
+    keras_grow.export_transformers(lm, "french", verify=True)
+    ```
+    """
+    folder = Path(folder)
+    check_empty(folder)
+    name = export_dtype(model, dtype)
+    stored = numpy_dtype(name)
+    plain = plain_model(model, dtype)
+    backbone = backbone_of(plain)
+    family = export_family_of(backbone)
+    positions = max_positions or family_positions(backbone)
+    preprocessor = getattr(plain, "preprocessor", None)
+    ids = token_ids(preprocessor, chat=chat_template is not None)
+    config = {
+        "architectures": [family.architecture],
+        "model_type": family.model_type,
+        "torch_dtype": name,
+        **family.config(backbone),
+        **ids,
+    }
+    key = "n_positions" if "n_positions" in config else _POSITIONS
+    config[key] = positions
+    tensors = tensors_of(backbone, family.weights)
+    size = sum(math.prod(t.shape) for t in tensors) * stored.itemsize
+    padded = 0
+    if plain is not model:
+        padded = padding(tensors, family.weights) * stored.itemsize
+    say_padding(size, padded)
+    with write_whole(folder, size) as part:
+        files = write_shards(tensors, part, stored, shard_bytes)
+        _write_json(part / "config.json", config)
+        _write_json(part / "generation_config.json", ids)
+        if preprocessor is not None:
+            write_tokenizer(
+                preprocessor, part, family.split, positions, chat_template
+            )
+        (part / "README.md").write_text(
+            model_card(model, family, name, card), encoding="utf-8"
+        )
+    difference = None
+    if verify:
+        difference = largest_difference(model, folder, prompts)
+    return Export(folder, size, padded, files, difference)
+
+
+def say_padding(size: int, padded: int) -> None:
+    """Say on stderr what is about to be written, and how much is padding."""
+    print(
+        f"Writing {size:,} bytes of weights, {padded:,} of them zeros that "
+        "pad blocks which grew less than others to the common width.",
+        file=sys.stderr,
+    )
+
+
+_POSITIONS = "max_position_embeddings"
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,109 @@
+"""`keras-grow export` from a growth file, a run and a model."""
+
+import dataclasses
+import json
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import test_tokenizer_json
+import tiny_families
+
+import keras_grow
+from keras_grow.command import main
+from keras_grow.comparison.method import Method
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.plan import run_name
+from keras_grow.export import check
+from keras_grow.models import load_gemma3_gguf
+
+IDS = tiny_families.tokens()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A base as a preset, a growth file on it, and the grown logits."""
+    folder = tmp_path_factory.mktemp("made")
+    models = keras_hub.models
+    base = models.Gemma3CausalLM(
+        backbone=tiny_families.backbone(
+            "gemma3",
+            num_layers=1,
+            vocabulary_size=448,
+            global_rope_scaling_factor=1.0,
+        ),
+        preprocessor=models.Gemma3CausalLMPreprocessor(
+            test_tokenizer_json.gemma()
+        ),
+    )
+    base.save_to_preset(str(folder / "base"))
+    keras_grow.grow_model(base)
+    for weight in base.trainable_weights:
+        weight.assign(keras.random.normal(weight.shape, seed=1))
+    keras_grow.save_growth(base, folder / "french.grow.safetensors")
+    return folder, check.logits(base, [IDS])[0]
+
+
+def test_a_growth_file_becomes_a_transformers_folder(made, tmp_path, capsys):
+    folder, expected = made
+    growth = str(folder / "french.grow.safetensors")
+    out = str(tmp_path / "out")
+    options = ["--to", "transformers", "--model", str(folder / "base")]
+    assert main(["export", growth, out, *options, "--verify"]) == 0
+    printed = capsys.readouterr().out
+    assert f"wrote {out}" in printed
+    assert float(printed.rsplit(maxsplit=1)[1]) < 1e-4
+    found = check.transformers_logits(check.load_transformers(out), IDS)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    # Without its base a growth is nothing, and the folder is taken now.
+    assert main(["export", growth, out, "--to", "gguf"]) == 1
+    assert "Expected --model" in capsys.readouterr().err
+    assert main(["export", growth, out, *options]) == 1
+    assert "new or empty" in capsys.readouterr().err
+
+
+def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path):
+    folder, expected = made
+    method = Method("G-Freeze", "g_freeze", learning_rate=1e-4)
+    plan = Plan(str(folder / "base"), "multi30k", (method,))
+    plan_file = tmp_path / "plan.json"
+    plan_file.write_text(json.dumps(dataclasses.asdict(plan)))
+    own = tmp_path / run_name(method, 0)
+    own.mkdir()
+    (folder / "french.grow.safetensors").rename(own / "growth.grow.safetensors")
+    row = {"method": "G-Freeze", "seed": 0, "step": 60}
+    row["scores"] = {"new/chrf": 41.25, "old/loss": None}
+    (tmp_path / "results.jsonl").write_text(json.dumps(row) + "\n")
+    path = str(tmp_path / "out.gguf")
+    options = ["--to", "gguf", "--quantization", "f32"]
+    try:
+        assert main(["export", str(own), path, *options]) == 0
+    finally:
+        (own / "growth.grow.safetensors").rename(
+            folder / "french.grow.safetensors"
+        )
+    found = check.logits(load_gemma3_gguf(path), [IDS])[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    card = (tmp_path / "out.gguf.md").read_text()
+    assert "| new/chrf, after 60 updates | 41.25 |" in card
+    assert "Trained on: multi30k" in card
+    assert "old/loss" not in card
+
+
+@pytest.mark.parametrize("name", ["preset", "model.keras"])
+def test_a_growth_file_becomes_a_plain_keras_model(made, tmp_path, name):
+    folder, expected = made
+    growth = str(folder / "french.grow.safetensors")
+    out = tmp_path / name
+    options = ["--to", "keras", "--model", str(folder / "base")]
+    assert main(["export", growth, str(out), *options]) == 0
+    if out.is_file():
+        plain = keras.saving.load_model(out, compile=False)
+    else:
+        plain = keras_hub.models.CausalLM.from_preset(str(out))
+    assert type(plain) is keras_hub.models.Gemma3CausalLM
+    assert type(plain.backbone) is keras_hub.models.Gemma3Backbone
+    found = check.logits(plain, [IDS])[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert [p.name for p in tmp_path.iterdir()] == [name]

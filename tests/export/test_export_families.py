@@ -1,0 +1,66 @@
+"""Every family computes in transformers what it computes in KerasHub.
+
+What is written is NumPy at its core: all families on one backend, one of each
+kind on the others.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tiny_families
+
+from keras_grow.export import check
+from keras_grow.export import export_transformers
+
+FAMILIES = (
+    list(tiny_families.BACKBONES)
+    if keras.backend.backend() == "jax"
+    else ["gemma3", "gpt2"]
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_compute_the_same_logits(family, tmp_path):
+    grows = family in tiny_families.GROWN
+    make = tiny_families.grown if grows else tiny_families.backbone
+    model = make(family)
+    ids = tiny_families.tokens()
+    before = check.logits(model, [ids])[0]
+    exported = export_transformers(model, tmp_path / "out")
+    theirs = check.load_transformers(tmp_path / "out")
+    found = check.transformers_logits(theirs, ids)
+    np.testing.assert_allclose(found, before, rtol=0, atol=1e-4)
+    padding = _padding(family, model) if grows else 0
+    assert exported.padding_bytes == padding
+
+
+def test_the_growth_of_these_models_is_felt():
+    ids = tiny_families.tokens()
+    grown = check.logits(tiny_families.grown("gpt2"), [ids])[0]
+    base = check.logits(tiny_families.backbone("gpt2"), [ids])[0]
+    assert np.abs(grown - base).max() > 1e-2
+
+
+@pytest.mark.parametrize("family", ["llama3", "qwen"])
+def test_the_head_that_the_family_test_does_not_have(family, tmp_path):
+    ties = family == "llama3"
+    model = tiny_families.backbone(family, tie_word_embeddings=ties)
+    ids = tiny_families.tokens()
+    export_transformers(model, tmp_path / "out")
+    theirs = check.load_transformers(tmp_path / "out")
+    np.testing.assert_allclose(
+        check.transformers_logits(theirs, ids),
+        check.logits(model, [ids])[0],
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+def _padding(family, model):
+    """Bytes of zeros: all blocks but one lack one width of neurons."""
+    blocks = len(model.transformer_layers)
+    width = 12 if family in ("gemma", "gemma2") else 24
+    hidden = 16
+    # GPT-2 has one matrix up, one down, and a bias.
+    neuron = 2 * hidden + 1 if family == "gpt2" else 3 * hidden
+    return (blocks - 1) * width * neuron * 4

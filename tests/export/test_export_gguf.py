@@ -1,0 +1,240 @@
+"""GGUF files compute what KerasHub computes, read back by two others."""
+
+import errno
+import types
+
+import gguf
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import test_tokenizer_json
+import tiny_families
+
+import keras_grow
+from keras_grow.export import check
+from keras_grow.export import export_gguf
+from keras_grow.export import gguf_layout
+from keras_grow.export import to_gguf
+from keras_grow.models import load_gemma3_gguf
+
+MODELS = keras_hub.models
+# Rows of whole blocks of 32 weights, so that all of them are quantised.
+SIZES = dict(hidden_dim=32, intermediate_dim=32, vocabulary_size=448)
+
+
+def task(family, grow=True):
+    """A tiny task with a tokenizer, its last block grown."""
+    text = test_tokenizer_json
+    make, preprocessor, tokenizer = {
+        "gemma3": (
+            MODELS.Gemma3CausalLM,
+            MODELS.Gemma3CausalLMPreprocessor,
+            text.gemma,
+        ),
+        "llama": (
+            MODELS.LlamaCausalLM,
+            MODELS.LlamaCausalLMPreprocessor,
+            text.llama,
+        ),
+        "mistral": (
+            MODELS.MistralCausalLM,
+            MODELS.MistralCausalLMPreprocessor,
+            lambda: MODELS.MistralTokenizer(proto=text.llama().proto),
+        ),
+        "llama3": (
+            MODELS.Llama3CausalLM,
+            MODELS.Llama3CausalLMPreprocessor,
+            lambda: text.byte_pairs("llama3"),
+        ),
+        "qwen": (
+            MODELS.QwenCausalLM,
+            MODELS.QwenCausalLMPreprocessor,
+            lambda: text.byte_pairs("qwen2"),
+        ),
+        "qwen3": (MODELS.Qwen3CausalLM, MODELS.Qwen3CausalLMPreprocessor, None),
+    }[family]
+    sizes = dict(SIZES)
+    if family == "gemma3":
+        # The head sizes that transformers takes for granted in a GGUF file,
+        # of which it reads no cap and no factor either.
+        sizes.update(
+            head_dim=256,
+            num_query_heads=2,
+            num_key_value_heads=1,
+            global_rope_scaling_factor=1.0,
+            final_logit_soft_cap=None,
+        )
+    if family == "qwen3":
+        sizes.update(head_dim=128)
+    if family == "mistral":
+        sizes.update(sliding_window=None)
+    if family == "llama3":
+        sizes.update(
+            rope_frequency_adjustment_factor=None,
+            rope_low_freq_factor=None,
+            rope_high_freq_factor=None,
+            rope_pretraining_sequence_length=None,
+        )
+    if family == "qwen":
+        sizes.update(rope_scaling_factor=1.0)
+    if tokenizer is None:
+        vocabulary, merges = text.learnt(text.CORPUS)
+        for token in ("<|endoftext|>", "<|im_end|>"):
+            vocabulary[token] = len(vocabulary)
+
+        def tokenizer():
+            return MODELS.Qwen3Tokenizer(vocabulary=vocabulary, merges=merges)
+
+    build = tiny_families.grown if grow else tiny_families.backbone
+    return make(
+        backbone=build(family, **sizes), preprocessor=preprocessor(tokenizer())
+    )
+
+
+@pytest.fixture(scope="module")
+def gemma3():
+    return task("gemma3")
+
+
+FAMILIES = ["gemma3"]
+if keras.backend.backend() == "jax":
+    FAMILIES += ["llama", "llama3", "mistral", "qwen", "qwen3"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_read_the_same_logits(family, tmp_path, request):
+    pytest.importorskip("accelerate", reason="transformers need it for GGUF")
+    is_gemma = family == "gemma3"
+    lm = request.getfixturevalue("gemma3") if is_gemma else task(family)
+    path = tmp_path / "tiny.gguf"
+    exported = export_gguf(lm, path, "f32")
+    assert exported.padding_bytes > 0
+    ids = np.random.default_rng(0).integers(0, 400, tiny_families.LENGTH)
+    theirs = check.load_transformers(path)
+    np.testing.assert_allclose(
+        check.transformers_logits(theirs, ids),
+        check.logits(lm, [ids])[0],
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("quantization", "tolerance"),
+    [("f32", 1e-5), ("f16", 1e-2), ("bf16", 5e-2), ("q8_0", 5e-2)],
+)
+def test_our_own_loader_reads_every_quantization(
+    gemma3, quantization, tolerance, tmp_path
+):
+    path = tmp_path / "tiny.gguf"
+    exported = export_gguf(gemma3, path, quantization)
+    kinds = {t.name: t.tensor_type.name for t in gguf.GGUFReader(path).tensors}
+    assert kinds["blk.5.ffn_gate.weight"] == quantization.upper()
+    assert kinds["blk.5.ffn_norm.weight"] == "F32"
+    assert exported.weight_bytes < path.stat().st_size
+    loaded = load_gemma3_gguf(path)
+    ids = tiny_families.tokens()
+    found = check.logits(loaded, [ids])
+    expected = check.logits(gemma3, [ids])
+    error = np.abs(found - expected).mean() / np.abs(expected).mean()
+    assert error < tolerance
+    texts = test_tokenizer_json.TEXTS
+    ours = loaded.preprocessor.tokenizer
+    for text in texts:
+        np.testing.assert_array_equal(
+            ours(text), gemma3.preprocessor.tokenizer(text)
+        )
+
+
+def test_the_rows_of_a_rotary_kernel_change_places():
+    # Two heads of four rows each: halves (0, 1) and (2, 3) are interleaved.
+    rows = np.arange(8)[:, None] * np.ones((1, 3))
+    arrange = gguf_layout.change(
+        "llama",
+        "model.layers.0.self_attn.q_proj.weight",
+        {"num_attention_heads": 2},
+    )
+    assert arrange(rows)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_stretched_rotary_frequencies_are_divided_as_kerashub_divides_them():
+    model = tiny_families.backbone(
+        "llama3", num_layers=1, rope_pretraining_sequence_length=8192
+    )
+    (block,) = model.transformer_layers
+    rotary = block._self_attention_layer.rotary_embedding_layer
+    found = keras.ops.convert_to_numpy(rotary._get_inverse_freq(16))
+    plain = 500000.0 ** -(np.arange(0, 16, 2) / 16)
+    factors = gguf_layout.rope_factors(
+        {
+            "head_dim": 16,
+            "rope_theta": 500000.0,
+            "rope_scaling": {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 8192,
+            },
+        }
+    )
+    np.testing.assert_allclose(plain / factors, found, rtol=1e-5)
+    assert len(set(np.round(factors, 3))) > 2
+
+
+def test_a_window_that_llama_cpp_does_not_compute_bounds_the_text():
+    config = {"max_position_embeddings": 32768, "sliding_window": 4096}
+    assert gguf_layout._context("llama", config) == 4096
+    off = {**config, "use_sliding_window": False}
+    assert gguf_layout._context("qwen2", off) == 32768
+    assert gguf_layout._context("gemma3", config) == 32768
+
+
+def test_the_card_has_a_modelfile(gemma3, tmp_path):
+    export_gguf(gemma3, tmp_path / "tiny.gguf", card={"base": "Gemma 3 270M"})
+    text = (tmp_path / "tiny.gguf.md").read_text()
+    assert "FROM ./tiny.gguf" in text
+    assert "- Base: Gemma 3 270M" in text
+    assert "https://ai.google.dev/gemma/terms" in text
+
+
+def test_what_cannot_be_written_is_refused(gemma3, tmp_path, monkeypatch):
+    path = tmp_path / "out.gguf"
+    with pytest.raises(ValueError, match="Received: quantization='q4_k_m'"):
+        export_gguf(gemma3, path, "q4_k_m")
+    with pytest.raises(ValueError, match="without one"):
+        export_gguf(gemma3.backbone, path)
+    with pytest.raises(ValueError, match="Received: gpt2"):
+        export_gguf(tiny_families.backbone("gpt2"), path)
+    with (
+        keras_grow.growth_disabled(gemma3),
+        pytest.raises(ValueError, match="inside `growth_disabled`"),
+    ):
+        export_gguf(gemma3, path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(to_gguf.Tensor, "read", full)
+        with pytest.raises(OSError, match="No space left"):
+            export_gguf(gemma3, path)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="path of a new file"):
+        export_gguf(gemma3, path)
+    assert path.read_text() == "mine"
+
+
+def test_a_gemma3_that_llama_cpp_scales_otherwise_is_refused():
+    config = types.SimpleNamespace(
+        layer_types=["sliding_attention"],
+        num_hidden_layers=62,
+        head_dim=128,
+        hidden_size=5376,
+        num_attention_heads=32,
+        query_pre_attn_scalar=128,
+    )
+    with pytest.raises(ValueError, match="root of 168"):
+        gguf_layout._check_gemma3(vars(config))
