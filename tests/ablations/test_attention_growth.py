@@ -12,8 +12,6 @@ from keras_grow import keras_internals
 from keras_grow.ablations import grow_attention
 from keras_grow.ablations.attention import attention_slices
 
-pytestmark = pytest.mark.exact
-
 FAMILIES = ("gemma", "gemma2", "gemma3")
 GROWS = ("heads", "head_dim")
 # Of the largest logit. Copies are exact; sums over them round.
@@ -194,6 +192,7 @@ def test_trained_head_dims_are_the_mean_of_scores_over_the_copies(family):
     assert_close(numpy(actual), expected)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("family", "grows", "layers"),
     [
@@ -218,6 +217,7 @@ def test_generate_refuses_longer_keys_in_some_blocks_of_one_array():
         cached_greedy(lm, token_batch()["token_ids"][:1], 14)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(("grows", "factor"), [("heads", 3), ("head_dim", 2)])
 def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
     lm = small_lm("gemma3")
@@ -240,6 +240,7 @@ def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
         np.testing.assert_array_equal(logits(lm), before)
 
 
+@pytest.mark.exact
 def test_mlp_and_attention_grown_together_both_train():
     lm = small_lm("gemma3")
     before = logits(lm)
@@ -272,6 +273,7 @@ def test_a_file_that_could_not_be_loaded_is_not_written(tmp_path):
         lm.save(tmp_path / "lm.keras")
 
 
+@pytest.mark.exact
 def test_weights_load_into_a_base_that_is_grown_alike(tmp_path):
     lm = perturb(grow_attention(small_lm("gemma3"), "head_dim"))
     lm.save_weights(tmp_path / "grown.weights.h5")

@@ -12,8 +12,6 @@ import keras_grow
 from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
 
-pytestmark = pytest.mark.exact
-
 FAMILIES = ("gemma", "gemma2", "gemma3")
 
 
@@ -60,6 +58,7 @@ def inserted(lm):
     ]
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("post_norms", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_function_is_preserved_bit_for_bit(family, post_norms):
@@ -107,6 +106,7 @@ def test_blocks_above_an_inserted_one_stay_local_or_global():
     assert whole.attention.rope_layer.max_wavelength == 1_000_000
 
 
+@pytest.mark.exact
 def test_a_new_block_is_the_block_below_with_zero_output_projections():
     lm = expand_blocks(tiny_lm("gemma2"), after=[1], post_norms=True)
     below, new = lm.backbone.transformer_layers[1:3]
@@ -116,6 +116,7 @@ def test_a_new_block_is_the_block_below_with_zero_output_projections():
         np.testing.assert_array_equal(numpy(weight), expected)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("family", ["gemma", "gemma3"])
 def test_only_new_blocks_train_and_growth_off_is_the_base(family):
     lm = small_lm(family)
@@ -145,6 +146,7 @@ def test_with_post_norms_the_first_small_step_is_large():
     assert first_step(post_norms=True) > 20 * first_step(post_norms=False)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("family", ["gemma", "gemma3"])
 def test_generate_with_the_cache_is_greedy_decoding_without(family):
     lm = perturb(expand_blocks(small_lm(family), after=[0]))
@@ -170,6 +172,7 @@ def test_generate_with_the_cache_is_greedy_decoding_without(family):
         np.testing.assert_array_equal(generated(), greedy())
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("family", ["gemma2", "gemma3"])
 @pytest.mark.filterwarnings("ignore:`compile.*was not called:UserWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

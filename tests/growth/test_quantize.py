@@ -13,8 +13,6 @@ import keras_grow
 from keras_grow.layers.int8 import float_kernel
 from keras_grow.saving import base_fingerprint
 
-pytestmark = pytest.mark.exact
-
 not_on_torch = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="refused there"
 )
@@ -117,6 +115,7 @@ def slices(lm):
     return {w.path: w for w in lm.weights if "growth_1" in w.path}
 
 
+@pytest.mark.exact
 @not_on_torch
 def test_growing_an_int8_base_preserves_its_function():
     lm = tiny_lm("gemma3", num_layers=2)
@@ -145,6 +144,7 @@ def test_the_report_counts_bytes_in_int8_and_parameters_as_before():
     assert report.weight_bytes < 0.6 * float_report.weight_bytes
 
 
+@pytest.mark.exact
 @not_on_torch
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_growth_on_int8_is_saved_and_loaded(strategy, tmp_path):
