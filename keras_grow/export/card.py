@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_grow.export.families import ExportFamily
-from keras_grow.export.plain import growths_of
 
 _FIELDS = ("base", "license", "data", "scores")
 
@@ -77,14 +76,14 @@ def _license(family: ExportFamily, card: Mapping[str, Any]) -> str:
 
 
 def _growth_lines(model: keras.Model) -> list[str]:
-    growths = growths_of(model)
-    if not growths:
+    found = growths(model)
+    if not found:
         return ["Growth: none; the MLPs have the base's width"]
     return [
-        f"Growth: factor {growth.factor}, {growth.strategy}, "
-        f"blocks {_blocks(growth.layers)}, at its present scale, merged into "
-        "wider MLPs"
-        for growth in growths
+        f"Growth {name}: factor {growth.config.factor}, "
+        f"{growth.config.strategy}, blocks {_blocks(growth.config.layers)}, "
+        f"at scale {growth.scale:g}, merged into wider MLPs"
+        for name, growth in found.items()
     ]
 
 

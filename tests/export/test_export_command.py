@@ -7,8 +7,8 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-import test_tokenizer_json
 import tiny_families
+import tiny_tokenizers
 
 import keras_grow
 from keras_grow.command import main
@@ -33,9 +33,7 @@ def made(tmp_path_factory):
             vocabulary_size=448,
             global_rope_scaling_factor=1.0,
         ),
-        preprocessor=models.Gemma3CausalLMPreprocessor(
-            test_tokenizer_json.gemma()
-        ),
+        preprocessor=models.Gemma3CausalLMPreprocessor(tiny_tokenizers.gemma()),
     )
     base.save_to_preset(str(folder / "base"))
     keras_grow.grow_model(base)

@@ -8,8 +8,8 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-import test_tokenizer_json
 import tiny_families
+import tiny_tokenizers
 
 import keras_grow
 from keras_grow.export import check
@@ -25,7 +25,7 @@ SIZES = dict(hidden_dim=32, intermediate_dim=32, vocabulary_size=448)
 
 def task(family, grow=True):
     """A tiny task with a tokenizer, its last block grown."""
-    text = test_tokenizer_json
+    text = tiny_tokenizers
     make, preprocessor, tokenizer = {
         "gemma3": (
             MODELS.Gemma3CausalLM,
@@ -139,7 +139,7 @@ def test_our_own_loader_reads_every_quantization(
     expected = check.logits(gemma3, [ids])
     error = np.abs(found - expected).mean() / np.abs(expected).mean()
     assert error < tolerance
-    texts = test_tokenizer_json.TEXTS
+    texts = tiny_tokenizers.TEXTS
     ours = loaded.preprocessor.tokenizer
     for text in texts:
         np.testing.assert_array_equal(

@@ -128,8 +128,7 @@ def grown(family: str, **overrides) -> keras.Model:
     cls, _ = BACKBONES[family]
     if family in _MLPS:
         up, down = _MLPS[family]
-        task = getattr(_models, cls.__name__.replace("Backbone", "CausalLM"))
-        row = keras_grow.Family(cls, task, up=up, down=down)
+        row = keras_grow.Family(cls, up=up, down=down)
         # Rows that keras_grow has already, or an earlier test registered.
         with contextlib.suppress(ValueError):
             keras_grow.register_family(row)
