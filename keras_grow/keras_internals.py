@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 from keras.layers import Layer
 
-# Attribute by owner, checked by the test: a layer, a built dense layer, an
-# embedding, a compiled model.
+# Attributes by owner, checked by the test.
 OF_LAYERS = (
     "_flatten_layers",
     "_tracker",
@@ -19,13 +19,20 @@ OF_LAYERS = (
     "_non_trainable_variables",
 )
 OF_KERNELS = ("_kernel",)
+OF_EINSUMS = ("_adjust_scale_for_dequant",)
 OF_EMBEDDINGS = ("_embeddings",)
-OF_COMPILED_MODELS = ("_compile_metrics",)
+OF_COMPILED_MODELS = ("_compile_metrics", "_compile_loss", "_metrics")
+OF_COMPILED_METRICS = ("_user_metrics",)
+OF_COMPILED_LOSSES = ("_user_loss_weights",)
+OF_OPTIMIZERS = ("_iterations",)
+OF_TENSORS = ("_keras_history",)
+OF_OPERATIONS = ("_inbound_nodes",)
+OF_ATTENTION = ("_apply_rope", "_compute_attention")
 # What `exclude_from_weight_decay` was told: keys of variables, and names. They
 # are there after that call.
 OF_DECAY = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
-OF_VARIABLES = ("_value", "_initializer")
-OF_BACKBONES = ("_flatten_layers",)
+OF_VARIABLES = ("_value", "_initializer", "_layout")
+OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
 
 
 def flatten_layers(layer: Layer, include_self: bool = True) -> list[Layer]:
@@ -103,3 +110,60 @@ def set_lora_state(
     """Tell a backbone which of its layers are under LoRA."""
     backbone._lora_enabled_layers = list(indices)
     backbone._lora_rank = rank
+
+
+def loss_weights(model: keras.Model) -> Any:
+    """The `loss_weights` that `compile` was given."""
+    return model._compile_loss._user_loss_weights
+
+
+def unweighted_metrics(model: keras.Model) -> Any:
+    """The `metrics` that `compile` was given, those without weights."""
+    metrics = compile_metrics(model)
+    return None if metrics is None else metrics._user_metrics
+
+
+def own_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """The list of a model's own metrics, to be read and changed."""
+    metrics: list[keras.metrics.Metric] = model._metrics
+    return metrics
+
+
+def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """How many updates there were, those of a rest of accumulation too."""
+    return optimizer._iterations
+
+
+def history_of(tensor: Any) -> tuple[Any, Any]:
+    """The operation that made a symbolic tensor, and its node."""
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index]
+
+
+def kernel_scale(layer: Layer) -> Any:
+    """What an int8 kernel is divided by, in float32."""
+    scale = ops.cast(layer.kernel_scale, "float32")
+    if isinstance(layer, keras.layers.EinsumDense):
+        scale = layer._adjust_scale_for_dequant(scale)
+    return scale
+
+
+def set_initializer(variable: keras.Variable, initializer: Any) -> None:
+    """Say how a variable gets its value when it is first read."""
+    variable._initializer = initializer
+
+
+def set_layout(variable: keras.Variable, distribution: Any) -> None:
+    """Lay a variable out as a distribution says."""
+    variable._layout = None
+    variable._layout = distribution.get_variable_layout(variable)
+
+
+def apply_rope(attention: Layer, heads: Any, position: Any) -> Any:
+    """Rotate heads as a KerasHub Gemma attention does."""
+    return attention._apply_rope(heads, position)
+
+
+def compute_attention(attention: Layer, *args: Any, **kwargs: Any) -> Any:
+    """Attend as a KerasHub Gemma attention does."""
+    return attention._compute_attention(*args, **kwargs)

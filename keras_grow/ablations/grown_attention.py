@@ -5,6 +5,8 @@ from typing import Any
 from keras import ops
 from keras.layers import Layer
 
+from keras_grow.keras_internals import apply_rope
+from keras_grow.keras_internals import compute_attention
 from keras_grow.layers import expand
 
 GROWS = ("heads", "head_dim")
@@ -147,7 +149,8 @@ class GrownAttention(Layer):
             key, value = _key_and_value(cache)
 
         def attend(queries: Any) -> Any:
-            vector = self.base._compute_attention(
+            vector = compute_attention(
+                self.base,
                 queries,
                 key,
                 value,
@@ -179,7 +182,7 @@ class GrownAttention(Layer):
         def placed(heads: Any, norm: str) -> Any:
             if normed:
                 heads = getattr(base, norm)(heads)
-            return base._apply_rope(heads, position)
+            return apply_rope(base, heads, position)
 
         query = [
             placed(base.query_dense(x), "query_norm"),

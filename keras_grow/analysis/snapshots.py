@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_grow.keras_internals import step_counter
 from keras_grow.selection.kernels import save_kernels
 
 
@@ -72,7 +73,7 @@ class KernelSnapshots(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Take the optimizer's count of batches as that of the start."""
-        self._epoch_start = int(self._optimizer()._iterations)
+        self._epoch_start = int(step_counter(self._optimizer()))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep the step, if it is chosen."""

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_grow.growth.compiled import reset_compiled
+from keras_grow.keras_internals import set_layout
 
 
 def distribute(model: keras.Model, distribution: Any) -> keras.Model:
@@ -41,8 +42,7 @@ def distribute(model: keras.Model, distribution: Any) -> keras.Model:
             f"backend={keras.config.backend()!r}. Set KERAS_BACKEND=jax."
         )
     for variable in model.variables:
-        variable._layout = None
-        variable._layout = distribution.get_variable_layout(variable)
+        set_layout(variable, distribution)
         variable.assign(variable.value)
     reset_compiled(model)
     return model

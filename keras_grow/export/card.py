@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_grow.export.families import ExportFamily
+from keras_grow.growth.scale import growths
 
 _FIELDS = ("base", "license", "data", "scores")
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_grow.growth import merge_growth
 from keras_grow.growth.families import backbone_of
+from keras_grow.growth.state import growths_of
+from keras_grow.keras_internals import flatten_layers
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -28,7 +30,7 @@ def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
     backbone = backbone_of(model)
     if growths_of(model):
         return merge_growth(model, dtype=dtype)
-    for layer in backbone._flatten_layers():
+    for layer in flatten_layers(backbone):
         if getattr(layer, "quantization_mode", None):
             raise ValueError(
                 "Expected a float model to export. Received: "
@@ -36,11 +38,6 @@ def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
                 "model before `quantize`, or load it again without."
             )
     return model
-
-
-def growths_of(model: keras.Model) -> tuple[Any, ...]:
-    """The growths of a model, oldest first."""
-    return tuple(getattr(backbone_of(model), "growths", ()))
 
 
 def export_dtype(model: keras.Model, dtype: str | None) -> str:

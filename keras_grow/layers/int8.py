@@ -5,6 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import kernel_scale
+from keras_grow.keras_internals import kernel_variable
+
 
 def float_kernel(layer: keras.layers.Layer) -> Any:
     """The kernel that a dense layer multiplies with.
@@ -18,10 +22,8 @@ def float_kernel(layer: keras.layers.Layer) -> Any:
     """
     if layer.quantization_mode is None:
         return layer.kernel
-    scale = ops.cast(layer.kernel_scale, "float32")
-    if isinstance(layer, keras.layers.EinsumDense):
-        scale = layer._adjust_scale_for_dequant(scale)
-    return ops.cast(layer._kernel, "float32") / scale
+    scale = kernel_scale(layer)
+    return ops.cast(kernel_variable(layer), "float32") / scale
 
 
 def weights_only(layer: keras.layers.Layer) -> bool:
@@ -35,6 +37,6 @@ def quantized_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Every quantized layer inside a model."""
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if getattr(layer, "quantization_mode", None) is not None
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_grow.keras_internals import set_initializer
 from keras_grow.models.gemma3_layout import Slot
 from keras_grow.models.gemma3_layout import backbone_arguments
 from keras_grow.models.gemma3_layout import query_gain
@@ -76,7 +77,7 @@ def load_gemma3_gguf(
         for slot in needed:
             layer = backbone.get_layer(slot.layer)
             variable = operator.attrgetter(slot.weight)(layer)
-            variable._initializer = _from_file(file, slot, failures)
+            set_initializer(variable, _from_file(file, slot, failures))
     if failures:
         raise failures[0]
     return keras_hub.models.Gemma3CausalLM(

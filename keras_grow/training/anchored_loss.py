@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.keras_internals import own_metrics
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.divergence import bucketed_log_probs
@@ -58,14 +59,15 @@ class AnchoredLoss:
 
     def attach(self, lm: keras.Model) -> None:
         """Let `lm` report and reset the parts of the loss."""
-        lm._metrics.extend(self.metrics)
+        own_metrics(lm).extend(self.metrics)
 
     @staticmethod
     def detach(lm: keras.Model) -> None:
         """Remove what any `attach` has added."""
-        lm._metrics[:] = [
+        metrics = own_metrics(lm)
+        metrics[:] = [
             metric
-            for metric in lm._metrics
+            for metric in metrics
             if not isinstance(metric, _AnchorLoss | _TaskLoss)
         ]
 

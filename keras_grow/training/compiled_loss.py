@@ -5,6 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.keras_internals import compile_metrics
+from keras_grow.keras_internals import loss_weights
+from keras_grow.keras_internals import unweighted_metrics
+
 
 def check_compiled(lm: Any, vocabulary_size: int) -> None:
     """Refuse a loss or metrics that need other positions' logits."""
@@ -14,10 +18,10 @@ def check_compiled(lm: Any, vocabulary_size: int) -> None:
             f"with loss={lm.loss!r}"
         )
     loss = keras.losses.get(lm.loss)
-    if lm._compile_loss._user_loss_weights is not None:
+    if loss_weights(lm) is not None:
         raise ValueError(
             "`supervised_logits` supports no `loss_weights`. Received: "
-            f"loss_weights={lm._compile_loss._user_loss_weights}. Scale the "
+            f"loss_weights={loss_weights(lm)}. Scale the "
             "sample weights instead."
         )
     if getattr(loss, "ignore_class", None) is not None:
@@ -41,12 +45,12 @@ def check_compiled(lm: Any, vocabulary_size: int) -> None:
             f"Received: loss={loss!r}, whose values for 2 positions have "
             f"shape {tuple(values.shape)}"
         )
-    metrics = lm._compile_metrics
-    if metrics is not None and metrics._user_metrics:
+    metrics = unweighted_metrics(lm)
+    if metrics:
         raise ValueError(
             "`metrics` are measured at every position, those without a sample "
             "weight too, and `supervised_logits` has no logits there. "
-            f"Received: metrics={metrics._user_metrics}. Pass them to "
+            f"Received: metrics={metrics}. Pass them to "
             "`compile` as `weighted_metrics`."
         )
 
@@ -62,7 +66,7 @@ def build_metrics(lm: Any, vocabulary_size: int) -> None:
 
     On TensorFlow the first trace would otherwise be without them.
     """
-    metrics = lm._compile_metrics
+    metrics = compile_metrics(lm)
     if metrics is not None and not metrics.built:
         metrics.update_state(*_two_positions(vocabulary_size))
         metrics.reset_state()

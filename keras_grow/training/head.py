@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_grow.keras_internals import history_of
 from keras_grow.layers.int8 import weights_only
 
 
@@ -97,8 +98,7 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
     known = len(outputs) == 1
     while waiting:
         tensor = waiting.pop()
-        operation, node_index, _ = tensor._keras_history
-        node = operation._inbound_nodes[node_index]
+        operation, node = history_of(tensor)
         if operation is backbone:
             hidden[id(tensor)] = tensor
             inputs = {id(tensor) for tensor in node.input_tensors}

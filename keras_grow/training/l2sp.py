@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_grow.keras_internals import step_counter
+
 
 class L2SP(keras.callbacks.Callback):
     """Pull the trainable weights towards their values before training.
@@ -78,7 +80,7 @@ class L2SP(keras.callbacks.Callback):
         outer = self.model.optimizer
         optimizer = getattr(outer, "inner_optimizer", outer)
         accumulated = optimizer.gradient_accumulation_steps or 1
-        if accumulated > 1 and int(optimizer._iterations) % accumulated:
+        if accumulated > 1 and int(step_counter(optimizer)) % accumulated:
             return
         share = self.rate * ops.cast(optimizer.learning_rate, "float32")
         for variable, start in self.start:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.keras_internals import compile_metrics
+from keras_grow.keras_internals import step_counter
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.compiled_loss import build_metrics
@@ -115,7 +117,7 @@ class Steps:
         """The compiled loss; the weighted metrics see its logits on the way."""
         lm = self.lm
         loss = keras.losses.get(lm.loss)
-        metrics = lm._compile_metrics
+        metrics = compile_metrics(lm)
         variables = metrics.variables if metrics else []
 
         shape = ops.shape(y_pred)[:-1]
@@ -180,7 +182,7 @@ class Steps:
 def _step_number(optimizer: Any, arguments: tuple[Any, ...]) -> Any:
     """How many updates there were, which a resumed training remembers."""
     # A scaled loss is counted by the optimizer inside.
-    counter = getattr(optimizer, "inner_optimizer", optimizer)._iterations
+    counter = step_counter(getattr(optimizer, "inner_optimizer", optimizer))
     if keras.config.backend() != "jax":
         return ops.convert_to_tensor(counter)
     # On JAX the variables hold no values while a step runs: its state does.
