@@ -85,6 +85,7 @@ def hidden(mlp, name, x):
     return gelu(x @ kernels(gate)[name]) * (x @ kernels(up)[name])
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_scale_1_is_the_growth_and_scale_0_the_base_bit_for_bit(
@@ -123,6 +124,7 @@ def test_growths_side_by_side_add_what_each_changes(files, scales):
         np.testing.assert_allclose(result, expected, atol=2e-5)
 
 
+@pytest.mark.exact
 def test_one_of_two_growths_alone_is_what_it_was_alone(files):
     lm = with_both(files)
     for name in NAMES:

@@ -34,6 +34,7 @@ class Mine(models.Gemma3CausalLM):
         return "hello"
 
 
+@pytest.mark.exact
 def test_a_users_subclasses_stay_what_they_are():
     backbone = randomise(Tripled(**{**GEMMA3, "num_layers": 1}))
     lm = Mine(backbone=backbone, preprocessor=None)
