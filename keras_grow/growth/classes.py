@@ -22,6 +22,7 @@ from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
+from keras_grow.growth.families import config_of
 from keras_grow.growth.families import holder_of
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
@@ -101,7 +102,7 @@ class GrownBackbone(Grown):
 
     def get_config(self) -> dict[str, Any]:
         """The config of the base backbone, and the growths."""
-        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        config = config_of(self, self.plain_class)
         config["growths"] = [growth.to_dict() for growth in self.growths]
         config["scales"] = ModelState.of(self).scales
         config["lora"] = lora.lora_ranks(self)
