@@ -1,27 +1,26 @@
 """Which axis of which weight is split over which axis of a device mesh."""
 
 import re
-from operator import attrgetter
 from typing import Any
 
 import keras
+from keras.layers import Dense
+from keras.layers import EinsumDense
 
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.keras_internals import embedding_variable
 from keras_grow.keras_internals import kernel_variable
+from keras_grow.layers.growable_dense import base_of
 
 # Axes of a kernel: split over the devices of the model, over those of the
-# batch, or whole. Queries, keys and values are [heads, hidden, head size].
-ATTENTION = {
-    "query": ("model", "batch", None),
-    "key": ("model", "batch", None),
-    "value": ("model", "batch", None),
-    "attention_output": ("model", None, "batch"),
-}
+# batch, or whole.
 UP = ("batch", "model")
 DOWN = ("model", "batch")
 EMBEDDING = ("model", "batch")
+HEAD = ("batch", "model")
+
+Roles = tuple[str | None, ...]
 
 
 def layout_map(
@@ -30,15 +29,16 @@ def layout_map(
     model_axis: str = "model",
     batch_axis: str = "batch",
 ) -> keras.distribution.LayoutMap:
-    """Lay the weights of a Gemma or Gemma 3, grown or not, over a mesh.
+    """Lay the weights of a model, grown or not, over a mesh.
 
     A kernel is split in two ways: heads, neurons of the MLP and entries of the
     vocabulary over `model_axis`; the hidden dimension over `batch_axis`, as in
     KerasHub's map for Gemma, so that devices which share no part of the model
     do not hold the same weights twice. New slices are split as their base is.
     An axis that its devices do not divide, such as the one key-value head of
-    Gemma 3 270M and 1B, stays whole. Norms, LoRA kernels and grown attention
-    do too.
+    Gemma 3 270M and 1B, stays whole. Norms, biases, LoRA kernels, grown
+    attention and routed experts do too, and whatever mixes tokens in a family
+    whose row of data names no attention (Qwen 3.5).
 
     Args:
         model: a KerasHub task or backbone. Only the shapes of its weights are
@@ -54,7 +54,8 @@ def layout_map(
 
     Raises:
         TypeError: if `mesh` is no `DeviceMesh` or `model` no KerasHub model.
-        ValueError: if the model is no Gemma, or an axis is not in the mesh.
+        ValueError: if the model's family is unknown, or an axis is not in the
+            mesh.
 
     Example:
 
@@ -82,46 +83,81 @@ def layout_map(
         )
     sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
     layouts = keras.distribution.LayoutMap(mesh)
-    for pattern, shape, roles in _kernels(backbone_of(model)):
-        axes = [None if role is None else names[role] for role in roles]
-        layouts[pattern] = tuple(
-            axis if axis is not None and size % sizes[axis] == 0 else None
-            for axis, size in zip(axes, shape, strict=True)
-        )
+    for pattern, kernels in _kernels(backbone_of(model)).items():
+        splits = {
+            path: _split(tuple(variable.shape), roles, names, sizes)
+            for path, (variable, roles) in kernels.items()
+        }
+        if len(set(splits.values())) == 1:
+            splits = {pattern: next(iter(splits.values()))}
+        for path, axes in splits.items():
+            layouts[path] = axes
     return layouts
+
+
+def _split(
+    shape: tuple[int, ...],
+    roles: Roles,
+    names: dict[str, str],
+    sizes: dict[str, int],
+) -> tuple[str | None, ...]:
+    """The mesh axis for each axis of a kernel that its devices divide."""
+    axes = [None if role is None else names[role] for role in roles]
+    return tuple(
+        axis if axis is not None and size % sizes[axis] == 0 else None
+        for axis, size in zip(axes, shape, strict=True)
+    )
 
 
 def _kernels(
     backbone: keras.Model,
-) -> list[tuple[str, tuple[int, ...], tuple[str | None, ...]]]:
-    """Pattern of the paths, shape and split of every kind of kernel."""
+) -> dict[str, dict[str, tuple[keras.Variable, Roles]]]:
+    """Kernels and their split by a pattern of their paths in one block.
+
+    They are grouped by the pattern of their paths in any block, which will do
+    where all of a group are split alike.
+    """
     family = family_of(backbone)
-    block = family.blocks_of(backbone)[0]
-    attention = getattr(block, "attention", None)
-    if attention is None or not hasattr(attention, "query_dense"):
-        raise ValueError(
-            "Expected a Gemma or Gemma 3, whose blocks have an attention layer "
-            "with query, key, value and output kernels. Received: "
-            f"{type(backbone).__name__}. Write a "
-            "`keras.distribution.LayoutMap` for it."
-        )
-    any_block = re.sub(r"\d+$", r"\\d+", re.escape(block.name))
-    table = embedding_variable(backbone.token_embedding)
-    kernels: list[tuple[str, Any, tuple[str | None, ...]]] = [
-        (re.escape(table.path), table, EMBEDDING)
-    ]
-    for weight in attention.weights:
-        layer, _, name = weight.path.rpartition("/")
-        layer = layer.rpartition("/")[2]
-        if name == "kernel" and layer in ATTENTION:
-            pattern = f"(.*/)?{any_block}/attention/{layer}/kernel"
-            kernels.append((pattern, weight, ATTENTION[layer]))
-    for slot in family.slots:
-        layer = attrgetter(slot)(block)
-        base = getattr(layer, "base", layer)
-        # A slice adds a multiple of the base's width: what divides one
-        # divides the other.
-        pattern = rf"(.*/)?{any_block}/{layer.name}/(.*/)?kernel"
-        roles = DOWN if slot == family.down else UP
-        kernels.append((pattern, kernel_variable(base), roles))
-    return [(p, tuple(v.shape), tuple(roles)) for p, v, roles in kernels]
+    embedding = family.embedding_of(backbone)
+    found: dict[str, dict[str, tuple[keras.Variable, Roles]]] = {}
+    for variable in embedding.weights:
+        tied = variable is embedding_variable(embedding)
+        pattern = re.escape(variable.path)
+        found[pattern] = {pattern: (variable, EMBEDDING if tied else HEAD)}
+    for block in family.blocks_of(backbone):
+        name = re.escape(block.name)
+        any_name = re.sub(r"\d+$", r"\\d+", name)
+        layers = dict(zip(family.slots, family.mlp_of(block), strict=True))
+        layers.update(family.attention_of(block))
+        for slot, layer in layers.items():
+            kernel = kernel_variable(base_of(layer))
+            if slot in family.slots:
+                # A slice adds a multiple of the base's width: what divides
+                # one divides the other.
+                rest = f"/(.*/)?{re.escape(layer.name)}/(.*/)?kernel"
+                roles: Roles = DOWN if slot == family.down else UP
+            elif isinstance(layer, (Dense, EinsumDense)):
+                _, inside, rest = kernel.path.rpartition(f"{block.name}/")
+                rest = f"/{re.escape(rest)}" if inside else ""
+                roles = _roles(layer, slot == family.attention[-1])
+            else:
+                continue
+            group = found.setdefault(f"(.*/)?{any_name}{rest}", {})
+            group[f"(.*/)?{name}{rest}"] = (kernel, roles)
+    return found
+
+
+def _roles(layer: Any, out: bool) -> Roles:
+    """How a projection of attention is split: by its heads, by the hidden.
+
+    Args:
+        layer: the projection.
+        out: whether it leads out of attention.
+    """
+    equation = getattr(layer, "equation", "ab,bc->ac")
+    inputs, kernel, _ = re.split(",|->", equation)
+    summed = [letter for letter in kernel if letter in inputs]
+    kept = [letter for letter in kernel if letter not in inputs]
+    heads, hidden = (summed, kept) if out else (kept, summed)
+    roles = {heads[0]: "model", hidden[0]: "batch"}
+    return tuple(roles.get(letter) for letter in kernel)

@@ -111,6 +111,7 @@ def grow_blocks(
         For each block, the grown layer for each attribute of the block.
     """
     for index in config.layers:
+        family.check_block(blocks[index], index)
         *ups, down = family.mlp_of(blocks[index])
         check_mlp(ups, down, config, f" of block {index}")
     grown = {}

@@ -22,6 +22,12 @@ from keras_grow.growth.derive import derive
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
+<<<<<<< HEAD
+=======
+from keras_grow.growth.families import Family
+from keras_grow.growth.families import config_of
+from keras_grow.growth.families import holder_of
+>>>>>>> families
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown_block import become_grown_block
@@ -101,7 +107,7 @@ class GrownBackbone(Grown):
 
     def get_config(self) -> dict[str, Any]:
         """The config of the base backbone, and the growths."""
-        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        config = config_of(self, self.plain_class)
         config["growths"] = [growth.to_dict() for growth in self.growths]
         config["scales"] = ModelState.of(self).scales
         config["lora"] = lora.lora_ranks(self)

@@ -8,6 +8,7 @@ output head, `s` score operations of a block for one token, `k` the factor.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -28,16 +29,17 @@ class ModelShape:
 
     Attributes:
         num_blocks: transformer blocks.
-        attention: attention weights of a block.
+        attention: weights of a block outside of its MLP, on average: of its
+            attention, and of experts beside a shared one.
         up: weights of the up-projections of a block.
         down: weights of its down-projection.
-        head: weights of the output head (the tied embedding).
+        head: weights of the output head, tied to the embedding or not.
         heads_dim: query heads times their dimension.
         parameters: all parameters of the model.
     """
 
     num_blocks: int
-    attention: int
+    attention: float
     up: int
     down: int
     head: int
@@ -50,7 +52,7 @@ class ModelShape:
         return self.up + self.down
 
     @property
-    def matrices(self) -> int:
+    def matrices(self) -> float:
         """Weights that a token is multiplied with."""
         return self.head + self.num_blocks * (self.attention + self.mlp)
 
@@ -62,10 +64,12 @@ class ModelShape:
         `keras_grow.distribution.shapes_only`, without memory for its weights.
         """
         blocks = family.blocks_of(backbone)
-        kernels = [
-            kernel_variable(base_of(x)) for x in family.mlp_of(blocks[0])
+        stored = [
+            [kernel_variable(base_of(x)) for x in family.mlp_of(block)]
+            for block in blocks
         ]
-        mlp = {id(kernel) for kernel in kernels}
+        mlp = {id(kernel) for kernels in stored for kernel in kernels}
+        kernels = stored[0]
         added = {
             id(weight)
             for layer in flatten_layers(backbone)
@@ -82,18 +86,20 @@ class ModelShape:
         base = {id(w) for w in weights} - mlp
         attention = sum(
             size(w)
-            for w in blocks[0].weights
+            for block in blocks
+            for w in block.weights
             if len(w.shape) > 1 and id(w) in base
         )
-        heads = backbone.num_query_heads
-        # Llama and its like have no `head_dim` of their own.
-        head_dim = getattr(backbone, "head_dim", backbone.hidden_dim // heads)
+        heads = attrgetter(family.heads)(backbone)
+        # Llama and its like have no `head_dim` of their own, Mistral None.
+        hidden = kernels[-1].shape[1]
+        head_dim = getattr(backbone, "head_dim", None) or hidden // heads
         return cls(
             num_blocks=len(blocks),
-            attention=attention,
+            attention=attention / len(blocks),
             up=sum(size(kernel) for kernel in kernels[:-1]),
             down=size(kernels[-1]),
-            head=size(embedding_variable(backbone.token_embedding)),
+            head=size(embedding_variable(family.embedding_of(backbone))),
             heads_dim=heads * head_dim,
             parameters=sum(size(w) for w in weights),
         )

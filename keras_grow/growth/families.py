@@ -1,5 +1,6 @@
 """Where the MLP sits in the backbones of each KerasHub family, as data."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -24,6 +25,14 @@ class Family:
         up: attributes of a block, its up-projections (two if gated).
         down: attribute of a block, its down-projection.
         width: argument of the backbone that sets the width of the MLP.
+        attention: attributes of a block, the projections into its attention
+            and, last, the one out of it. A block may lack some of them.
+            Defaults to none: attention is then neither ranked nor sharded.
+        heads: attribute of the backbone, its number of query heads.
+        embedding: attribute of the backbone, its table of tokens.
+        sparsity: attribute of a block that says which share of its neurons is
+            cut off at a threshold over all of them. A block can grow only
+            where it is 0. Defaults to `None`: no block has one.
     """
 
     backbone_cls: type
@@ -31,6 +40,10 @@ class Family:
     up: tuple[str, ...] = ("gating_ffw", "gating_ffw_2")
     down: str = "ffw_linear"
     width: str = "intermediate_dim"
+    attention: tuple[str, ...] = ()
+    heads: str = "num_query_heads"
+    embedding: str = "token_embedding"
+    sparsity: str | None = None
 
     def blocks_of(self, backbone: keras.Model) -> Sequence[Layer]:
         """The transformer blocks of `backbone`, lowest first."""
@@ -46,6 +59,62 @@ class Family:
         """The layers of a block's MLP, in the order of `slots`."""
         return [attrgetter(slot)(block) for slot in self.slots]
 
+    def attention_of(self, block: Layer) -> dict[str, Any]:
+        """The projections of a block's attention that it has, by slot."""
+        found = {slot: at(block, slot) for slot in self.attention}
+        return {slot: layer for slot, layer in found.items() if layer}
+
+    def embedding_of(self, backbone: keras.Model) -> Any:
+        """The table of tokens of `backbone`."""
+        return attrgetter(self.embedding)(backbone)
+
+    def check(self, backbone: keras.Model) -> None:
+        """Check that a backbone has what the row says.
+
+        Raises:
+            ValueError: with the first attribute that is missing.
+        """
+        for path in (self.blocks, self.embedding, self.heads):
+            self._check_has(backbone, path, "the backbone")
+        blocks = self.blocks_of(backbone)
+        for index, block in enumerate(blocks):
+            for slot in self.slots:
+                self._check_has(block, slot, f"block {index}")
+        for slot in self.attention:
+            if not any(at(block, slot) for block in blocks):
+                self._check_has(blocks[0], slot, "every block")
+
+    def check_block(self, block: Layer, index: int) -> None:
+        """Refuse a block whose neurons depend on how many there are.
+
+        Raises:
+            ValueError: if the block is sparse.
+        """
+        if self.sparsity and attrgetter(self.sparsity)(block):
+            raise ValueError(
+                "Expected blocks with a dense MLP. Received: block "
+                f"{index}, which keeps only the neurons above a threshold that "
+                f"is taken over all of them (`{self.sparsity}="
+                f"{attrgetter(self.sparsity)(block)}`): more neurons would "
+                "change its function. Name the dense blocks with `layers`."
+            )
+
+    def _check_has(self, owner: Any, path: str, where: str) -> None:
+        if at(owner, path) is None:
+            raise ValueError(
+                f"Expected `{path}` in {where} of a "
+                f"{self.backbone_cls.__name__}, as its row of data says. "
+                f"Received: {owner!r}, without it. Describe the backbone with "
+                "another `keras_grow.Family`."
+            )
+
+
+def at(owner: Any, path: str) -> Any:
+    """What a dotted path of attributes leads to, or None."""
+    for name in path.split("."):
+        owner = getattr(owner, name, None)
+    return owner
+
 
 def holder_of(block: Layer, slot: str) -> tuple[Layer, str]:
     """The layer that holds a slot of a block, and the attribute there."""
@@ -53,13 +122,119 @@ def holder_of(block: Layer, slot: str) -> tuple[Layer, str]:
     return (attrgetter(path)(block) if path else block), attribute
 
 
+def _inside(layer: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{layer}.{name}" for name in names)
+
+
+_QKVO = ("query_dense", "key_dense", "value_dense", "output_dense")
+_PRIVATE_QKVO = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
+_PROJ = ("q_proj", "k_proj", "v_proj", "o_proj")
+_GATED = ("_feedforward_gate_dense", "_feedforward_intermediate_dense")
+_PLAIN = ("_feedforward_intermediate_dense",)
+_OUTPUT = "_feedforward_output_dense"
+_GEMMA = _inside("attention", *_QKVO)
+_SELF = _inside("_self_attention_layer", *_PRIVATE_QKVO)
+_models = keras_hub.models
+
 BUILT_IN = (
-    Family(keras_hub.models.GemmaBackbone),
-    Family(keras_hub.models.Gemma3Backbone),
-    Family(keras_hub.models.PaliGemmaBackbone),
+    Family(_models.GemmaBackbone, attention=_GEMMA),
+    Family(_models.Gemma3Backbone, attention=_GEMMA),
+    Family(_models.PaliGemmaBackbone, attention=_GEMMA),
+    Family(_models.Gemma4Backbone, attention=_GEMMA),
+    Family(
+        _models.Gemma3nBackbone,
+        blocks="language_model.transformer_layers",
+        up=("mlp.gate_proj", "mlp.up_proj"),
+        down="mlp.down_proj",
+        width="intermediate_size",
+        attention=_inside("attention", *_PROJ),
+        heads="num_attention_heads",
+        embedding="language_model.embed_tokens.embedding",
+        sparsity="mlp.activation_sparsity",
+    ),
+    Family(_models.LlamaBackbone, up=_GATED, down=_OUTPUT, attention=_SELF),
+    Family(_models.Llama3Backbone, up=_GATED, down=_OUTPUT, attention=_SELF),
+    Family(_models.MistralBackbone, up=_GATED, down=_OUTPUT, attention=_SELF),
+    Family(_models.QwenBackbone, up=_GATED, down=_OUTPUT, attention=_SELF),
+    Family(_models.Qwen3Backbone, up=_GATED, down=_OUTPUT, attention=_SELF),
+    # Most blocks of Qwen 3.5 mix tokens without attention.
+    Family(_models.Qwen3_5Backbone, up=_GATED, down=_OUTPUT),
+    Family(
+        _models.QwenMoeBackbone,
+        up=_inside("mlp.shared_expert_dense", *_GATED),
+        down=f"mlp.shared_expert_dense.{_OUTPUT}",
+        width="shared_expert_intermediate_dim",
+        attention=(
+            *_inside("_self_attention_layer", *_QKVO[:3]),
+            "_self_attention_layer._output_dense",
+        ),
+    ),
+    Family(
+        _models.Qwen3_5MoeBackbone,
+        up=_inside("mlp.shared_expert", *_GATED),
+        down=f"mlp.shared_expert.{_OUTPUT}",
+        width="shared_expert_intermediate_size",
+    ),
+    Family(
+        _models.Phi3Backbone,
+        up=("feedforward_gate_dense", "feedforward_intermediate_dense"),
+        down="feedforward_output_dense",
+        attention=_GEMMA,
+    ),
+    Family(
+        _models.SmolLM3Backbone,
+        up=("mlp.gate_proj", "mlp.up_proj"),
+        down="mlp.down_proj",
+        attention=_inside("self_attn", *_PROJ),
+        heads="num_attention_heads",
+    ),
+    Family(
+        _models.GPT2Backbone,
+        up=_PLAIN,
+        down=_OUTPUT,
+        attention=_SELF,
+        heads="num_heads",
+    ),
+    Family(
+        _models.OPTBackbone,
+        up=_PLAIN,
+        down=_OUTPUT,
+        attention=_SELF,
+        heads="num_heads",
+    ),
+    Family(
+        _models.GPTNeoXBackbone,
+        up=_PLAIN,
+        down=_OUTPUT,
+        attention=_inside(
+            "_self_attention_layer", "_qkv_dense", "_output_dense"
+        ),
+        heads="num_heads",
+    ),
+    Family(
+        _models.BloomBackbone,
+        up=("_mlp_intermediate_dense",),
+        down="_mlp_output_dense",
+        attention=_SELF,
+        heads="num_heads",
+    ),
+    Family(
+        _models.FalconBackbone,
+        up=("dense_h_to_4h",),
+        down="dense_4h_to_h",
+        attention=_inside("attention_layer", *_QKVO),
+        heads="num_attention_heads",
+    ),
 )
 
 FAMILIES: dict[type, Family] = {row.backbone_cls: row for row in BUILT_IN}
+
+# Every MLP of theirs is a bank of experts in one tensor, chosen per token.
+EXPERTS_ONLY = (
+    _models.MixtralBackbone,
+    _models.Qwen3MoeBackbone,
+    _models.GptOssBackbone,
+)
 
 
 def backbone_of(model: Any) -> keras.Model:
@@ -84,17 +259,48 @@ def family_of(backbone: keras.Model) -> Family:
     """The row that describes `backbone`.
 
     Raises:
-        ValueError: if no registered family has this backbone class.
+        ValueError: if no registered family has this backbone class, or the
+            backbone lacks an attribute that the row names.
     """
     for cls in type(backbone).__mro__:
         if cls in FAMILIES:
-            return FAMILIES[cls]
+            row = FAMILIES[cls]
+            row.check(backbone)
+            return row
+    if isinstance(backbone, EXPERTS_ONLY):
+        raise ValueError(
+            "Expected a backbone with MLPs that every token passes. Received: "
+            f"{type(backbone).__name__}, whose MLPs are experts only, each for "
+            "the tokens that are routed to it: there is no dense MLP to grow."
+        )
     known = ", ".join(sorted(cls.__name__ for cls in FAMILIES))
     raise ValueError(
         f"Expected a backbone of a known family: {known}. Received: "
         f"{type(backbone).__name__}. Describe its MLP with "
         "`keras_grow.register_family(keras_grow.Family(...))` first."
     )
+
+
+def config_of(backbone: Any, plain: Any) -> dict[str, Any]:
+    """The config of a backbone as one of the class `plain`.
+
+    KerasHub's Llama leaves out of it whether the head is the embedding.
+    """
+    config: dict[str, Any] = plain.get_config(backbone)
+    tied = getattr(backbone.token_embedding, "tie_weights", None)
+    if tied is not None and "tie_word_embeddings" in arguments_of(plain):
+        config.setdefault("tie_word_embeddings", tied)
+    return config
+
+
+def arguments_of(cls: type) -> set[str]:
+    """Arguments of a class or of a class that it derives from."""
+    return {
+        name
+        for base in cls.__mro__
+        if "__init__" in vars(base)
+        for name in inspect.signature(vars(base)["__init__"]).parameters
+    }
 
 
 def tasks_over(backbone_cls: type) -> list[type]:

@@ -44,6 +44,7 @@ def check_fits(
     grown: set[int] = set()
     for growth in fitting:
         for index in resolve_layers(growth.layers, len(state.blocks)):
+            state.family.check_block(state.blocks[index], index)
             *ups, down = state.family.mlp_of(state.blocks[index])
             check_mlp(ups, down, growth, f" of block {index}")
             grown.update(id(layer) for layer in (*ups, down))

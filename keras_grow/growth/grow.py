@@ -57,8 +57,9 @@ def grow_model(
     For `factor=2` the logits are those of the base bit for bit in float32 and
     bfloat16, and in float16 but for weights so small that their half is
     subnormal. For other factors they differ by rounding, and so they do in
-    TensorFlow's graphs where no norm follows the MLP (Gemma 1, PaliGemma). See
-    `verify_preserved`.
+    TensorFlow's graphs where no norm follows the MLP (Gemma 1, PaliGemma), in
+    compiled Gemma 3n, and in Gemma 4, which multiplies kernels by hand: there
+    slices are merged in every step. See `verify_preserved`.
 
     Not inside a callback of `fit`: a training of several phases is several
     calls of `fit`, with the growth between them.
@@ -76,8 +77,11 @@ def grow_model(
     or what it had compiled before goes on running the base.
 
     Args:
-        model: a KerasHub task (`GemmaCausalLM`, `Gemma3CausalLM`,
-            `PaliGemmaCausalLM`) or its backbone.
+        model: a KerasHub task or its backbone, of Gemma 1 to 4, PaliGemma,
+            Gemma 3n (dense blocks), Llama 2 and 3, Mistral, Qwen 2.5 to 3.5,
+            Phi 3, SmolLM 3, GPT-2, OPT, GPT-NeoX, BLOOM or Falcon; of
+            Qwen-MoE and Qwen 3.5-MoE the shared expert grows. For others see
+            `register_family`.
         factor: int of 2 or more, the width of a grown MLP over the base's.
             Defaults to 2.
         layers: the blocks to grow: `None` for all, an int `n` for the last

@@ -10,6 +10,7 @@ from keras.layers import Layer
 
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.families import Family
+from keras_grow.growth.families import config_of
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
@@ -62,11 +63,10 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
             "quantized layers. Merge first and quantize the result."
         )
     downs = [family.mlp_of(block)[-1] for block in blocks]
-    widths = [_width(down) for down in downs]
-    base_width = _width(base_of(downs[0]))
-    merged = _wider(backbone, family, max(widths) / base_width, dtype)
+    ratio = max(_width(down) / _width(base_of(down)) for down in downs)
+    merged = _wider(backbone, family, ratio, dtype)
     for old, new in zip(blocks, family.blocks_of(merged), strict=True):
-        _merge_block(old, new, family, max(widths))
+        _merge_block(old, new, family)
     _copy_rest(backbone, merged, family)
     if model is backbone:
         return merged
@@ -129,16 +129,23 @@ def _wider(
 ) -> keras.Model:
     """A new backbone of the plain class with `ratio` times the MLP width."""
     plain = plain_class_of(backbone)
-    config = plain.get_config(backbone)
-    config[family.width] = round(config[family.width] * ratio)
+    config = config_of(backbone, plain)
+    width = config[family.width]
+    # Gemma 3n has one width per block.
+    config[family.width] = (
+        [round(each * ratio) for each in width]
+        if isinstance(width, (list, tuple))
+        else round(width * ratio)
+    )
     if dtype is not None:
         config["dtype"] = dtype
     merged: keras.Model = plain.from_config(config)
     return merged
 
 
-def _merge_block(old: Layer, new: Layer, family: Family, width: int) -> None:
+def _merge_block(old: Layer, new: Layer, family: Family) -> None:
     """Write the MLP of `old`, merged and padded, into the MLP of `new`."""
+    width = _width(attrgetter(family.down)(new))
     for name in family.slots:
         layer, target = attrgetter(name)(old), attrgetter(name)(new)
         axis = 0 if name == family.down else 1
@@ -155,23 +162,31 @@ def _merge_block(old: Layer, new: Layer, family: Family, width: int) -> None:
 def _copy_rest(
     backbone: keras.Model, merged: keras.Model, family: Family
 ) -> None:
-    """Copy every weight outside of the MLPs, by path; LoRA is merged in."""
-    lora = {
-        kernel_variable(layer).path: layer for layer in lora_layers(backbone)
-    }
+    """Copy every weight outside of the MLPs; LoRA is merged in.
+
+    By position, for KerasHub numbers some layers anew for every model.
+    """
+    lora = {id(kernel_variable(x)): x for x in lora_layers(backbone)}
+    old, new = _outside(backbone, family), _outside(merged, family)
+    for source, target in zip(old, new, strict=True):
+        layer = lora.get(id(source))
+        value = layer.kernel if layer else source
+        target.assign(ops.copy(ops.cast(value, target.dtype)))
+
+
+def _outside(backbone: keras.Model, family: Family) -> list[keras.Variable]:
+    """The weights of a backbone outside of its MLPs, but for LoRA."""
     mlps = {
         id(weight)
-        for block in family.blocks_of(merged)
+        for block in family.blocks_of(backbone)
         for layer in family.mlp_of(block)
         for weight in layer.weights
     }
-    values: dict[str, Any] = {w.path: w for w in backbone.weights}
-    for weight in merged.weights:
-        if id(weight) in mlps:
-            continue
-        layer = lora.get(weight.path)
-        value = layer.kernel if layer else values[weight.path]
-        weight.assign(ops.copy(ops.cast(value, weight.dtype)))
+    return [
+        weight
+        for weight in backbone.weights
+        if id(weight) not in mlps and not weight.name.startswith("lora_kernel")
+    ]
 
 
 def _width(layer: Any) -> int:

@@ -1,20 +1,31 @@
 """`register_family`: a further family of backbones."""
 
+import keras
+import keras_hub
+
 from keras_grow.growth.classes import grown_backbone_class
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import Family
+from keras_grow.growth.families import arguments_of
 
 
-def register_family(family: Family) -> None:
+def register_family(
+    family: Family, backbone: keras.Model | None = None
+) -> None:
     """Teach keras_grow where the MLPs of a further KerasHub family sit.
 
     Args:
         family: the row of data. Register it before a saved grown model of
             that family is loaded, too; and so for a backbone class of your
             own, although it is grown by the row of the class it derives from.
+        backbone: a backbone to check the row against now. Defaults to `None`:
+            a row that does not fit is refused when a backbone is grown by it.
 
     Raises:
-        ValueError: if the backbone class is registered already.
+        TypeError: if the class is no backbone, or `backbone` is not of it.
+        ValueError: if the backbone class is registered already, has no
+            argument for the width, or `backbone` lacks an attribute that the
+            row names. Nothing is registered.
 
     Example:
 
@@ -22,9 +33,12 @@ def register_family(family: Family) -> None:
     import keras_hub
     import keras_grow
 
+    class MyLlama(keras_hub.models.LlamaBackbone):
+        pass
+
     keras_grow.register_family(
         keras_grow.Family(
-            keras_hub.models.LlamaBackbone,
+            MyLlama,
             up=(
                 "_feedforward_gate_dense",
                 "_feedforward_intermediate_dense",
@@ -34,10 +48,28 @@ def register_family(family: Family) -> None:
     )
     ```
     """
-    if family.backbone_cls in FAMILIES:
+    cls = family.backbone_cls
+    if not issubclass(cls, keras_hub.models.Backbone):
+        raise TypeError(
+            "Expected a subclass of `keras_hub.models.Backbone`. Received: "
+            f"backbone_cls={cls!r}"
+        )
+    if cls in FAMILIES:
         raise ValueError(
             "Expected a backbone class without a row. Received: "
-            f"{family.backbone_cls.__name__}, which is registered already."
+            f"{cls.__name__}, which is registered already."
         )
-    FAMILIES[family.backbone_cls] = family
-    grown_backbone_class(family.backbone_cls)
+    if family.width not in arguments_of(cls):
+        raise ValueError(
+            f"Expected `width` to be an argument of {cls.__name__}. Received: "
+            f"width={family.width!r}"
+        )
+    if backbone is not None:
+        if not isinstance(backbone, cls):
+            raise TypeError(
+                f"Expected `backbone` to be a {cls.__name__}. "
+                f"Received: {backbone!r} (of type {type(backbone)})"
+            )
+        family.check(backbone)
+    FAMILIES[cls] = family
+    grown_backbone_class(cls)

@@ -65,7 +65,7 @@ def rank_by_gradient(
         )
     slots = slots_of(family, "mlp")
     kernels = [
-        [getattr(block, slot).kernel for slot in slots]
+        [layer.kernel for layer in family.mlp_of(block)]
         for block in family.blocks_of(backbone)
     ]
     frozen = [k.path for block in kernels for k in block if not k.trainable]

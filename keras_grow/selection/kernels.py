@@ -21,15 +21,10 @@ from keras import ops
 from keras_grow.files import atomic_path
 from keras_grow.growth import families
 from keras_grow.growth.families import Family
+from keras_grow.layers.growable_dense import GrowableDense
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-ATTENTION = (
-    "attention.query_dense",
-    "attention.key_dense",
-    "attention.value_dense",
-    "attention.output_dense",
-)
+_DEEPEST = 3  # names in the path of a slot
 
 
 @dataclass(frozen=True)
@@ -64,10 +59,18 @@ def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
             such as `["gating_ffw", "attention.query_dense"]`.
 
     Raises:
-        ValueError: if `over` names nothing.
+        ValueError: if `over` names nothing, or attention that the family's
+            row does not name.
     """
-    mlp = (*family.up, family.down)
-    named = {"mlp": mlp, "up": family.up, "all": (*ATTENTION, *mlp)}
+    mlp = family.slots
+    named = {"mlp": mlp, "up": family.up, "all": (*family.attention, *mlp)}
+    if over == "all" and not family.attention:
+        raise ValueError(
+            'Expected `over="all"` for a family whose row of data names its '
+            f"attention. Received: over={over!r} for a "
+            f"{family.backbone_cls.__name__}, whose row names none: its blocks "
+            'differ. Rank with `over="mlp"`, or name attributes of a block.'
+        )
     if isinstance(over, str):
         if over in named:
             return named[over]
@@ -172,7 +175,12 @@ def _of_model(model: Any) -> Kernels:
                 f"Received: {slot!r}, which {blocks[block]} lacks"
             ) from error
         kernel = getattr(layer, "kernel", None)
-        if kernel is None or not keras.backend.is_float_dtype(kernel.dtype):
+        grown = isinstance(layer, GrowableDense)
+        if (
+            grown
+            or kernel is None
+            or not keras.backend.is_float_dtype(kernel.dtype)
+        ):
             raise ValueError(
                 "Expected a plain dense layer with a float kernel at "
                 f"`{slot}` of block {block}. Received: {layer}. Rank a model "
@@ -204,14 +212,22 @@ def _of_snapshot(folder: str) -> Kernels:
 
 
 def _family_with(slots: set[str], name: str) -> Family:
-    for family in families.FAMILIES.values():
-        if slots & {*family.up, family.down}:
-            return family
+    rows = families.FAMILIES.values()
+    known = [row for row in rows if slots & {*row.slots}]
+    if known:
+        # The slots of some families are among those of others.
+        return max(known, key=lambda row: _likeness(row, slots))
     raise ValueError(
         "Expected the transformer blocks of a known family: "
         f"{sorted(cls.__name__ for cls in families.FAMILIES)}. "
         f"Received: {name!r}"
     )
+
+
+def _likeness(family: Family, slots: set[str]) -> tuple[int, int]:
+    """How many of a family's slots were found, and how few were not."""
+    own = {*family.slots, *family.attention}
+    return len(own & slots), -len(own - slots)
 
 
 def _shards(path: str) -> list[str]:
@@ -251,13 +267,12 @@ def _of_files(files: list[str], name: str) -> Kernels:
             h5.visit(names.append)
             place.update(dict.fromkeys(names, file))
     found = [k.removesuffix("/vars/0") for k in place if k.endswith("/vars/0")]
-    family = _family_with({key.rsplit("/", 1)[-1] for key in found}, name)
+    parts = [key.split("/") for key in found]
+    ends = {".".join(p[-n:]) for p in parts for n in range(1, _DEEPEST + 1)}
+    family = _family_with(ends, name)
+    down = f"/{family.down.replace('.', '/')}"
     blocks = sorted(
-        (
-            key.removesuffix(f"/{family.down}")
-            for key in found
-            if key.endswith(f"/{family.down}")
-        ),
+        (key.removesuffix(down) for key in found if key.endswith(down)),
         key=_position,
     )
     if [_position(key) for key in blocks] != list(range(len(blocks))):

@@ -80,11 +80,19 @@ def rank_by_signal_to_noise(
     ```
     """
     kernels = open_kernels(source)
-    slots = slots_of(kernels.family, over)
+    family = kernels.family
+    slots = slots_of(family, over)
+    hidden = kernels.read(0, family.down).shape[-1]
     ratios = np.array(
         [
             [
-                signal_to_noise(_matrix(kernels.read(block, slot), slot))
+                signal_to_noise(
+                    _matrix(
+                        kernels.read(block, slot),
+                        hidden,
+                        out=slot in family.attention[-1:],
+                    )
+                )
                 for slot in slots
             ]
             for block in range(kernels.num_blocks)
@@ -99,10 +107,13 @@ def rank_by_signal_to_noise(
     )
 
 
-def _matrix(kernel: Array, slot: str) -> Array:
-    """Heads side by side: `(heads, in, out)` or `(heads, in, hidden)`."""
+def _matrix(kernel: Array, hidden: int, out: bool) -> Array:
+    """Heads side by side: the hidden dimension against all others.
+
+    It is the last axis of a projection `out` of attention; into it Gemma has
+    `(heads, hidden, size)`, the others `(hidden, heads, size)`.
+    """
+    axis = -1 if out else int(kernel.shape[0] != hidden)
     if kernel.ndim == 2:
         return kernel
-    if slot.endswith("output_dense"):
-        return kernel.reshape(-1, kernel.shape[-1])
-    return np.moveaxis(kernel, 0, 1).reshape(kernel.shape[1], -1)
+    return np.moveaxis(kernel, axis, 0).reshape(hidden, -1)

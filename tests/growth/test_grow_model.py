@@ -190,36 +190,38 @@ def test_the_text_decoder_of_paligemma_is_grown_trained_kept_and_merged(
 
 
 def test_a_further_family_is_one_row_of_data():
-    backbone = models.LlamaBackbone(
+    backbone = models.BertBackbone(
         vocabulary_size=50,
         num_layers=2,
-        num_query_heads=2,
-        num_key_value_heads=1,
+        num_heads=2,
         hidden_dim=8,
         intermediate_dim=12,
+        dropout=0.0,
+        max_sequence_length=16,
     )
-    with pytest.raises(ValueError, match=r"known family.*LlamaBackbone"):
+    with pytest.raises(ValueError, match=r"known family.*BertBackbone"):
         keras_grow.grow_model(backbone)
     keras_grow.register_family(
         keras_grow.Family(
-            models.LlamaBackbone,
-            up=(
-                "_feedforward_gate_dense",
-                "_feedforward_intermediate_dense",
-            ),
+            models.BertBackbone,
+            up=("_feedforward_intermediate_dense",),
             down="_feedforward_output_dense",
+            heads="num_heads",
         )
     )
     batch = {name: np.minimum(x, 49) for name, x in BATCH.items()}
-    before = ops.convert_to_numpy(backbone(batch))
+    batch["segment_ids"] = np.zeros_like(batch["token_ids"])
+
+    def hidden(model):
+        return ops.convert_to_numpy(model(batch)["sequence_output"])
+
+    before = hidden(backbone)
     keras_grow.grow_model(backbone)
-    np.testing.assert_array_equal(ops.convert_to_numpy(backbone(batch)), before)
+    np.testing.assert_array_equal(hidden(backbone), before)
     merged = keras_grow.merge_growth(backbone)
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(merged(batch)), before, atol=1e-5
-    )
+    np.testing.assert_allclose(hidden(merged), before, atol=1e-5)
     with pytest.raises(ValueError, match="registered already"):
-        keras_grow.register_family(keras_grow.Family(models.LlamaBackbone))
+        keras_grow.register_family(keras_grow.Family(models.BertBackbone))
 
 
 def test_lora_on_attention_trains_beside_the_growth_in_either_order():

@@ -89,7 +89,7 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every weight of `model` a known random value, norms included."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        scale = 1.0 / np.sqrt(max(weight.shape[0], 1))
+        scale = 1.0 / np.sqrt(max([*weight.shape[:1], 1]))
         weight.assign(rng.normal(0.0, scale, weight.shape))
     return model
 
