@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras_grow.growth import GrowthConfig
     from keras_grow.growth import GrowthReport
     from keras_grow.growth import PreservationReport
+    from keras_grow.growth import choose_scale
     from keras_grow.growth import grow_mlp
     from keras_grow.growth import grow_model
     from keras_grow.growth import growth_disabled
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from keras_grow.growth import trainable_mask
     from keras_grow.growth import verify_preserved
     from keras_grow.layers import GrowableDense
+    from keras_grow.routing import GrowthRouter
     from keras_grow.saving import load_growth
     from keras_grow.saving import save_growth
     from keras_grow.selection import LayerScores
@@ -49,11 +51,13 @@ __all__ = [
     "Growth",
     "GrowthConfig",
     "GrowthReport",
+    "GrowthRouter",
     "KLAnchor",
     "LayerScores",
     "PreservationReport",
     "__version__",
     "add_anchor",
+    "choose_scale",
     "export_gguf",
     "export_transformers",
     "grow_mlp",
@@ -91,6 +95,7 @@ _NAMES_OF = {
         "GrowthConfig",
         "GrowthReport",
         "PreservationReport",
+        "choose_scale",
         "grow_mlp",
         "grow_model",
         "growth_disabled",
@@ -106,6 +111,7 @@ _NAMES_OF = {
     ),
     "layers": ("GrowableDense",),
     "models": (),
+    "routing": ("GrowthRouter",),
     "saving": ("load_growth", "save_growth"),
     "selection": ("LayerScores", "rank_layers"),
     "tasks": (),

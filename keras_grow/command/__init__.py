@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import keras_grow.app.command as app
 from keras_grow.command import compare
+from keras_grow.command import dial
 from keras_grow.command import export
 from keras_grow.command import rank
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keras-grow app`, `compare`, `export` or `rank`.
+    """Run `keras-grow app`, `compare`, `dial`, `export` or `rank`.
 
     Args:
         arguments: words after the command. Defaults to the process's own.
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command. It imports no Keras."""
     whole = argparse.ArgumentParser(prog="keras-grow", description=__doc__)
     subparsers = whole.add_subparsers(required=True)
-    for command in (app, compare, export, rank):
+    for command in (app, compare, dial, export, rank):
         command.add_parser(subparsers)
     return whole
 

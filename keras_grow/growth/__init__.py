@@ -1,6 +1,8 @@
 """Plan, grow, switch, dial, report, merge: the growth of a KerasHub model."""
 
 from keras_grow.growth.build import grow_mlp
+from keras_grow.growth.choose import ScaleChoice
+from keras_grow.growth.choose import choose_scale
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
 from keras_grow.growth.grow import grow_model
@@ -24,6 +26,8 @@ __all__ = [
     "GrowthConfig",
     "GrowthReport",
     "PreservationReport",
+    "ScaleChoice",
+    "choose_scale",
     "grow_mlp",
     "grow_model",
     "growth_disabled",

@@ -22,12 +22,7 @@ from keras_grow.growth.derive import derive
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
-<<<<<<< HEAD
-=======
-from keras_grow.growth.families import Family
 from keras_grow.growth.families import config_of
-from keras_grow.growth.families import holder_of
->>>>>>> families
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown_block import become_grown_block

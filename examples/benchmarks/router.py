@@ -1,0 +1,265 @@
+"""Two growths on one base, and a router that picks: what reaches which?
+
+`python examples/benchmarks/router.py --data DATA --folder runs/router`
+
+Trains the growths, fits routers, dials, scores; a row of `rows.jsonl` for each
+figure, as soon as it is there. Killed, the same command goes on.
+"""
+
+import argparse
+import json
+import time
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import router_sets as sets
+from machine import describe
+from router_report import markdown
+
+import keras_grow
+from keras_grow.evaluation import Scorer
+from keras_grow.evaluation import loglikelihood
+from keras_grow.evaluation import perplexity
+from keras_grow.models import load_model
+from keras_grow.tasks import encode
+
+MODEL = "gemma3_270m_pip"
+BATCH_SIZE = 8
+# Tokens of a row; longer examples are left out.
+LENGTHS = {"french": 48, "science": 80}
+RATE = 5e-5
+PROMPTS = 96
+GENERAL = 200
+HARD = ("captions, plain English", "captions, plain French", "sciq", "boolq")
+HARD_EACH = 100
+
+
+def train(name, options):
+    """Grow all blocks, train the new slices, save them; once."""
+    path = options.folder / f"{name}.grow.safetensors"
+    if path.exists():
+        return
+    start = time.monotonic()
+    keras.utils.set_random_seed(0)
+    lm = load_model(MODEL)
+    keras_grow.grow_model(lm, name=name)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=options.updates,
+        alpha=1.0,
+        warmup_target=RATE,
+        warmup_steps=5,
+    )
+    lm.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[],
+    )
+    keras_grow.supervised_logits(lm)
+    examples = sets.skill(name, options.data, "train")
+    data = encode(
+        examples[: 2 * BATCH_SIZE * options.updates],
+        lm.preprocessor.tokenizer,
+        LENGTHS[name],
+        too_long="leave_out",
+    )
+    count = BATCH_SIZE * options.updates
+    # The rows are token ids already: past the task's preprocessor.
+    keras.Model.fit(
+        lm,
+        {key: value[:count] for key, value in data.x.items()},
+        data.y[:count],
+        sample_weight=data.sample_weight[:count],
+        batch_size=BATCH_SIZE,
+        shuffle=False,
+        verbose=2,
+    )
+    keras_grow.save_growth(lm, path)
+    print(name, f"{time.monotonic() - start:.0f} s", flush=True)
+
+
+class Measurement:
+    """The rows that are there, and the model that makes the others."""
+
+    def __init__(self, options):
+        self.options = options
+        self.path = options.folder / "rows.jsonl"
+        self.rows = {}
+        if self.path.exists():
+            for line in self.path.read_text("utf-8").splitlines():
+                row = json.loads(line)
+                self.rows[row["row"]] = row
+
+    @cached_property
+    def lm(self):
+        """The base with both growths."""
+        lm = load_model(MODEL)
+        for name in sets.SKILLS:
+            path = self.options.folder / f"{name}.grow.safetensors"
+            keras_grow.load_growth(lm, path)
+        return lm
+
+    @cached_property
+    def scorer(self):
+        """What scores it, whatever its dial."""
+        return Scorer(self.lm, batch_size=8, max_length=512)
+
+    def measure(self, key, function):
+        """A row of this key, measured if it is not there."""
+        if key not in self.rows:
+            start = time.monotonic()
+            row = {"row": key, **function()}
+            row["seconds"] = round(time.monotonic() - start, 1)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
+            self.rows[key] = row
+        return self.rows[key]
+
+    @cached_property
+    def others(self):
+        """See `router_sets`."""
+        return sets.others(self.options.data)
+
+    @cached_property
+    def near(self):
+        """See `router_sets`."""
+        return sets.near(self.options.data)
+
+    def router(self, hard):
+        """A router, fitted with hard negatives or without."""
+        prompts = {
+            name: [
+                example.prompt
+                for example in sets.skill(name, self.options.data, "train")
+            ][:PROMPTS]
+            for name in sets.SKILLS
+        }
+        general = [
+            prompt
+            for kind in ("wikitext", "lambada")
+            for prompt, _ in self.others[kind][:GENERAL]
+        ]
+        negatives = [
+            text for kind in HARD for text in self.near[kind][:HARD_EACH]
+        ]
+        return keras_grow.GrowthRouter(self.lm).fit(
+            prompts, general, negatives if hard else None
+        )
+
+    def held_out(self):
+        """Prompts that no router was fitted on, with answers, by kind."""
+        kinds = {}
+        for name in sets.SKILLS:
+            examples = sets.skill(name, self.options.data, "val")
+            kinds[name] = [(e.prompt, e.response) for e in examples]
+        return {
+            **kinds,
+            **{kind: pairs[GENERAL:] for kind, pairs in self.others.items()},
+        } | {"french prose": self.others["french prose"]}
+
+    def shares(self, hard):
+        """Where a router sends prompts of each kind."""
+        router = self.router(hard)
+        kinds = {
+            kind: [prompt for prompt, _ in pairs[:500]]
+            for kind, pairs in self.held_out().items()
+        }
+        for kind, texts in self.near.items():
+            kinds[kind] = texts[HARD_EACH:][:500]
+        found = {}
+        for kind, texts in kinds.items():
+            names = router(texts).names
+            found[kind] = {name: names.count(name) for name in router.classes}
+        held_out = router.held_out
+        return {
+            "routes": found,
+            "threshold": held_out.threshold,
+            "false_alarm": held_out.false_alarm,
+            "held_out_false_alarms": held_out.false_alarms,
+            "held_out_reached": held_out.reached,
+        }
+
+    def loss(self, kind, scales, router=None):
+        """Nats per token of the answers of a kind."""
+        pairs = self.held_out()[kind][: self.options.examples]
+        if router is None:
+            keras_grow.set_growths(self.lm, scales)
+        scored = loglikelihood(
+            router or self.scorer,
+            [prompt for prompt, _ in pairs],
+            [answer for _, answer in pairs],
+        )
+        tokens = int(scored.n_tokens.sum())
+        return {
+            "loss": float(-scored.logprob.sum() / tokens),
+            "tokens": tokens,
+            "examples": len(pairs),
+        }
+
+    def dial(self, name):
+        """The largest scale of one growth alone within 2% of perplexity."""
+        keras_grow.set_growths(self.lm, {})
+        text = self.others["wikitext"][GENERAL - 6 : GENERAL]
+        texts = [before + after for before, after in text]
+        choice = keras_grow.choose_scale(
+            self.lm,
+            new=None,
+            old=lambda _: perplexity(self.scorer, texts),
+            name=name,
+            steps=4,
+        )
+        return {
+            "scale": choice.scale,
+            "increase": choice.increase,
+            "monotone": choice.monotone,
+            "tried": [[t.scale, t.old] for t in choice.tried],
+        }
+
+
+def run(options):
+    """Everything, in the order of what it is worth."""
+    for name in sets.SKILLS:
+        train(name, options)
+    made = Measurement(options)
+    made.measure("machine", lambda: {**describe(), "updates": options.updates})
+    for hard in (False, True):
+        made.measure(f"routes/hard={hard}", lambda hard=hard: made.shares(hard))
+    router = None
+    for variant in ("base", "grown", "routed"):
+        for kind in made.held_out():
+            key = f"loss/{variant}/{kind}"
+            if variant == "routed" and router is None and key not in made.rows:
+                router = made.router(False).scorer(batch_size=8, max_length=512)
+            scales = dict.fromkeys(sets.SKILLS, float(variant == "grown"))
+            chosen = router if variant == "routed" else None
+            made.measure(
+                key, lambda k=kind, s=scales, r=chosen: made.loss(k, s, r)
+            )
+    dial = {
+        name: made.measure(f"dial/{name}", lambda n=name: made.dial(n))["scale"]
+        for name in sets.SKILLS
+    }
+    for kind in made.held_out():
+        made.measure(f"loss/dialled/{kind}", lambda k=kind: made.loss(k, dial))
+    return made.rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path("runs/router"))
+    parser.add_argument("--updates", type=int, default=24)
+    parser.add_argument("--examples", type=int, default=12, help="of a loss")
+    parser.add_argument("--report", action="store_true", help="nothing else")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    rows = Measurement(options).rows if options.report else run(options)
+    report = markdown(rows, sets.SKILLS)
+    (options.folder / "report.md").write_text(report, "utf-8")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()

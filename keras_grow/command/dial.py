@@ -1,0 +1,180 @@
+"""`keras-grow dial`: choose how much of a growth a budget allows."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_grow.command.quiet_start import quiet_start
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add `dial` to the commands.
+
+    Args:
+        subparsers: what `ArgumentParser.add_subparsers` returned.
+    """
+    parser = subparsers.add_parser(
+        "dial",
+        help="choose how much of a growth to use, within what may be lost",
+        description=(
+            "Find the largest scale of a growth at which the perplexity of a "
+            "text rises by no more than a budget, and write it into the "
+            "growth file: `load_growth` then sets it."
+        ),
+    )
+    parser.add_argument(
+        "growth", help="growth file, or folder of a run that holds one"
+    )
+    parser.add_argument(
+        "--model", required=True, help="its base: preset, GGUF or folder"
+    )
+    parser.add_argument(
+        "--old",
+        required=True,
+        help="text of what must not be lost; WikiText is read as articles",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_share,
+        default=0.02,
+        help="how much its perplexity may rise: 2%% (default) or 0.02",
+    )
+    parser.add_argument(
+        "--new",
+        help="rows of the new skill (.jsonl or .csv), whose loss is reported",
+    )
+    parser.add_argument(
+        "--name", help="the growth, where the file holds several"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=6, help="halvings (default: 6)"
+    )
+    parser.add_argument(
+        "--characters",
+        type=int,
+        help="how much of the old text is read (default: all)",
+    )
+    parser.add_argument(
+        "--rows", type=int, help="how many new rows are read (default: all)"
+    )
+    parser.add_argument(
+        "--dtype", default="float32", help="dtype of the base (float32)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="leave the growth file as it is"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Choose the scale, print the table, write the scale into the file.
+
+    Args:
+        options: what `add_parser` describes.
+
+    Raises:
+        ValueError: if the growth does not fit the model, or a file or an
+            argument is not what it should be.
+        OSError: if a file cannot be read or written.
+    """
+    with quiet_start():
+        from keras_grow.evaluation import Scorer
+        from keras_grow.evaluation import loglikelihood
+        from keras_grow.evaluation import perplexity
+        from keras_grow.growth import choose_scale
+        from keras_grow.models import load_model
+        from keras_grow.saving import load_growth
+        from keras_grow.saving.schema import read_growth_file
+        from keras_grow.tasks import read_examples
+
+    path = _growth_file(Path(options.growth))
+    # What is wrong with a file is said before a model is loaded.
+    read_growth_file(path)
+    texts = _texts(Path(options.old), options.characters)
+    rows = options.new and read_examples(options.new).examples[: options.rows]
+    if options.new and not rows:
+        raise ValueError(f"Expected rows in --new. Received: {options.new}")
+    lm = load_growth(load_model(options.model, options.dtype), path)
+    scorer = Scorer(lm)
+
+    def loss(_: object) -> float:
+        scored = loglikelihood(
+            scorer, [row.prompt for row in rows], [row.response for row in rows]
+        )
+        return float(-scored.logprob.sum() / scored.n_tokens.sum())
+
+    choice = choose_scale(
+        lm,
+        new=loss if rows else None,
+        old=lambda _: perplexity(scorer, texts),
+        budget=options.budget,
+        name=options.name,
+        steps=options.steps,
+    )
+    print(choice)
+    if not options.dry_run:
+        write_scale(path, choice.name, choice.scale)
+        print(f"{path} now loads at {choice.scale:g}.")
+
+
+def write_scale(path: Path, name: str, scale: float) -> None:
+    """Write another scale into a growth file; all else stays as it is.
+
+    Args:
+        path: the growth file.
+        name: a growth that it holds.
+        scale: the scale.
+    """
+    import dataclasses
+
+    from keras_grow.files import save_tensors
+    from keras_grow.saving.schema import read_growth_file
+
+    file = read_growth_file(path)
+    scales = {**file.scales, name: scale}
+    file = dataclasses.replace(file, scales=scales)
+    save_tensors(file.tensors, path, file.metadata)
+
+
+def _growth_file(path: Path) -> Path:
+    """The growth file that was named, or the one of a run's folder."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.grow.safetensors"))
+    if len(found) != 1:
+        raise ValueError(
+            "Expected a growth file, or a folder with one *.grow.safetensors. "
+            f"Received: {path}, a folder with {[file.name for file in found]}"
+        )
+    return found[0]
+
+
+def _texts(path: Path, characters: int | None) -> list[str]:
+    """The articles of a WikiText file, or the whole of another text."""
+    from keras_grow.tasks import wikitext_articles
+
+    text = path.read_text("utf-8")
+    texts = wikitext_articles(path) if "\n = " in text else [text]
+    if characters is None:
+        return texts
+    kept = []
+    for text in texts:
+        kept.append(text[:characters])
+        characters -= len(text)
+        if characters <= 0:
+            break
+    return kept
+
+
+def _share(text: str) -> float:
+    """A share, `2%` or `0.02`."""
+    number = text.removesuffix("%").strip()
+    try:
+        return float(number) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"Expected a share such as 2% or 0.02. Received: {text!r}"
+        ) from error

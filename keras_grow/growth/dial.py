@@ -1,0 +1,37 @@
+"""The dial turned for a while, and where it stood before."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from keras_grow.growth.scale import growths
+from keras_grow.growth.scale import set_growths
+
+
+@contextmanager
+def dial_restored(
+    model: keras.Model, *, only_after_errors: bool = False
+) -> Iterator[dict[str, float]]:
+    """Put the dial of a grown model back when the block ends, or fails.
+
+    Args:
+        model: a grown KerasHub task or backbone.
+        only_after_errors: leave the dial as the block set it if it ends well.
+
+    Yields:
+        The scale of each growth as it was.
+
+    Raises:
+        ValueError: if the dial cannot be turned now, see `set_growths`.
+    """
+    before = {name: growth.scale for name, growth in growths(model).items()}
+    # Changes nothing: refuses what could not be put back either.
+    set_growths(model, before)
+    try:
+        yield before
+    except BaseException:
+        set_growths(model, before)
+        raise
+    if not only_after_errors:
+        set_growths(model, before)

@@ -1,0 +1,99 @@
+"""Prompts in groups, one for each growth, and the dial set for each."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.growth.dial import dial_restored
+from keras_grow.growth.scale import growths
+from keras_grow.growth.scale import set_growths
+
+NONE = "none"
+
+
+class Routes(NamedTuple):
+    """Where prompts go.
+
+    Args:
+        names: the growth of each prompt, `"none"` for the base.
+        probabilities: of each class, float64 `[prompts, classes]`; the
+            classes are those of `GrowthRouter.classes`, `"none"` last.
+    """
+
+    names: list[str]
+    probabilities: NDArray[np.float64]
+
+
+def run_grouped(
+    lm: keras.Model,
+    names: Sequence[str],
+    scales: Mapping[str, float],
+    run: Callable[[str, list[int]], None],
+) -> None:
+    """Call a function once for each growth that any prompt is for.
+
+    Args:
+        lm: the grown model.
+        names: the growth of each prompt, or `"none"`.
+        scales: the scale at which each growth runs.
+        run: function of a name and the indices of its prompts. When it is
+            called, the model computes with that growth and those that it was
+            trained on, and for `"none"`, which comes first, as the base.
+
+    Raises:
+        ValueError: if a growth is not there, or the dial cannot be turned
+            now. The dial is as it was, as after any error of `run`.
+    """
+    check_names(lm, [name for name in names if name != NONE])
+    configs = {name: growth.config for name, growth in growths(lm).items()}
+    with dial_restored(lm):
+        for name in (NONE, *scales):
+            indices = [i for i, own in enumerate(names) if own == name]
+            if not indices:
+                continue
+            wanted = {}
+            if name != NONE:
+                wanted = {**dict(configs[name].beneath), name: scales[name]}
+            set_growths(lm, wanted)
+            run(name, indices)
+
+
+def check_names(lm: keras.Model, names: Sequence[str]) -> None:
+    """Refuse names that no growth of the model has.
+
+    Raises:
+        ValueError: if there is one, or it is `"none"`.
+    """
+    known = list(growths(lm))
+    missing = sorted({name for name in names if name not in known})
+    if missing or NONE in names:
+        raise ValueError(
+            f"Expected names of growths of the model, {known}, other than "
+            f"{NONE!r}. Received: {missing or [NONE]}. Load the growth first."
+        )
+
+
+def checked_texts(texts: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The texts of each class.
+
+    Raises:
+        ValueError: if a class has fewer than two, or one is empty.
+    """
+    for name, own in texts.items():
+        if isinstance(own, str) or len(own) < 2:
+            raise ValueError(
+                "Expected two texts or more of each skill, and of general "
+                f"text. Received: {own!r} for {name!r}"
+            )
+        empty = sum(not text.strip() for text in own)
+        if empty:
+            raise ValueError(
+                "Expected texts that are not empty. Received: "
+                f"{empty} empty texts for {name!r}"
+            )
+    return [list(own) for own in texts.values()]

@@ -1,0 +1,166 @@
+"""What decides whose a prompt is, of arrays alone: it knows no model.
+
+Two questions are asked of a prompt's features. Which skill is the likeliest,
+and is it likelier than a threshold? That tells skills and the text that was
+shown as general from each other. And is the prompt as close to the middle of
+that skill as the skill's own prompts are? That keeps out text unlike anything
+that was shown, of which a linear classifier may be as sure as it likes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.routing.logistic import Array
+from keras_grow.routing.logistic import Logistic
+from keras_grow.routing.logistic import fit_logistic
+
+RIDGE = 1e-3
+_FOLDS = 5
+# A skill must be likelier than everything else together.
+_LEAST_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A fitted decision over `skills` classes and one more, none of them.
+
+    Attributes:
+        mean: of each feature, `[d]`.
+        spread: of each feature, `[d]`.
+        logistic: the classifier of standardised features; its last class is
+            none of the skills.
+        middles: mean standardised features of each skill, `[skills, d]`.
+        reaches: how far from its middle a skill reaches, `[skills]`.
+        threshold: the least probability of a skill, exclusive.
+    """
+
+    mean: Array
+    spread: Array
+    logistic: Logistic
+    middles: Array
+    reaches: Array
+    threshold: float
+
+    def __call__(self, features: Array) -> tuple[NDArray[np.int64], Array]:
+        """The class of each row, and the probability of every class."""
+        probabilities = self._probabilities(features)
+        best = probabilities[:, :-1].argmax(axis=1)
+        certain = self.certainty(features) > self.threshold
+        none = probabilities.shape[1] - 1
+        return np.where(certain, best, none), probabilities
+
+    def certainty(self, features: Array) -> Array:
+        """Of each row's likeliest skill; 0 where it is out of its reach."""
+        chances = self._probabilities(features)[:, :-1]
+        best = chances.argmax(axis=1)
+        rows = np.arange(len(features))
+        gaps = self._standard(features) - self.middles[best]
+        far = np.linalg.norm(gaps, axis=1) > self.reaches[best]
+        return np.where(far, 0.0, chances[rows, best])
+
+    def _standard(self, features: Array) -> Array:
+        return (features - self.mean) / self.spread
+
+    def _probabilities(self, features: Array) -> Array:
+        return self.logistic.probabilities(self._standard(features))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What held-out prompts say of a judge.
+
+    Each prompt was judged by a judge that was fitted without it, and by the
+    threshold of the whole.
+
+    Attributes:
+        threshold: the least probability of a skill, exclusive.
+        false_alarm: bound on the share of text like that which was given as
+            general (hard negatives included) that is taken for a skill.
+        false_alarms: the share of the held-out general text that was.
+        reached: the share of each skill's held-out prompts that reached it.
+    """
+
+    threshold: float
+    false_alarm: float
+    false_alarms: float
+    reached: tuple[float, ...]
+
+
+def fit_judge(
+    features: Array, labels: NDArray[np.int64], skills: int, false_alarm: float
+) -> tuple[Judge, HeldOut]:
+    """Fit a judge, its threshold from prompts that were held out.
+
+    Args:
+        features: `[rows, d]`.
+        labels: the class of each row; `skills` is none of them. Each class
+            has two rows at least.
+        skills: how many there are.
+        false_alarm: the share of general text that may be taken for a skill.
+            The threshold is the highest of as many held-out certainties of
+            general text as keep it: a new text passes with that probability
+            or less, if it is drawn as those were. Of few texts the threshold
+            is the highest of all, and the bound larger than was asked for.
+    """
+    certainty = np.zeros(len(labels))
+    taken = np.zeros(len(labels), dtype="int64")
+    folds = _folds(labels)
+    for fold in range(_FOLDS):
+        out = folds == fold
+        if out.any():
+            part = _fit(features[~out], labels[~out], skills, 0.0)
+            certainty[out] = part.certainty(features[out])
+            taken[out] = part._probabilities(features[out])[:, :-1].argmax(1)
+    general = np.sort(certainty[labels == skills])[::-1]
+    passing = max(0, int(false_alarm * (len(general) + 1)) - 1)
+    threshold = max(_LEAST_THRESHOLD, float(general[passing]))
+    passed = certainty > threshold
+    held_out = HeldOut(
+        threshold,
+        max(false_alarm, 1 / (len(general) + 1)),
+        float(passed[labels == skills].mean()),
+        tuple(
+            float((passed & (taken == skill))[labels == skill].mean())
+            for skill in range(skills)
+        ),
+    )
+    return _fit(features, labels, skills, threshold), held_out
+
+
+def _fit(
+    features: Array, labels: NDArray[np.int64], skills: int, threshold: float
+) -> Judge:
+    mean = features.mean(axis=0)
+    # Rows are then about as long as 1, whatever their number of features.
+    spread = features.std(axis=0) * features.shape[1] ** 0.5
+    spread[spread < 1e-12] = 1.0
+    rows = (features - mean) / spread
+    middles, reaches = [], []
+    for skill in range(skills):
+        own = rows[labels == skill]
+        middle = own.mean(axis=0)
+        # Each prompt's distance from the middle of the others.
+        left_out = max(1, len(own) - 1)
+        gaps = np.linalg.norm(own - middle, axis=1) * len(own) / left_out
+        middles.append(middle)
+        reaches.append(gaps.max())
+    logistic = fit_logistic(rows, labels, skills + 1, RIDGE)
+    return Judge(
+        mean,
+        spread,
+        logistic,
+        np.stack(middles),
+        np.array(reaches),
+        threshold,
+    )
+
+
+def _folds(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A fold for each row, the rows of each class dealt out in turn."""
+    folds = np.zeros(len(labels), dtype="int64")
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        folds[rows] = np.arange(len(rows)) % _FOLDS
+    return folds

@@ -1,0 +1,299 @@
+"""`GrowthRouter`: each prompt answered by the growth that it is for."""
+
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_grow.evaluation.results import LogLikelihoods
+from keras_grow.evaluation.scorer import Scorer
+from keras_grow.files.checked_json import check_float
+from keras_grow.growth.classes import check_scales
+from keras_grow.growth.state import grown_state
+from keras_grow.routing.features import features_of
+from keras_grow.routing.grouped import NONE
+from keras_grow.routing.grouped import Routes
+from keras_grow.routing.grouped import check_names
+from keras_grow.routing.grouped import checked_texts
+from keras_grow.routing.grouped import run_grouped
+from keras_grow.routing.judge import HeldOut
+from keras_grow.routing.judge import fit_judge
+from keras_grow.routing.router_file import RouterFile
+from keras_grow.routing.router_file import read_router_file
+from keras_grow.routing.router_file import write_router_file
+from keras_grow.routing.scorer import RoutedScorer
+from keras_grow.saving.fingerprint import base_fingerprint
+from keras_grow.tasks.encode import tokenize
+
+
+class GrowthRouter:
+    r"""Picks a growth, or none, for each prompt and runs it.
+
+    A small classifier reads the mean of a prompt's token embeddings: it costs
+    no pass of the model. It is a logistic regression, fitted to its one
+    minimum, and so the same at every fit. A prompt goes to the likeliest skill
+    if that is likelier than a threshold and the prompt is no farther from the
+    middle of the skill than the skill's own prompts are. Otherwise it stays
+    with the base, and is answered as the base answers it, bit for bit.
+
+    Embeddings see how a task is put, less what a text is about. A skill that
+    is asked for in one form is known by it; where the same form asks for
+    something else, give such prompts as hard negatives.
+
+    Args:
+        lm: a grown KerasHub `CausalLM` with a preprocessor.
+        features: `"embeddings"`, or `"hidden"` for the mean of the base's
+            hidden state after a block, which costs a pass up to there and
+            sees more of what a text is about.
+        block: index of that block, with `features="hidden"`.
+
+    Raises:
+        ValueError: if the model is not grown or has no tokenizer, or an
+            argument is not valid.
+
+    Example:
+
+    ```python
+    router = keras_grow.GrowthRouter(lm).fit(
+        {"french": french_prompts, "science": questions},
+        general=wikipedia_passages,
+    )
+    router(["English: Good night.\nFrench:"]).names  # ["french"]
+    router.generate(["English: Good night.\nFrench:"], max_length=32)
+    router.save("router.safetensors")
+    ```
+    """
+
+    def __init__(
+        self,
+        lm: keras.Model,
+        features: str = "embeddings",
+        block: int | None = None,
+    ) -> None:
+        grown_state(lm)
+        # What a scorer refuses has no prompts to route.
+        self._tokenizer = Scorer(lm).tokenizer
+        start = self._tokenizer.start_token_id
+        self._features = features_of(lm, features, block, start)
+        self._fitted: RouterFile | None = None
+        self.lm = lm
+        self.features = features
+        self.block = block
+
+    def fit(
+        self,
+        prompts: Mapping[str, Sequence[str]],
+        general: Sequence[str],
+        hard_negatives: Sequence[str] | None = None,
+        false_alarm: float = 0.01,
+        scales: Mapping[str, float] | None = None,
+    ) -> "GrowthRouter":
+        """Learn which prompts are for which growth.
+
+        Args:
+            prompts: for each growth that is to be chosen, prompts of its
+                skill as they will be put, two at least; a hundred do well.
+            general: text of every other kind that the model will meet.
+            hard_negatives: text that is close to a skill and must stay with
+                the base. Counts as general text. Defaults to `None`.
+            false_alarm: the share of general text that may be taken for a
+                skill, kept by a threshold from held-out texts. That needs
+                `1 / false_alarm` of them; see `held_out.false_alarm` for
+                what fewer can vouch for. Text of a kind that was not shown
+                has no such bound. Defaults to 0.01.
+            scales: the scale at which a growth runs. Defaults to `None`, 1
+                for each; a growth that is not named has 1.
+
+        Returns:
+            The router.
+
+        Raises:
+            ValueError: if a growth is not there, a class has too few texts,
+                a text is empty, or an argument is out of range.
+        """
+        if not 0.0 < check_float(false_alarm, "false_alarm") < 1.0:
+            raise ValueError(
+                "Expected `false_alarm` to be between 0 and 1. "
+                f"Received: false_alarm={false_alarm}"
+            )
+        names = list(prompts)
+        check_names(self.lm, names)
+        given = check_scales(dict(scales or {}), names)
+        texts = {**prompts, NONE: [*general, *(hard_negatives or ())]}
+        tokens = [self._tokens(own) for own in checked_texts(texts)]
+        rows = [row for own in tokens for row in own]
+        labels = np.repeat(np.arange(len(tokens)), [len(own) for own in tokens])
+        judge, held_out = fit_judge(
+            self._features(rows), labels, len(names), false_alarm
+        )
+        self._fitted = RouterFile(
+            judge,
+            held_out,
+            (*names, NONE),
+            {name: given.get(name, 1.0) for name in names},
+            self.features,
+            self.block,
+            base="",
+        )
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The skills in the order in which they were given, then `"none"`."""
+        return self._checked().classes
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """The scale at which each growth runs."""
+        return dict(self._checked().scales)
+
+    @property
+    def held_out(self) -> HeldOut:
+        """What held-out prompts said when the router was fitted."""
+        return self._checked().held_out
+
+    def __call__(self, prompts: str | Sequence[str]) -> Routes:
+        """Say where prompts go, and how likely each class is.
+
+        White space at the end of a prompt counts for nothing; a prompt of
+        nothing else goes to the base.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        return self.route_tokens(self._tokens(texts))
+
+    def route_tokens(self, rows: Sequence[Sequence[int]]) -> Routes:
+        """Say where prompts go that are token ids.
+
+        Args:
+            rows: token ids of each prompt, with or without the start token.
+        """
+        fitted = self._checked()
+        start = [self._tokenizer.start_token_id]
+        bare = [
+            list(row[1:] if list(row[:1]) == start else row) for row in rows
+        ]
+        names = [NONE] * len(bare)
+        probabilities = np.zeros((len(bare), len(fitted.classes)))
+        probabilities[:, -1] = 1.0
+        filled = [index for index, row in enumerate(bare) if row]
+        if filled:
+            features = self._features([bare[index] for index in filled])
+            chosen, probabilities[filled] = fitted.judge(features)
+            for index, label in zip(filled, chosen, strict=True):
+                names[index] = fitted.classes[label]
+        return Routes(names, probabilities)
+
+    def generate(
+        self, prompts: str | Sequence[str], **kwargs: Any
+    ) -> str | list[str]:
+        """Answer each prompt with its growth, as `lm.generate` does.
+
+        Prompts of one growth go to the model together. The dial is
+        afterwards, and after any error, as it was.
+
+        Args:
+            prompts: a text, or several.
+            **kwargs: what `lm.generate` takes: `max_length`,
+                `stop_token_ids`, `strip_prompt`.
+
+        Returns:
+            A text for each prompt; for a single text, its own.
+        """
+        lm: Any = self.lm
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        answers = [""] * len(texts)
+
+        def run(_: str, indices: list[int]) -> None:
+            found = lm.generate([texts[index] for index in indices], **kwargs)
+            for index, answer in zip(indices, found, strict=True):
+                answers[index] = answer
+
+        run_grouped(self.lm, self(texts).names, self.scales, run)
+        return answers[0] if isinstance(prompts, str) else answers
+
+    def loglikelihood(
+        self, contexts: Sequence[str], continuations: Sequence[str]
+    ) -> LogLikelihoods:
+        """Log-likelihood of each continuation, by the growth of its context.
+
+        Args:
+            contexts: N texts; an empty one is for the base.
+            continuations: N texts.
+
+        Returns:
+            What `keras_grow.evaluation.loglikelihood` returns.
+        """
+        return self.scorer().loglikelihood(contexts, continuations)
+
+    def scorer(self, **kwargs: Any) -> Scorer:
+        """A `Scorer` that runs each request with the growth of its context.
+
+        Every function of `keras_grow.evaluation` takes it, and the harness.
+        Each request is routed by itself: choices with contexts of their own
+        may go different ways, and a text without context, as `perplexity`
+        reads it, is for the base.
+
+        Args:
+            **kwargs: what `Scorer` takes besides the model.
+        """
+        self._checked()
+        return RoutedScorer(self, **kwargs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the router, with the fingerprint of its base.
+
+        The safetensors file holds neither weights of the model nor prompts.
+
+        Args:
+            path: the file.
+
+        Raises:
+            ValueError: if the router is not fitted.
+            OSError: if the file cannot be written.
+        """
+        write_router_file(path, self._checked(), base_fingerprint(self.lm))
+
+    @classmethod
+    def load(
+        cls, lm: keras.Model, path: str | os.PathLike[str]
+    ) -> "GrowthRouter":
+        """Read a router for a model with the base that it was fitted on.
+
+        Args:
+            lm: the model. It must have the growths when they are run.
+            path: a file that `save` wrote.
+
+        Returns:
+            The router.
+
+        Raises:
+            ValueError: if the file is damaged, is no router, or is of another
+                base.
+            OSError: if it cannot be read.
+        """
+        fitted = read_router_file(path)
+        if base_fingerprint(lm) != fitted.base:
+            raise ValueError(
+                "Expected the base model that the router was fitted on. "
+                "Received: a model whose base has other weights, and the "
+                f"router {os.fspath(path)!r}. Load the same checkpoint in the "
+                "same dtype, or fit the router again."
+            )
+        router = cls(lm, fitted.features, fitted.block)
+        router._fitted = fitted
+        return router
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        # As a scorer reads contexts: white space belongs to what follows.
+        return tokenize(self._tokenizer, [text.rstrip() for text in texts])
+
+    def _checked(self) -> RouterFile:
+        if self._fitted is None:
+            raise ValueError(
+                "Expected a router that is fitted. Received: one that is not. "
+                "Call `fit` first, or `GrowthRouter.load`."
+            )
+        return self._fitted

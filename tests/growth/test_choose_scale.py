@@ -1,0 +1,211 @@
+"""`choose_scale`: the largest scale within a budget, and what it tried."""
+
+import math
+
+import numpy as np
+import pytest
+from keras import ops
+from tiny_models import tiny_lm
+from tiny_models import token_batch
+
+import keras_grow
+from keras_grow.command import main
+from keras_grow.command.dial import write_scale
+from keras_grow.growth.state import ModelState
+from keras_grow.saving.schema import read_growth_file
+
+
+def scale_of(lm, name="french"):
+    return keras_grow.growths(lm)[name].scale
+
+
+def move(lm, name):
+    rng = np.random.default_rng(0)
+    for layer in ModelState.of(lm).slices(name):
+        for weight in layer.weights:
+            noise = rng.normal(0, 0.3, weight.shape)
+            weight.assign(ops.convert_to_numpy(weight) + noise)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    lm = keras_grow.grow_model(tiny_lm(num_layers=1), name="french")
+    move(lm, "french")
+    return keras_grow.grow_model(lm, name="science")
+
+
+def choose(lm, old, **options):
+    options = {"name": "french", "new": None, **options}
+    return keras_grow.choose_scale(lm, old=old, **options)
+
+
+def test_the_border_of_the_budget_is_found_to_a_64th(lm):
+    # A loss of 2 (1 + s / 10): 2% more is at s = 0.2.
+    choice = choose(
+        lm,
+        lambda model: 2 * (1 + scale_of(model) / 10),
+        new=lambda model: 5 - scale_of(model),
+    )
+    assert choice.scale == 12 / 64
+    assert scale_of(lm) == 12 / 64
+    assert choice.new == 5 - 12 / 64
+    np.testing.assert_allclose(choice.increase, 12 / 640)
+    assert len(choice.tried) == 8
+    assert [t.scale for t in choice.tried] == sorted(
+        t.scale for t in choice.tried
+    )
+    assert choice.monotone
+    assert "0.1875" in str(choice)
+
+
+@pytest.mark.parametrize(
+    ("slope", "steps", "scale", "tried"),
+    [(0.1, 6, 1.0, 2), (100.0, 6, 0.0, 8), (0.2, 0, 0.0, 2)],
+)
+def test_all_of_it_nothing_of_it_and_no_search(lm, slope, steps, scale, tried):
+    choice = choose(
+        lm,
+        lambda model: 1 + slope * scale_of(model),
+        budget=0.1,
+        steps=steps,
+    )
+    assert (choice.scale, len(choice.tried)) == (scale, tried)
+    assert scale_of(lm) == scale
+
+
+def test_figures_of_the_model_itself_decide(lm):
+    """Against a search of all 64ths, on the real output of the model."""
+    batch = token_batch()
+    keras_grow.set_growths(lm, {})
+    start = ops.convert_to_numpy(lm(batch))
+
+    def change(model):
+        return 1 + np.abs(ops.convert_to_numpy(model(batch)) - start).mean()
+
+    choice = choose(lm, change, budget=0.03)
+    within = []
+    for part in range(65):
+        keras_grow.set_growths(lm, {"french": part / 64})
+        if change(lm) <= 1.03:
+            within.append(part / 64)
+    assert 0.0 < choice.scale < 1.0
+    assert choice.scale == max(within)
+
+
+def test_a_figure_that_falls_again_is_told_and_the_choice_keeps_the_budget(lm):
+    def bump(model):
+        return 1 + 0.5 * math.sin(math.pi * 3 * scale_of(model)) ** 2 + 0.001
+
+    # At 1 the figure is back: all of it is taken, though 1/6 is far over.
+    assert choose(lm, bump).scale == 1.0
+
+    def lopsided(model):
+        scale = scale_of(model)
+        return {0.0: 1.0, 0.5: 1.5, 1.0: 1.2}.get(scale, 1.0 + scale / 100)
+
+    choice = choose(lm, lopsided, steps=3)
+    assert not choice.monotone
+    assert choice.scale == 3 / 8
+    assert choice.increase <= 0.02
+    assert "did not rise steadily" in str(choice)
+
+
+def test_what_is_not_a_number_is_out_of_the_budget(lm):
+    choice = choose(
+        lm, lambda model: math.nan if scale_of(model) > 0.3 else 1.0
+    )
+    assert choice.scale == 19 / 64
+
+
+def test_other_growths_stand_where_they_were(lm):
+    keras_grow.set_growths(lm, {"french": 0.4, "science": 0.7})
+    choose(lm, lambda model: 1 + scale_of(model), budget=0.5, steps=1)
+    assert (scale_of(lm), scale_of(lm, "science")) == (0.5, 0.7)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5])
+def test_an_error_puts_the_dial_back(lm, at):
+    keras_grow.set_growths(lm, {"french": 0.4, "science": 0.7})
+
+    def old(model):
+        if scale_of(model) == at:
+            raise KeyError("no text")
+        return 1 + scale_of(model)
+
+    with pytest.raises(KeyError):
+        choose(lm, old)
+    assert (scale_of(lm), scale_of(lm, "science")) == (0.4, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"old": lambda _: 0.0}, "positive number at scale 0"),
+        ({"budget": -0.1}, "budget"),
+        ({"steps": 60}, "steps"),
+        ({"name": None}, "name=None"),
+        ({"name": "german"}, "name='german'"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(lm, options, said):
+    options = {"old": lambda _: 1.0, **options}
+    with pytest.raises(ValueError, match=said):
+        choose(lm, **options)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A base as a preset, a growth of it, and two files to dial by."""
+    folder = tmp_path_factory.mktemp("dial")
+    lm = tiny_lm("gemma3", tokenizer=True, num_layers=1)
+    lm.save_to_preset(str(folder / "base"))
+    keras_grow.grow_model(lm, name="french")
+    move(lm, "french")
+    keras_grow.save_growth(lm, folder / "french.grow.safetensors")
+    (folder / "old.txt").write_text("the quick brown fox jumps", "utf-8")
+    row = '{"prompt": "bonjour", "response": " le monde"}\n'
+    (folder / "new.jsonl").write_text(row, "utf-8")
+    return folder
+
+
+def test_the_command_writes_the_scale_and_nothing_else(saved, capsys):
+    path = saved / "french.grow.safetensors"
+    before = read_growth_file(path)
+    words = ["dial", str(saved), "--model", str(saved / "base")]
+    words += ["--old", str(saved / "old.txt"), "--budget", "1%", "--steps", "3"]
+    words += ["--new", str(saved / "new.jsonl")]
+    assert main([*words, "--dry-run"]) == 0
+    assert read_growth_file(path).metadata == before.metadata
+    assert main(words) == 0
+    table = capsys.readouterr().out
+    after = read_growth_file(path)
+    scale = after.scales["french"]
+    assert f"loads at {scale:g}" in table
+    assert after.growths == before.growths
+    for name, tensor in before.tensors.items():
+        np.testing.assert_array_equal(after.tensors[name], tensor)
+    again = tiny_lm("gemma3", tokenizer=True, num_layers=1)
+    keras_grow.load_growth(again, path)
+    assert scale_of(again) == scale
+    write_scale(path, "french", 0.625)
+    assert read_growth_file(path).scales == {"french": 0.625}
+    write_scale(path, "french", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("growth", "said"),
+    [("base", "a folder with []"), ("missing", "does not exist")],
+)
+def test_the_command_says_what_is_wrong_in_one_line(
+    saved, growth, said, capsys
+):
+    words = ["dial", str(saved / growth), "--model", str(saved / "base")]
+    assert main([*words, "--old", str(saved / "old.txt")]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_budget_that_is_no_share_is_refused(saved, capsys):
+    words = ["dial", "x", "--model", "m", "--old", "o", "--budget", "much"]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "2% or 0.02" in capsys.readouterr().err
