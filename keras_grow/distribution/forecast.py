@@ -122,5 +122,8 @@ def _variables(
                 kernel.shape,
                 layer.bias is not None,
             )
+            if slot == slots[-1]:
+                scale = f"{folder}/{growth.name}_scale"
+                yield scale, (), "float32", False
             for name, shape in specs.items():
                 yield f"{folder}/{name}", shape, growth.slice_dtype, True

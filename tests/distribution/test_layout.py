@@ -43,7 +43,7 @@ def test_every_kernel_has_a_layout_and_a_slice_that_of_its_base(family):
     keras_grow.grow_model(lm, layers=[2])
     for weight in lm.weights:
         found = axes(layouts, weight.path)
-        if len(weight.shape) == 1:
+        if len(weight.shape) < 2:
             assert found is None
             continue
         assert len(found) == len(weight.shape)
@@ -106,7 +106,8 @@ def test_a_model_of_27_billion_is_forecast_without_memory_for_it():
     one = memory_per_device(backbone, mesh(1, 1), growth)
     block = 5376 * (2 * 32 + 2 * 16) * 128 + 3 * 5376 * 21504
     norms = 2 * (4 * 5376 + 2 * 128) + 5376
-    assert one.frozen == 2 * (262144 * 5376 + 2 * block + norms)
+    scale = 4  # Of the one grown block, in float32.
+    assert one.frozen == 2 * (262144 * 5376 + 2 * block + norms) + scale
     assert one.trainable == 4 * 3 * 5376 * 21504
     eight = memory_per_device(backbone, mesh(1, 8), growth)
     assert eight.trainable == one.trainable / 8

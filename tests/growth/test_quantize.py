@@ -90,7 +90,7 @@ def test_the_base_is_in_int8_and_the_slices_are_in_float(first):
 
 @not_on_torch
 @pytest.mark.parametrize(
-    ("first", "supervised_logits"), [("grown", True), ("quantised", False)]
+    ("first", "supervised_logits"), [("grown", True), ("quantized", False)]
 )
 def test_growth_learns_on_int8_what_it_learns_on_the_same_base_in_float(
     first, supervised_logits
