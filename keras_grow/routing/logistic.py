@@ -36,7 +36,8 @@ class Logistic:
 def softmax(logits: Array) -> Array:
     """Probabilities of each row's logits."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.divide(exponents, exponents.sum(axis=-1, keepdims=True))
+    chances: Array = exponents / exponents.sum(axis=-1, keepdims=True)
+    return chances
 
 
 def fit_logistic(
@@ -82,7 +83,8 @@ def fit_logistic(
             change = rows @ direction
             change = change - (chances * change).sum(axis=1, keepdims=True)
             inner = share[:, None] * chances * change
-            return np.add(rows.T @ inner, penalty * direction)
+            curved: Array = rows.T @ inner + penalty * direction
+            return curved
 
         step = _conjugate_gradients(
             curvature, -gradient, min(0.1, norm**0.5) * norm
