@@ -73,7 +73,7 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path):
     row = {"method": "G-Freeze", "seed": 0, "step": 60}
     row |= {"seconds_a_step": 1.0, "training_loss": 1.0}
     row["scores"] = {"new/chrf": 41.25, "old/loss": None}
-    row["details"] = dict.fromkeys(row["scores"], {"metric": "m", "n": 1})
+    row["details"] = {name: {"metric": "m", "n": 1} for name in row["scores"]}
     (tmp_path / "results.jsonl").write_text(json.dumps(row) + "\n")
     path = str(tmp_path / "out.gguf")
     options = ["--to", "gguf", "--quantization", "f32"]
