@@ -120,7 +120,14 @@ def data():
     return {"x": x, "y": y, "sample_weight": weights.astype("float32")}
 
 
-@pytest.mark.parametrize("name", MAKERS)
+# Which operations make the logits is the same on every backend; torch compiles
+# nothing. How they are differentiated differs.
+NAMES = {"torch": list(MAKERS)}.get(
+    keras.config.backend(), ["Llama", "soft_capped", "own_dense"]
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_loss_and_weights_are_those_of_the_plain_step(name):
     lm = MAKERS[name]()
     start = lm.get_weights()
