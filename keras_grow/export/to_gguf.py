@@ -29,6 +29,7 @@ from keras_grow.export.tensors import padding
 from keras_grow.export.tensors import tensors_of
 from keras_grow.export.to_transformers import Export
 from keras_grow.export.to_transformers import say_padding
+from keras_grow.files import write_atomically
 from keras_grow.growth.families import backbone_of
 
 QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0")
@@ -133,7 +134,8 @@ def export_gguf(
     with write_whole(path, size) as part:
         _write(gguf, part / path.name, arch, keys, entries)
         text = model_card(model, family, quantization, card, _load(path.name))
-    path.with_name(f"{path.name}.md").write_text(text, encoding="utf-8")
+    with write_atomically(path.with_name(f"{path.name}.md")) as file:
+        file.write(text)
     difference = None
     if verify:
         difference = largest_difference(model, path, prompts)

@@ -124,7 +124,7 @@ class GrowthConfig:
         }
 
     @classmethod
-    def from_dict(cls, values: Any) -> "GrowthConfig":
+    def from_dict(cls, values: object) -> "GrowthConfig":
         """Make a config from what `to_dict` returned.
 
         Args:
@@ -137,8 +137,8 @@ class GrowthConfig:
         """
         fields = dataclasses.fields(cls)
         required = [f.name for f in fields if f.default is dataclasses.MISSING]
-        check_fields(values, "a growth", required, [f.name for f in fields])
-        return cls(**values)
+        known = [field.name for field in fields]
+        return cls(**check_fields(values, "a growth", required, known))
 
     def to_json(self) -> str:
         """The config as a JSON object."""

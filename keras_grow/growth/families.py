@@ -64,9 +64,10 @@ class Family:
         found = {slot: at(block, slot) for slot in self.attention}
         return {slot: layer for slot, layer in found.items() if layer}
 
-    def embedding_of(self, backbone: keras.Model) -> Any:
+    def embedding_of(self, backbone: keras.Model) -> Layer:
         """The table of tokens of `backbone`."""
-        return attrgetter(self.embedding)(backbone)
+        embedding: Layer = attrgetter(self.embedding)(backbone)
+        return embedding
 
     def check(self, backbone: keras.Model) -> None:
         """Check that a backbone has what the row says.

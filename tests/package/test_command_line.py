@@ -27,7 +27,14 @@ def parsers():
 
 def test_every_option_has_a_help_text():
     found = dict(parsers())
-    assert set(found) == {"keras-grow", "app", "compare", "dial", "rank"}
+    assert set(found) == {
+        "keras-grow",
+        "app",
+        "compare",
+        "dial",
+        "export",
+        "rank",
+    }
     for name, one in found.items():
         for action in one._actions:
             if isinstance(action, argparse._SubParsersAction):
@@ -55,7 +62,7 @@ finally:
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert time.perf_counter() - start < 0.5
-    assert "{app,compare,dial,rank}" in done.stdout
+    assert "{app,compare,dial,export,rank}" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_it_installs_one_package_with_the_app_and_its_files(environment):
 def test_the_command_and_the_app_start(environment):
     folder, _ = environment
     shown = run(folder / "bin" / "keras-grow", "--help", folder=folder)
-    assert "{app,compare,rank}" in shown
+    assert "{app,compare,dial,export,rank}" in shown
     python = folder / "bin" / "python"
     shown = run(python, "-m", "keras_grow.app", "--help", folder=folder)
     assert "RUN_OR_MODEL" in shown
