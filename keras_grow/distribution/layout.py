@@ -131,19 +131,23 @@ def _kernels(
         layers.update(family.attention_of(block))
         for slot, layer in layers.items():
             kernel = kernel_variable(base_of(layer))
+            inside, in_any = f"(.*/)?{name}/", f"(.*/)?{any_name}/"
             if slot in family.slots:
                 # A slice adds a multiple of the base's width: what divides
                 # one divides the other.
-                rest = f"/(.*/)?{re.escape(layer.name)}/(.*/)?kernel"
+                rest = f"(.*/)?{re.escape(layer.name)}/(.*/)?kernel"
                 roles: Roles = DOWN if slot == family.down else UP
             elif isinstance(layer, (Dense, EinsumDense)):
-                _, inside, rest = kernel.path.rpartition(f"{block.name}/")
-                rest = f"/{re.escape(rest)}" if inside else ""
+                _, found_block, rest = kernel.path.rpartition(f"{block.name}/")
+                rest = re.escape(rest)
+                if not found_block:
+                    # SmolLM 3 builds one of its layers in no block's name.
+                    inside = in_any = ""
                 roles = _roles(layer, slot == family.attention[-1])
             else:
                 continue
-            group = found.setdefault(f"(.*/)?{any_name}{rest}", {})
-            group[f"(.*/)?{name}{rest}"] = (kernel, roles)
+            group = found.setdefault(f"{in_any}{rest}", {})
+            group[f"{inside}{rest}"] = (kernel, roles)
     return found
 
 

@@ -20,6 +20,7 @@ from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import kernel_variable
 from keras_grow.layers.growable_dense import base_of
 
+_INT8_SCALES = ("kernel_scale", "embeddings_scale", "reverse_embeddings_scale")
 ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
 
 
@@ -192,7 +193,10 @@ def size(variable: Any) -> int:
 
 def is_parameter(variable: Any) -> bool:
     """Whether a variable is no scale, of a growth or of an int8 kernel."""
-    return not variable.name.endswith("_scale")
+    if not variable.name.endswith("_scale"):
+        return True
+    # Gemma 3n and the experts of Gemma 4 have scales that are parameters.
+    return len(variable.shape) > 0 and variable.name not in _INT8_SCALES
 
 
 def variable_bytes(variable: Any) -> int:

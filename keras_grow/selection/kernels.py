@@ -224,10 +224,16 @@ def _family_with(slots: set[str], name: str) -> Family:
     )
 
 
-def _likeness(family: Family, slots: set[str]) -> tuple[int, int]:
-    """How many of a family's slots were found, and how few were not."""
-    own = {*family.slots, *family.attention}
-    return len(own & slots), -len(own - slots)
+def _likeness(family: Family, slots: set[str]) -> tuple[int, ...]:
+    """How well a row fits the slots that were found, as a key to sort by.
+
+    The whole MLP, then the row that says most precisely where it is, then
+    attention.
+    """
+    mlp, attention = {*family.slots}, {*family.attention}
+    depth = family.down.count(".")
+    missing = len(mlp - slots)
+    return len(mlp & slots), -missing, depth, len(attention & slots)
 
 
 def _shards(path: str) -> list[str]:
@@ -282,7 +288,12 @@ def _of_files(files: list[str], name: str) -> Kernels:
         )
 
     def read(block: int, slot: str) -> Array:
-        key = f"{blocks[block]}/{slot.replace('.', '/')}/vars/0"
+        path = slot.replace(".", "/")
+        head, _, last = path.rpartition("/")
+        # Keras names a layer by the first of its attributes that it meets.
+        names = (path, f"{head}/{last.removeprefix('_')}")
+        keys = [f"{blocks[block]}/{name}/vars/0" for name in names]
+        key = keys[keys[0] not in place]
         if key not in place:
             raise ValueError(
                 f"Expected `{slot}` in every block of the checkpoint. "

@@ -58,12 +58,11 @@ def trained(request):
         weighted_metrics=[],
         sampler="greedy",
     )
-    keras_grow.supervised_logits(lm)
-    # Before the tokens of PaliGemma there are those of its image.
-    images = ((0, 0), (base.shape[1] - LENGTH, 0))
-    y = np.pad(np.roll(x["token_ids"], -1, axis=1), images)
-    weights = np.pad(x["padding_mask"] * 1.0, images)
-    lm.fit(x, y, sample_weight=weights, verbose=0)
+    # The logits of PaliGemma are those of the text, its states are not.
+    if name != "PaliGemma":
+        keras_grow.supervised_logits(lm)
+    y = np.roll(x["token_ids"], -1, axis=1)
+    lm.fit(x, y, sample_weight=x["padding_mask"] * 1.0, verbose=0)
     return SimpleNamespace(
         name=name,
         lm=lm,
@@ -103,7 +102,7 @@ def test_a_step_moves_the_growth_alone_and_off_is_the_base(trained):
     assert len([p for p in moved if p.endswith("kernel")]) == 2 * len(
         family.slots
     )
-    assert np.abs(trained.after - trained.base).max() > 1e-3
+    assert np.abs(trained.after - trained.base).max() > 1e-5
     assert np.isfinite(trained.after).all()
     with keras_grow.growth_disabled(lm):
         np.testing.assert_array_equal(outputs(lm, trained.x), trained.base)
@@ -142,8 +141,8 @@ def test_the_dial_goes_from_the_base_to_the_growth(trained):
     lm, x = trained.lm, trained.x
     keras_grow.set_growths(lm, {"growth_1": 0.5})
     half = outputs(lm, x)
-    assert np.abs(half - trained.base).max() > 1e-4
-    assert np.abs(half - trained.after).max() > 1e-4
+    assert np.abs(half - trained.base).max() > 1e-5
+    assert np.abs(half - trained.after).max() > 1e-5
     keras_grow.set_growths(lm, {})
     np.testing.assert_array_equal(outputs(lm, x), trained.base)
     keras_grow.set_growths(lm, "growth_1")
@@ -264,7 +263,7 @@ def test_backbones_with_experts_only_are_refused_in_a_sentence():
         hidden_dim=8,
         intermediate_dim=8,
         num_experts=2,
-        top_k=1,
+        top_k=2,
     )
     for cls in EXPERTS_ONLY:
         extra = {"moe_intermediate_dim": 8} if "Qwen" in cls.__name__ else {}
@@ -274,8 +273,8 @@ def test_backbones_with_experts_only_are_refused_in_a_sentence():
 
 
 def test_a_block_without_a_shared_expert_is_named():
-    backbone = tiny_backbone("Qwen-MoE", mlp_only_layers=[1])
-    with pytest.raises(ValueError, match=r"shared_expert_dense.*in block 1"):
+    backbone = tiny_backbone("Qwen-MoE", decoder_sparse_step=2)
+    with pytest.raises(ValueError, match=r"shared_expert_dense.*in block 0"):
         keras_grow.grow_model(backbone)
 
 
