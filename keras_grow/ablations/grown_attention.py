@@ -90,6 +90,26 @@ class GrownAttention(Layer):
         self.output_slice = new(base.output_dense)
 
     @property
+    def query_dense(self) -> Layer:
+        """The base's own query projection, where a family's row looks."""
+        return self.base.query_dense
+
+    @property
+    def key_dense(self) -> Layer:
+        """The base's own key projection."""
+        return self.base.key_dense
+
+    @property
+    def value_dense(self) -> Layer:
+        """The base's own value projection."""
+        return self.base.value_dense
+
+    @property
+    def output_dense(self) -> Layer:
+        """The base's own output projection."""
+        return self.base.output_dense
+
+    @property
     def slices(self) -> list[Layer]:
         """The layers that are new."""
         if self.grows == "heads":

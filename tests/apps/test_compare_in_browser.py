@@ -147,7 +147,7 @@ def test_no_prompt_is_an_error_in_words(app, visit):
 def test_a_second_visitor_is_told_to_wait_and_then_answered(app, visit):
     first, second = visit(app), visit(app)
     settings(first, 256)
-    ask(first, "a model that")
+    ask(first, "does not forget")
     says(first, "note-base", "Writing")
     ask(second, PROMPT)
     says(second, "status", "1 prompt is before it")
@@ -188,7 +188,7 @@ def test_a_prompt_that_is_not_let_in_keeps_nobody_waiting(app, visit):
 def test_asking_twice_asks_once(app, visit):
     first, second = visit(app), visit(app)
     settings(first, 256)
-    ask(first, "a model that")
+    ask(first, "does not forget")
     says(first, "note-base", "Writing")
     first.locator("#ask").click()
     ask(second, PROMPT)
