@@ -37,7 +37,7 @@ OUTPUT = Path(__file__).parents[1] / "results/export"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--text", type=Path, help="the page; 512 tokens of it")
+    parser.add_argument("--text", type=Path, help="the page; 256 tokens of it")
     parser.add_argument("--updates", type=int, default=8)
     parser.add_argument("--llama-python", help="Python of the other side")
     parser.add_argument("--output", type=Path, default=OUTPUT)
@@ -63,7 +63,7 @@ def compare(arguments, folder):
     tokenizer = lm.preprocessor.tokenizer
     bos = tokenizer.start_token_id
     page = arguments.text.read_text(encoding="utf-8")
-    page = [bos, *map(int, tokenizer(page))][:512]
+    page = [bos, *map(int, tokenizer(page))][:256]
     prompts = [[bos, *map(int, tokenizer(prompt))] for prompt in PROMPTS]
     sides = {"KerasHub, float32": keras_side(lm, prompts, page)}
     start = time.perf_counter()
@@ -75,7 +75,7 @@ def compare(arguments, folder):
     question = {"prompts": PROMPTS, "ids": prompts, "page": page, "new": NEW}
     (folder / "question.json").write_text(json.dumps(question))
     files = {}
-    for kind in ("f32", "bf16", "q8_0"):
+    for kind in ("f32", "q8_0"):
         path = folder / f"{kind}.gguf"
         export_gguf(lm, path, kind)
         files[kind] = path.stat().st_size
