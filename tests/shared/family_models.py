@@ -175,8 +175,9 @@ def tiny_backbone(name: str, **overrides) -> keras.Model:
 def tiny_family(name: str, **overrides) -> keras.Model:
     """A causal language model of a family; token ids go in and out."""
     task = getattr(keras_hub.models, f"{CONFIGS[name][0]}CausalLM")
-    backbone = tiny_backbone(name, **overrides)
-    return randomise(task(backbone=backbone, preprocessor=None))
+    # Before the task: that of Gemma 3n keeps the embeddings it was built with.
+    backbone = randomise(tiny_backbone(name, **overrides))
+    return task(backbone=backbone, preprocessor=None)
 
 
 def batch_for(name: str) -> dict[str, np.ndarray]:
