@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         from keras_grow.growth import choose_scale
         from keras_grow.models import load_model
         from keras_grow.saving import load_growth
-        from keras_grow.saving.schema import read_growth_file
+        from keras_grow.saving.reading import read_growth_file
         from keras_grow.tasks import read_examples
 
     path = _growth_file(Path(options.growth))
@@ -131,7 +131,7 @@ def write_scale(path: Path, name: str, scale: float) -> None:
     import dataclasses
 
     from keras_grow.files import save_tensors
-    from keras_grow.saving.schema import read_growth_file
+    from keras_grow.saving.reading import read_growth_file
 
     file = read_growth_file(path)
     scales = {**file.scales, name: scale}

@@ -15,9 +15,9 @@ from keras import ops
 
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
-from keras_grow.evaluation.decoding import detokenize
 from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.evaluation.sampling import Sampling
+from keras_grow.evaluation.stream import Stream
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.tasks.encode import tokenize
 
@@ -97,7 +97,7 @@ class Streamer:
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
         growth: bool = True,
-    ) -> "Stream":
+    ) -> Stream:
         """Begin an answer; nothing is computed before it is read.
 
         Args:
@@ -230,104 +230,6 @@ class Streamer:
         return _Functions(
             *(compile_over(f, backbone) for f in (read, step, logprobs))
         )
-
-
-class Stream:
-    """One answer as it is written: an iterator over pieces of text.
-
-    Attributes:
-        text: what has been written so far.
-        token_ids: its tokens, without those of the end token or stop text
-            that ended it.
-        finished: `"end"` after an end token, `"stop"` after a stop text,
-            `"length"` after the most tokens; None before.
-        cut: tokens that the prompt lost on its left.
-    """
-
-    def __init__(
-        self,
-        streamer: Streamer,
-        prompt: str,
-        max_new_tokens: int,
-        sampling: Sampling,
-        stop: Sequence[str],
-        growth: bool,
-    ) -> None:
-        self.text = ""
-        self.token_ids: list[int] = []
-        self.finished: str | None = None
-        whole = streamer.encode(prompt)
-        self._prompt = whole[-(streamer.max_length - max_new_tokens) :]
-        self.cut = len(whole) - len(self._prompt)
-        self._streamer = streamer
-        self._max_new_tokens = max_new_tokens
-        self._sampling = sampling
-        self._rng = np.random.default_rng(sampling.seed)
-        self._stop = tuple(stop)
-        self._growth = growth
-        self._cache: Any = None
-        self._read = 0
-
-    def __iter__(self) -> "Stream":
-        return self
-
-    def __next__(self) -> str:
-        """Write one token more; the text it adds, which may be empty.
-
-        The first call reads the prompt.
-        """
-        if self.finished is not None:
-            raise StopIteration
-        if self._cache is None:
-            self._read_prompt()
-        sequence = self._prompt + self.token_ids
-        logits, self._cache = self._streamer.step(
-            sequence[-1], len(sequence) - 1, self._cache, self._growth
-        )
-        token = self._sampling.choose(logits, self._rng)
-        if token in self._streamer.ends:
-            return self._finish("end", self._decoded())
-        self.token_ids.append(token)
-        text = self._decoded()
-        ends = [text.find(mark) for mark in self._stop if mark in text]
-        if ends:
-            return self._finish("stop", text[: min(ends)])
-        if len(self.token_ids) == self._max_new_tokens:
-            return self._finish("length", text)
-        return self._grow(text[: len(text) - self._unsure(text)])
-
-    def _read_prompt(self) -> None:
-        cache = self._streamer.empty_cache()
-        before = self._prompt[:-1]
-        for start in range(0, len(before), self._streamer.piece):
-            _, cache = self._streamer.read(before, start, cache, self._growth)
-        self._cache = cache
-
-    def _decoded(self) -> str:
-        return detokenize(self._streamer.tokenizer, [self.token_ids])[0]
-
-    def _finish(self, reason: str, text: str) -> str:
-        self.finished, self._cache = reason, None
-        while reason == "stop" and self.token_ids:
-            *kept, last = self.token_ids
-            self.token_ids = kept
-            if len(self._decoded()) < len(text):
-                self.token_ids = [*kept, last]
-                break
-        return self._grow(text)
-
-    def _unsure(self, text: str) -> int:
-        """How many last characters the next token may still take back."""
-        # Half a character of several bytes, or half a stop text.
-        halves = [len(text) - len(text.rstrip("\ufffd"))]
-        for mark in self._stop:
-            halves += [n for n in range(len(mark)) if text.endswith(mark[:n])]
-        return max(halves)
-
-    def _grow(self, text: str) -> str:
-        new = text[len(self.text) :]
-        self.text = text
-        return new
 
 
 def _int32(value: Any) -> Any:

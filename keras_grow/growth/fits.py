@@ -7,10 +7,10 @@ from typing import Any
 import keras
 
 from keras_grow.files.checked_json import show
-from keras_grow.growth.build import check_mlp
 from keras_grow.growth.config import MAX_FACTOR
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.growable import check_mlp
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import check_strategies
 from keras_grow.growth.stored import check_total_width

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_grow.growth import lora
-from keras_grow.growth.build import warn_dead_point
 from keras_grow.growth.build import without
 from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
@@ -21,6 +20,7 @@ from keras_grow.growth.config import Shares
 from keras_grow.growth.config import SliceDtype
 from keras_grow.growth.config import Strategy
 from keras_grow.growth.config import resolve_layers
+from keras_grow.growth.growable import warn_dead_point
 from keras_grow.growth.grown_block import put
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState

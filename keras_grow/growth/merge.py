@@ -21,6 +21,8 @@ from keras_grow.layers import expand
 from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.merged import merged_bias
+from keras_grow.layers.merged import merged_kernel
 
 
 def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
@@ -109,7 +111,7 @@ def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _mask(layer: GrowableDense) -> np.ndarray:
-    """Which entries of `layer.merged_kernel()` train."""
+    """Which entries of `merged_kernel(layer)` train."""
     axis = 1 if layer.grows == "output" else 0
     parts = [layer.base] * layer.base_active
     for new, on in zip(layer.slices, layer.active, strict=True):
@@ -150,7 +152,7 @@ def _merge_block(old: Layer, new: Layer, family: Family) -> None:
         layer, target = attrgetter(name)(old), attrgetter(name)(new)
         axis = 0 if name == family.down else 1
         if isinstance(layer, GrowableDense):
-            kernel, bias = layer.merged_kernel(), layer.merged_bias()
+            kernel, bias = merged_kernel(layer), merged_bias(layer)
         else:
             kernel, bias = layer.kernel, layer.bias
         target.kernel.assign(expand.pad_width(kernel, width, axis))

@@ -170,3 +170,14 @@ def pad_width(kernel: Array, width: int, axis: int) -> Array:
 def offsets(widths: Sequence[int]) -> list[int]:
     """Where each of several neighbouring slices begins, and the end."""
     return [0, *np.cumsum(widths).tolist()]
+
+
+def is_replaced(scales: Sequence[float], shares: Sequence[float]) -> bool:
+    """Whether growths at these scales stand in for the whole base.
+
+    G-Train alone does, switched on fully: it takes all of the base, and no
+    other growth takes or gives anything.
+    """
+    pairs = list(zip(scales, shares, strict=True))
+    left = 1.0 - sum(scale * share for scale, share in pairs)
+    return left == 0.0 and any(s == share == 1.0 for s, share in pairs)

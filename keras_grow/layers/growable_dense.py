@@ -1,20 +1,23 @@
 """A dense layer that grows along one axis by slices that stay apart."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_grow.layers import expand
+from keras_grow.layers.dense_slices import apply
+from keras_grow.layers.dense_slices import check_growable
+from keras_grow.layers.dense_slices import float_policy
+from keras_grow.layers.dense_slices import multiply
+from keras_grow.layers.dense_slices import split
+from keras_grow.layers.dense_slices import stay_float
 from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.int8 import float_kernel
-
-Dense = keras.layers.Dense
-EinsumDense = keras.layers.EinsumDense
-_SIGNATURE = "growth"
+from keras_grow.layers.merged import merged_kernel
+from keras_grow.layers.signature import check_signature
+from keras_grow.layers.signature import write_signature
 
 
 @keras.saving.register_keras_serializable(package="keras_grow")
@@ -99,7 +102,7 @@ class GrowableDense(keras.layers.Layer):
                 f"base_shares={list(base_shares)}, scales={list(scales)}"
             )
         kwargs.setdefault("name", base.name)
-        kwargs.setdefault("dtype", keras.DTypePolicy(_float_policy(base)))
+        kwargs.setdefault("dtype", keras.DTypePolicy(float_policy(base)))
         super().__init__(**kwargs)
         self.base = base
         self.grows = grows
@@ -122,7 +125,7 @@ class GrowableDense(keras.layers.Layer):
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
-            layer.quantize = _stay_float
+            layer.quantize = stay_float
         if base.built and all(layer.built for layer in self.slices):
             self.built = True
 
@@ -171,23 +174,17 @@ class GrowableDense(keras.layers.Layer):
         # Private: what is compiled must not depend on the numbers.
         self._scales = tuple(float(scale) for scale in scales)
         self.active = tuple(scale != 0.0 for scale in self._scales)
-        # G-Train alone, switched on fully, stands in for the base.
-        left = 1.0 - sum(
-            scale * share
-            for scale, share in zip(self._scales, self.base_shares, strict=True)
+        self.base_active = not expand.is_replaced(
+            self._scales, self.base_shares
         )
-        replaced = any(
-            scale == share == 1.0
-            for scale, share in zip(self._scales, self.base_shares, strict=True)
-        )
-        self.base_active = not (replaced and left == 0.0)
 
-    def _active_slices(self) -> list[int]:
+    def active_slices(self) -> list[int]:
+        """Indices of the slices that are computed."""
         return [index for index, on in enumerate(self.active) if on]
 
     def _widths(self) -> list[int]:
         """Widths of what is computed, the base first."""
-        slices = [self.slice_widths[i] for i in self._active_slices()]
+        slices = [self.slice_widths[i] for i in self.active_slices()]
         return [self.base_width] * self.base_active + slices
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -201,21 +198,21 @@ class GrowableDense(keras.layers.Layer):
     def _up(self, inputs: Any, training: bool | None) -> Any:
         outputs = [self.base(inputs)] if self.base_active else []
         outputs += [
-            _apply(self.slices[index], inputs, training)
-            for index in self._active_slices()
+            apply(self.slices[index], inputs, training)
+            for index in self.active_slices()
         ]
         if len(outputs) == 1:
             return outputs[0]
         return ops.concatenate(outputs, axis=-1)
 
     def _down(self, inputs: Any, training: bool | None) -> Any:
-        parts = _split(inputs, self._widths())
-        active = self._active_slices()
+        parts = split(inputs, self._widths())
+        active = self.active_slices()
         outputs = None
         if self.base_active:
-            outputs = _product(self.base, parts.pop(0))
+            outputs = multiply(self.base, parts.pop(0))
             if any(self.base_shares[index] for index in active):
-                left = ops.cast(self._left_of_base(), outputs.dtype)
+                left = ops.cast(self.left_of_base(), outputs.dtype)
                 outputs = outputs * left
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
@@ -228,10 +225,10 @@ class GrowableDense(keras.layers.Layer):
             outputs = self.base.activation(outputs)
         return outputs
 
-    def _left_of_base(self) -> Any:
+    def left_of_base(self) -> Any:
         """The factor on the base's product, a float32 scalar."""
         left = 1.0
-        for index in self._active_slices():
+        for index in self.active_slices():
             share = self.base_shares[index]
             if share:
                 left = left - share * self.scale_variables[index]
@@ -242,32 +239,8 @@ class GrowableDense(keras.layers.Layer):
     ) -> Any:
         layer = self.slices[index]
         if isinstance(layer, Fold):
-            return _product(self.base, layer(inputs))
-        return _apply(layer, inputs, training)
-
-    def merged_kernel(self) -> Any:
-        """The one kernel that does what base and slices do together.
-
-        Returns:
-            Array `[h, width]` (`grows="output"`) or `[width, h]`
-            (`grows="input"`), in float32, of what is active.
-        """
-        base = ops.cast(float_kernel(self.base), "float32")
-        parts = []
-        if self.base_active:
-            kept = self.grows == "output"
-            parts.append(base if kept else base * self._left_of_base())
-        for index in self._active_slices():
-            layer = self.slices[index]
-            if self.grows == "output":
-                parts.append(ops.cast(layer.kernel, "float32"))
-                continue
-            if isinstance(layer, Fold):
-                kernel = expand.share_rows(base, layer.neuron_shares)
-            else:
-                kernel = ops.cast(layer.kernel, "float32")
-            parts.append(kernel * self.scale_variables[index])
-        return ops.concatenate(parts, axis=1 if self.grows == "output" else 0)
+            return multiply(self.base, layer(inputs))
+        return apply(layer, inputs, training)
 
     @property
     def kernel(self) -> Any:
@@ -278,26 +251,7 @@ class GrowableDense(keras.layers.Layer):
         """
         if not self.growth_enabled or not any(self.active):
             return float_kernel(self.base)
-        return ops.cast(self.merged_kernel(), self.compute_dtype)
-
-    def merged_bias(self) -> Any:
-        """The bias that belongs to `merged_kernel`, or None.
-
-        Returns:
-            Array `[width]` (`grows="output"`) or `[h]` (`grows="input"`), in
-            float32, or None where the base has no bias.
-        """
-        if self.base.bias is None:
-            return None
-        base = ops.cast(self.base.bias, "float32")
-        if self.grows == "input":
-            return base
-        parts = [base] if self.base_active else []
-        parts += [
-            ops.cast(self.slices[index].bias, "float32")
-            for index in self._active_slices()
-        ]
-        return ops.concatenate(parts, axis=-1)
+        return ops.cast(merged_kernel(self), self.compute_dtype)
 
     def compute_output_shape(
         self, input_shape: Sequence[int | None]
@@ -310,35 +264,11 @@ class GrowableDense(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         """Write down what the weights below this layer are the weights of."""
-        text = json.dumps(self._signature())
-        store[_SIGNATURE] = np.frombuffer(text.encode(), "uint8")
+        write_signature(self, store)
 
     def load_own_variables(self, store: Any) -> None:
         """Refuse the weights of another growth."""
-        own = json.dumps(self._signature())
-        found = "no growth"
-        if _SIGNATURE in store.keys():  # noqa: SIM118
-            found = bytes(np.asarray(store[_SIGNATURE], "uint8")).decode()
-        if found != own:
-            raise ValueError(
-                f"Expected weights of the growth that `{self.path}` has, "
-                f"{own}. Received: weights of {found}. Grow the model with the "
-                "same arguments, and set the same scales, before loading."
-            )
-
-    def _signature(self) -> dict[str, Any]:
-        """What the variables do not say of a growth."""
-        return {
-            "slices": [layer.name for layer in self.slices],
-            "widths": list(self.slice_widths),
-            "base_shares": list(self.base_shares),
-            "scales": list(self._scales),
-            "folds": [
-                [layer.factor, layer.shares]
-                for layer in self.slices
-                if isinstance(layer, Fold)
-            ],
-        }
+        check_signature(self, store)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration that `from_config` takes."""
@@ -365,138 +295,6 @@ class GrowableDense(keras.layers.Layer):
         return cls(**config)
 
 
-def check_growable(layer: Any) -> None:
-    """Refuse a layer that `GrowableDense` cannot stand in for.
-
-    Raises:
-        ValueError: unless `layer` is a `Dense`, or an `EinsumDense` that
-            multiplies the last axis of its input by a matrix.
-    """
-    if isinstance(layer, Dense):
-        return
-    if isinstance(layer, EinsumDense):
-        inputs, _, rest = layer.equation.partition(",")
-        kernel, _, output = rest.partition("->")
-        if (
-            len(kernel) == 2
-            and inputs.endswith(kernel[0])
-            and output.endswith(kernel[1])
-            and layer.bias_axes in (None, kernel[1])
-        ):
-            return
-        raise ValueError(
-            "Expected an `EinsumDense` with a kernel of two dimensions that "
-            "maps the last axis of its input to the last axis of its output, "
-            'such as equation="btd,df->btf", and at most one bias a feature. '
-            f"Received: equation={layer.equation!r}, "
-            f"bias_axes={layer.bias_axes!r}"
-        )
-    raise ValueError(
-        "Expected a `keras.layers.Dense` or `keras.layers.EinsumDense` layer. "
-        f"Received: {layer!r} (of type {type(layer)})"
-    )
-
-
-def _stay_float(*args: Any, **kwargs: Any) -> None:
-    """In place of `Layer.quantize`: what trains stays as it is."""
-
-
 def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The layer that stood in the place of `layer` before it grew."""
     return layer.base if isinstance(layer, GrowableDense) else layer
-
-
-def slice_like(
-    layer: keras.layers.Layer,
-    grows: str,
-    width: int,
-    name: str,
-    slice_dtype: str = "float32",
-) -> keras.layers.Layer:
-    """An unbuilt layer of `layer`'s kind that adds `width` neurons to it.
-
-    Args:
-        layer: the base, a `Dense` or `EinsumDense`.
-        grows: `"output"`: the slice has `width` columns, and the base's
-            activation, and a bias where the base has one. `"input"`: the
-            slice has no bias and no activation, they stay the base's.
-        width: number of neurons.
-        name: name of the new layer.
-        slice_dtype: dtype of its variables: `"float32"`, or the dtype that
-            the base computes in.
-
-    Returns:
-        The layer, whose kernel and bias will be zero when it is built.
-    """
-    config = layer.get_config()
-    compute = layer.compute_dtype
-    policy = compute if slice_dtype == compute else f"mixed_{compute}"
-    config.update(name=name, dtype=policy, trainable=True)
-    config.update(kernel_initializer="zeros", bias_initializer="zeros")
-    for key in ("lora_rank", "lora_alpha", "quantization_config"):
-        config.pop(key, None)
-    up = grows == "output"
-    if not up:
-        config["activation"] = None
-    if isinstance(layer, EinsumDense):
-        if up:
-            config["output_shape"] = (*config["output_shape"][:-1], width)
-        else:
-            config["bias_axes"] = None
-    elif up:
-        config["units"] = width
-    else:
-        config["use_bias"] = False
-    return layer.__class__.from_config(config)
-
-
-def _split(inputs: Any, widths: Sequence[int]) -> list[Any]:
-    """`inputs` in parts of `widths` along the last axis.
-
-    The gradient of a split is one concatenation, that of slices a sum of
-    padded tensors. A number of parts, unlike offsets, costs torch no wait for
-    its device.
-    """
-    even = len(set(widths)) == 1
-    how = len(widths) if even else expand.offsets(widths)[1:-1]
-    return list(ops.split(inputs, how, axis=-1))
-
-
-def _apply(
-    layer: keras.layers.Layer, inputs: Any, training: bool | None
-) -> Any:
-    """`layer(inputs)`, with all positions along one axis in training.
-
-    A kernel's gradient sums over the positions. Where they lie along more than
-    one axis, XLA transposes the wide activations before it multiplies, and
-    TensorFlow sums a gradient for each row of the batch. Outside training a
-    slice multiplies in the shape of the base, because TensorFlow rounds a
-    matrix and a batch of matrices differently.
-    """
-    shape = ops.shape(inputs)
-    if not training or len(shape) < 3:
-        return layer(inputs)
-    ones = (1,) * (len(shape) - 2)
-    rows = layer(ops.reshape(inputs, (*ones, -1, shape[-1])))
-    return ops.reshape(rows, (*shape[:-1], rows.shape[-1]))
-
-
-def _product(layer: keras.layers.Layer, inputs: Any) -> Any:
-    """`inputs @ kernel`, before the layer's bias and activation."""
-    plain = layer.bias is None and layer.activation in (
-        None,
-        keras.activations.linear,
-    )
-    if plain:
-        return layer(inputs)
-    if isinstance(layer, EinsumDense):
-        return ops.einsum(layer.equation, inputs, float_kernel(layer))
-    return ops.matmul(inputs, float_kernel(layer))
-
-
-def _float_policy(layer: keras.layers.Layer) -> str:
-    """Name of the float dtype policy under a possibly quantized layer."""
-    policy = layer.dtype_policy
-    if layer.quantization_mode is None:
-        return str(policy.name)
-    return str(policy.compute_dtype)

@@ -9,7 +9,6 @@ import keras
 
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import in_file
-from keras_grow.files.checked_json import show
 from keras_grow.growth import lora
 from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
@@ -29,15 +28,15 @@ from keras_grow.growth.state import grown_state
 from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
-from keras_grow.keras_internals import flatten_layers
-from keras_grow.layers.expand import slice_specs
+from keras_grow.saving.belongs import check_belongs
+from keras_grow.saving.belongs import check_tensors
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.fingerprint import slice_variables
 from keras_grow.saving.fingerprint import stored_array
+from keras_grow.saving.reading import read_growth_file
 from keras_grow.saving.schema import GrowthFile
 from keras_grow.saving.schema import check_zeros
-from keras_grow.saving.schema import read_growth_file
 
 
 def save_growth(
@@ -165,9 +164,9 @@ def load_growth(
     file = read_growth_file(path, allow_non_finite=allow_non_finite)
     with in_file(path):
         file = _renamed(file, name)
-        _check_belongs(state, file)
+        check_belongs(state, file)
         growths = check_fits(state, file.growths, file.lora)
-        _check_tensors(state, file)
+        check_tensors(state, file)
         if check_base and base_fingerprint(backbone) != file.base:
             raise ValueError(
                 "Expected the base model that the growth was trained on. "
@@ -241,86 +240,3 @@ def _renamed(file: GrowthFile, name: str | None) -> GrowthFile:
             for key, value in file.tensors.items()
         },
     )
-
-
-def _check_belongs(state: ModelState, file: GrowthFile) -> None:
-    """Refuse a file for another family, or that other growths forbid."""
-    family = state.family.backbone_cls.__name__
-    if file.family != family:
-        raise ValueError(
-            f"Expected a growth of a {family}. Received: a growth of a "
-            f"{show(file.family)}"
-        )
-    taken = [g.name for g in file.growths if g.name in state.names]
-    if taken:
-        raise ValueError(
-            "Expected names that no growth of the model has. Received: "
-            f"{taken}. Pass another `name`, or remove the old growth first."
-        )
-    if file.lora and state.growths:
-        raise ValueError(
-            "Expected a base model for a growth with LoRA beside it, which "
-            "would change the other growths too. Received: a model with the "
-            f"growths {state.names}"
-        )
-    scales = state.scales if state.growths else {}
-    for growth in file.growths:
-        for under, scale in growth.beneath:
-            if under not in file.beneath:
-                continue
-            there = scales.get(under)
-            if (
-                there is None
-                or growth_fingerprint(state, under) != file.beneath[under]
-            ):
-                raise ValueError(
-                    f"Expected a model with the growth {under!r} that "
-                    f"{growth.name!r} was trained on. Received: a model with "
-                    f"{state.names}, of which none is that one. Load it first."
-                )
-            if there != scale:
-                raise ValueError(
-                    f"Expected the growth {under!r} at the scale {scale} that "
-                    f"{growth.name!r} was trained on. Received: scale {there}. "
-                    "Call `keras_grow.set_growths` first; the dial is free "
-                    "again afterwards."
-                )
-
-
-def _check_tensors(state: ModelState, file: GrowthFile) -> None:
-    """Refuse a file whose tensors are not those that the model needs."""
-    expected: dict[str, tuple[Any, ...]] = {}
-    for growth in file.growths:
-        for index in growth.layers:
-            mlp = state.family.mlp_of(state.blocks[index])
-            for slot, layer in zip(state.family.slots, mlp, strict=True):
-                base = getattr(layer, "base", layer)
-                specs = slice_specs(
-                    growth.name,
-                    growth.factor,
-                    growth.strategy,
-                    "input" if slot == state.family.down else "output",
-                    base.kernel.shape,
-                    base.bias is not None,
-                )
-                for key, shape in specs.items():
-                    expected[f"blocks.{index}.{slot}/{key}"] = shape
-    layers = {layer.path: layer for layer in flatten_layers(state.backbone)}
-    for path, entry in file.lora.items():
-        *rows, columns = layers[path].kernel.shape
-        expected[f"lora.{path}.lora_kernel_a"] = (*rows, entry["rank"])
-        expected[f"lora.{path}.lora_kernel_b"] = (entry["rank"], columns)
-    found = {key: tensor.shape for key, tensor in file.tensors.items()}
-    wrong = sorted(
-        key
-        for key in found.keys() | expected.keys()
-        if found.get(key) != expected.get(key)
-    )
-    if wrong:
-        key = wrong[0]
-        raise ValueError(
-            "Expected a growth of a base of these sizes. Received: "
-            f"{len(wrong)} tensors that do not fit: {show(key)} has shape "
-            f"{found.get(key, 'missing')}, expected "
-            f"{expected.get(key, 'none')}"
-        )

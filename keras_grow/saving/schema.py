@@ -6,41 +6,19 @@ whether it fits a base is another question, see `keras_grow.growth.fits`.
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 # NumPy knows no bfloat16 until this is imported.
 import ml_dtypes  # noqa: F401
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
-from keras_grow.files.checked_json import check_fields
-from keras_grow.files.checked_json import check_text
-from keras_grow.files.checked_json import in_file
-from keras_grow.files.checked_json import parse_json
-from keras_grow.files.checked_json import show
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_scale
-from keras_grow.growth.stored import missing_beneath
-from keras_grow.growth.stored import parse_growths
-from keras_grow.growth.stored import parse_lora
 
 FORMAT = "keras_grow.growth"
 VERSION = "2"
-# How safetensors names the dtypes that slices and LoRA kernels may have.
-_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-_MAX_SIZE = 1 << 31
 # `blocks.INDEX.SLOT/GROWTH/VARIABLE`, where a slot may contain dots.
 _SLICE = re.compile(r"blocks\.[^/]+/([^/]+)/.+")
-# `blocks.INDEX.SLOT.slice_NUMBER.VARIABLE` of version 1.
-_SLICE_1 = re.compile(
-    r"(blocks\..+)\.slice_([0-9]{1,5})(?:_(copy_[0-9]+))?\.(\w+)"
-)
 
 
 @dataclass(frozen=True)
@@ -82,63 +60,6 @@ class GrowthFile:
         return {**metadata, "checksum": checksum(self.tensors, metadata)}
 
 
-def read_growth_file(
-    path: str | os.PathLike[str], *, allow_non_finite: bool = False
-) -> GrowthFile:
-    """Read a growth file, whatever it holds.
-
-    Args:
-        path: the file.
-        allow_non_finite: whether weights may be NaN or infinite. Defaults to
-            `False`.
-
-    Returns:
-        Contents that agree with each other: the types of the tensors are
-        those that the growths name.
-
-    Raises:
-        ValueError: if the file is damaged, is no growth file, or says what no
-            growth file says; the message names the field.
-        OSError: if the file cannot be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a growth file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
-        )
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                _check_kind(metadata)
-                for name in file.keys():  # noqa: SIM118
-                    header = file.get_slice(name)
-                    _check_header(name, header.get_dtype(), header.get_shape())
-                tensors = {
-                    name: file.get_tensor(name)
-                    for name in file.keys()  # noqa: SIM118
-                }
-        except SafetensorError as error:
-            raise ValueError(
-                "Expected a safetensors file that `save_growth` wrote. "
-                f"Received: one that is damaged or of another kind ({error}). "
-                "Save the growth again, or copy the file again."
-            ) from error
-        if metadata.get("checksum") != checksum(tensors, metadata):
-            raise ValueError(
-                "Expected a growth file as it was saved. Received: contents "
-                "that do not match their checksum. Copy the file again from "
-                "where it was saved."
-            )
-        file_ = _VERSIONS[metadata["version"]](metadata, tensors)
-        _check_types(file_)
-        check_zeros(file_)
-        if not allow_non_finite:
-            _check_finite(tensors)
-    return file_
-
-
 def checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
     """SHA-256 of all that a growth file says."""
     rest = {k: v for k, v in metadata.items() if k != "checksum"}
@@ -177,131 +98,3 @@ def growth_of(
         if found and growth.name == found[1]:
             return growth
     return None
-
-
-def _check_kind(metadata: dict[str, str]) -> None:
-    """Refuse files of something else, and of a version to come."""
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            "Expected a file that `keras_grow.save_growth` wrote. Received: "
-            "a safetensors file of something else."
-        )
-    if metadata.get("version") not in _VERSIONS:
-        raise ValueError(
-            f"Expected a growth file of version {sorted(_VERSIONS)}. "
-            f"Received: version {show(metadata.get('version'))}. Install the "
-            "keras_grow that wrote it."
-        )
-
-
-def _check_header(name: str, dtype: str, shape: list[int]) -> None:
-    """Refuse a tensor that no growth file has before it is read."""
-    fits = shape and all(0 < n < _MAX_SIZE for n in shape)
-    if dtype not in _DTYPES or not fits:
-        raise ValueError(
-            f"Expected tensors of {sorted(_DTYPES.values())} that are not "
-            f"empty. Received: {show(name)} of {dtype} and shape {show(shape)}"
-        )
-
-
-_FIELDS = ("format", "version", "family", "growths", "lora", "base")
-
-
-def _version_1(
-    metadata: dict[str, str], tensors: dict[str, np.ndarray]
-) -> GrowthFile:
-    """The contents of a file of version 1: growths without names."""
-    check_fields(metadata, "a growth file", (*_FIELDS, "checksum"))
-    renamed = {}
-    for name, tensor in tensors.items():
-        found = _SLICE_1.fullmatch(name)
-        if found:
-            slot, number, copy, variable = found.groups()
-            parts = (slot, f"growth_{int(number)}", copy, variable)
-            name = "/".join(part for part in parts if part)
-        renamed[name] = tensor
-    return _common(metadata, renamed, {}, None)
-
-
-def _version_2(
-    metadata: dict[str, str], tensors: dict[str, np.ndarray]
-) -> GrowthFile:
-    """The contents of a file of version 2."""
-    fields = (*_FIELDS, "scales", "beneath", "checksum")
-    check_fields(metadata, "a growth file", fields)
-    beneath = parse_json(metadata["beneath"], "`beneath`")
-    if not isinstance(beneath, dict):
-        raise ValueError(
-            "Expected `beneath` to be an object: fingerprints by the names of "
-            f"growths. Received: beneath={show(beneath)}"
-        )
-    for name, value in beneath.items():
-        _check_fingerprint(value, f"beneath[{show(name)}]")
-    scales = parse_json(metadata["scales"], "`scales`")
-    return _common(metadata, tensors, beneath, scales)
-
-
-def _common(
-    metadata: dict[str, str],
-    tensors: dict[str, np.ndarray],
-    beneath: dict[str, str],
-    scales: Any,
-) -> GrowthFile:
-    """What files of every version say."""
-    growths = parse_growths(parse_json(metadata["growths"], "`growths`"))
-    names = [growth.name for growth in growths]
-    if set(missing_beneath(growths)) != set(beneath):
-        raise ValueError(
-            "Expected `beneath` to have the fingerprint of each growth that "
-            "those of the file lie on. Received: "
-            f"beneath={show(sorted(beneath))}, needed "
-            f"{show(missing_beneath(growths))}"
-        )
-    if scales is None:
-        scales = dict.fromkeys(names, 1.0)
-    check_fields(scales, "`scales`", names)
-    _check_fingerprint(metadata["base"], "base")
-    return GrowthFile(
-        check_text(metadata["family"], "family", 256),
-        growths,
-        {n: check_scale(v, f"scale of {n}") for n, v in scales.items()},
-        beneath,
-        parse_lora(parse_json(metadata["lora"], "`lora`")),
-        metadata["base"],
-        tensors,
-    )
-
-
-def _check_fingerprint(value: Any, name: str) -> None:
-    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-        raise ValueError(
-            f"Expected `{name}` to be a fingerprint, 64 hexadecimal digits. "
-            f"Received: {name}={show(value)}"
-        )
-
-
-def _check_types(file: GrowthFile) -> None:
-    """Refuse slices that are not of the dtype that their growth names."""
-    for name, tensor in file.tensors.items():
-        growth = growth_of(name, file.growths)
-        if growth and str(tensor.dtype) != growth.slice_dtype:
-            raise ValueError(
-                f"Expected slices of slice_dtype={growth.slice_dtype!r}. "
-                f"Received: `{name}` of {tensor.dtype}"
-            )
-
-
-def _check_finite(tensors: dict[str, np.ndarray]) -> None:
-    """Refuse weights that are NaN or infinite."""
-    for name, tensor in tensors.items():
-        if not np.isfinite(tensor).all():
-            raise ValueError(
-                f"Expected finite weights. Received: {show(name)} with NaN or "
-                "infinity, as of a training that diverged. Pass "
-                "`allow_non_finite=True` to load them nevertheless."
-            )
-
-
-_VERSIONS: dict[
-    str, Callable[[dict[str, str], dict[str, np.ndarray]], GrowthFile]
-] = {"1": _version_1, "2": _version_2}

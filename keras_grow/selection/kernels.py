@@ -1,13 +1,9 @@
 """The kernels of a model's blocks, from memory or disk, one at a time."""
 
-import contextlib
 import glob
-import json
 import os
 import re
-import zipfile
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -22,6 +18,9 @@ from keras_grow.files import atomic_path
 from keras_grow.growth import families
 from keras_grow.growth.families import Family
 from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.selection.checkpoints import from_bfloat16
+from keras_grow.selection.checkpoints import open_h5
+from keras_grow.selection.checkpoints import shards_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _DEEPEST = 3  # names in the path of a slot
@@ -107,7 +106,7 @@ def open_kernels(source: Source) -> Kernels:
             return _of_snapshot(path)
         for name in ("model.weights.h5", "model.weights.json"):
             if os.path.exists(os.path.join(path, name)):
-                return _of_files(_shards(os.path.join(path, name)), path)
+                return _of_files(shards_of(os.path.join(path, name)), path)
         raise ValueError(
             "Expected a folder with `model.weights.h5` (a KerasHub preset) or "
             f"a snapshot of kernels. Received: {path!r}"
@@ -119,7 +118,7 @@ def open_kernels(source: Source) -> Kernels:
             "Expected a `.weights.h5` or `.keras` file, the `.json` index of "
             f"a sharded checkpoint or a preset folder. Received: {path!r}"
         )
-    return _of_files(_shards(path), path)
+    return _of_files(shards_of(path), path)
 
 
 def save_kernels(
@@ -236,38 +235,11 @@ def _likeness(family: Family, slots: set[str]) -> tuple[int, ...]:
     return len(mlp & slots), -missing, depth, len(attention & slots)
 
 
-def _shards(path: str) -> list[str]:
-    """The HDF5 files of a checkpoint: one, or those of a sharded one."""
-    if not path.endswith(".json"):
-        return [path]
-    with open(path, encoding="utf-8") as file:
-        files = json.load(file)["weight_map"].values()
-    names = {n for v in files for n in (v if isinstance(v, list) else [v])}
-    return [os.path.join(os.path.dirname(path), n) for n in sorted(names)]
-
-
-@contextlib.contextmanager
-def _open_h5(path: str) -> Iterator[Any]:
-    # HDF5 comes with Keras, but only files need it.
-    import h5py
-
-    if not path.endswith(".keras"):
-        with h5py.File(path, "r") as h5:
-            yield h5
-        return
-    with (
-        zipfile.ZipFile(path) as archive,
-        archive.open("model.weights.h5") as file,
-        h5py.File(file, "r") as h5,
-    ):
-        yield h5
-
-
 def _of_files(files: list[str], name: str) -> Kernels:
     """Index the datasets that Keras names `.../<block>/<slot>/vars/0`."""
     place: dict[str, str] = {}
     for file in files:
-        with _open_h5(file) as h5:
+        with open_h5(file) as h5:
             names: list[str] = []
             # A visit follows neither soft nor external links.
             h5.visit(names.append)
@@ -299,10 +271,10 @@ def _of_files(files: list[str], name: str) -> Kernels:
                 f"Expected `{slot}` in every block of the checkpoint. "
                 f"Received: {name!r}, which lacks {key!r}"
             )
-        with _open_h5(place[key]) as h5:
+        with open_h5(place[key]) as h5:
             data = h5[key]
             if data.attrs.get("dtype") == "bfloat16":
-                return _from_bfloat16(data[()])
+                return from_bfloat16(data[()])
             return np.asarray(data[()])
 
     return Kernels(len(blocks), family, read, name)
@@ -312,9 +284,3 @@ def _position(key: str) -> int:
     """Keras' numbering of equal classes: `block`, `block_1`, `block_2`."""
     match = re.search(r"_(\d+)$", key)
     return int(match[1]) if match else 0
-
-
-def _from_bfloat16(raw: Array) -> Array:
-    """HDF5 has no bfloat16: its two bytes are the upper two of a float32."""
-    bits = raw.view("uint16").astype("uint32") << 16
-    return bits.view("float32")

@@ -12,7 +12,7 @@ import keras_grow
 from keras_grow.command import main
 from keras_grow.command.dial import write_scale
 from keras_grow.growth.state import ModelState
-from keras_grow.saving.schema import read_growth_file
+from keras_grow.saving.reading import read_growth_file
 
 
 def scale_of(lm, name="french"):

@@ -1,7 +1,6 @@
 """Every field of a `GrowthConfig` is checked where it is made."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -117,8 +116,6 @@ def test_a_file_cannot_ask_for_the_blocks_of_a_model():
     """What `grow_model` resolves is for a file a value out of range."""
     assert resolve_layers(None, 2) == (0, 1)
     assert resolve_layers(1, 2) == (1,)
-    start = time.perf_counter()
     for layers in (None, 1, 10**9):
         with pytest.raises(ValueError, match="tuple of block indices"):
             GrowthConfig.from_json(json.dumps({"factor": 2, "layers": layers}))
-    assert time.perf_counter() - start < 1.0

@@ -26,16 +26,12 @@ def run(code, *arguments):
 @pytest.mark.no_backend
 def test_the_import_loads_neither_keras_nor_a_backend():
     code = f"""
-import sys, time
-start = time.perf_counter()
+import sys
 import keras_grow
 import keras_grow.command
-print(time.perf_counter() - start)
 print([name for name in {HEAVY} if name in sys.modules])
 """
-    seconds, loaded = run(code).splitlines()
-    assert loaded == "[]"
-    assert float(seconds) < 0.3
+    assert run(code) == "[]"
 
 
 @pytest.mark.no_backend

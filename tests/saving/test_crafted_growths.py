@@ -17,8 +17,8 @@ from tiny_models import tiny_lm
 
 import keras_grow
 from keras_grow.saving import base_fingerprint
+from keras_grow.saving.reading import read_growth_file
 from keras_grow.saving.schema import checksum
-from keras_grow.saving.schema import read_growth_file
 
 BASE = "0" * 64
 GROWTH = {"factor": 2, "layers": [0]}

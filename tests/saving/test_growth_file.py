@@ -19,7 +19,7 @@ from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.saving import base_fingerprint
-from keras_grow.saving import schema
+from keras_grow.saving.reading import read_growth_file
 
 BATCH = token_batch()
 BACKENDS = [
@@ -230,7 +230,7 @@ def test_a_file_of_something_else_is_refused(path):
 )
 def test_missing_and_extra_keys_are_refused(path, change):
     keras_grow.save_growth(trained(layers=1), path)
-    saved = schema.read_growth_file(path)
+    saved = read_growth_file(path)
     tensors = dict(saved.tensors)
     if change == "missing":
         tensors.pop(sorted(tensors)[0])
@@ -243,7 +243,7 @@ def test_missing_and_extra_keys_are_refused(path, change):
 
 def test_a_newer_version_is_refused(path):
     keras_grow.save_growth(trained(layers=1), path)
-    saved = schema.read_growth_file(path)
+    saved = read_growth_file(path)
     save_file(saved.tensors, path, {**saved.metadata, "version": "99"})
     refuse(path, "version '99'")
 

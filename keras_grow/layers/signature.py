@@ -1,0 +1,53 @@
+"""What a weights file must say of a growth, so that another is refused."""
+
+import json
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+
+from keras_grow.layers.folded_dense import Fold
+
+if TYPE_CHECKING:
+    from keras_grow.layers.growable_dense import GrowableDense
+
+_KEY = "growth"
+
+
+def signature_of(layer: "GrowableDense") -> dict[str, Any]:
+    """What the variables of `layer` do not say of its growths."""
+    return {
+        "slices": [new.name for new in layer.slices],
+        "widths": list(layer.slice_widths),
+        "base_shares": list(layer.base_shares),
+        "scales": list(layer.scales),
+        "folds": [
+            [new.factor, new.shares]
+            for new in layer.slices
+            if isinstance(new, Fold)
+        ],
+    }
+
+
+def write_signature(layer: "GrowableDense", store: Any) -> None:
+    """Write the signature of `layer` beside its weights."""
+    text = json.dumps(signature_of(layer))
+    store[_KEY] = np.frombuffer(text.encode(), "uint8")
+
+
+def check_signature(layer: "GrowableDense", store: Any) -> None:
+    """Refuse weights of another growth than `layer` has.
+
+    Raises:
+        ValueError: unless `store` has the signature of `layer`.
+    """
+    own = json.dumps(signature_of(layer))
+    found = "no growth"
+    if _KEY in store.keys():  # noqa: SIM118
+        found = bytes(np.asarray(store[_KEY], "uint8")).decode()
+    if found != own:
+        raise ValueError(
+            f"Expected weights of the growth that `{layer.path}` has, "
+            f"{own}. Received: weights of {found}. Grow the model with the "
+            "same arguments, and set the same scales, before loading."
+        )

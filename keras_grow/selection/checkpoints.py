@@ -1,0 +1,44 @@
+"""The files of a checkpoint, and the arrays in them."""
+
+import contextlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def shards_of(path: str) -> list[str]:
+    """The HDF5 files of a checkpoint: one, or those of a sharded one."""
+    if not path.endswith(".json"):
+        return [path]
+    with open(path, encoding="utf-8") as file:
+        files = json.load(file)["weight_map"].values()
+    names = {n for v in files for n in (v if isinstance(v, list) else [v])}
+    return [os.path.join(os.path.dirname(path), n) for n in sorted(names)]
+
+
+@contextlib.contextmanager
+def open_h5(path: str) -> Iterator[Any]:
+    """An HDF5 file, or the one inside a `.keras` archive."""
+    # HDF5 comes with Keras, but only files need it.
+    import h5py
+
+    if not path.endswith(".keras"):
+        with h5py.File(path, "r") as h5:
+            yield h5
+        return
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open("model.weights.h5") as file,
+        h5py.File(file, "r") as h5,
+    ):
+        yield h5
+
+
+def from_bfloat16(raw: np.ndarray) -> np.ndarray:
+    """HDF5 has no bfloat16: its two bytes are the upper two of a float32."""
+    bits = raw.view("uint16").astype("uint32") << 16
+    return bits.view("float32")
