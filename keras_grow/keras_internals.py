@@ -5,6 +5,7 @@ with the name when one of them goes.
 """
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import keras
@@ -32,6 +33,7 @@ OF_ATTENTION = ("_apply_rope", "_compute_attention")
 # are there after that call.
 OF_DECAY = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 OF_VARIABLES = ("_value", "_initializer", "_layout")
+OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
 
 
@@ -138,6 +140,18 @@ def history_of(tensor: Any) -> tuple[Any, Any]:
     """The operation that made a symbolic tensor, and its node."""
     operation, node_index, _ = tensor._keras_history
     return operation, operation._inbound_nodes[node_index]
+
+
+def takes_tokens_alone(lm: keras.Model) -> bool:
+    """Whether a task builds its cache of token ids and of nothing else."""
+    build = getattr(lm, "_build_cache", None)
+    return build is not None and [*signature(build).parameters] == ["token_ids"]
+
+
+def cache_of(lm: keras.Model, token_ids: Any) -> Any:
+    """The cache that a task builds for a prompt."""
+    _, cache = lm._build_cache(token_ids)
+    return cache
 
 
 def kernel_scale(layer: Layer) -> Any:

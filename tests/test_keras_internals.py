@@ -35,6 +35,7 @@ def owners():
         "OF_OPERATIONS": lm.backbone.token_embedding,
         "OF_ATTENTION": block.attention,
         "OF_VARIABLES": lm.weights[0],
+        "OF_CAUSAL_LMS": lm,
         "OF_LORA_BACKBONES": lm.backbone,
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.selection.kernels import Array
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 
 
@@ -84,7 +85,7 @@ class PromptBatch:
                     f"Received: {text!r}"
                 )
             targets.append(whole[len(prompt)])
-        rows = [[tokenizer.start_token_id, *row] for row in ids]
+        rows = [[start_token(tokenizer), *row] for row in ids]
         lengths = np.array([len(row) for row in rows])
         token_ids = np.full(
             (len(rows), lengths.max()), tokenizer.pad_token_id, "int32"

@@ -20,6 +20,7 @@ from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.tasks.control_tokens import TURN_ENDS
 from keras_grow.tasks.control_tokens import control_tokens
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 
 
@@ -120,7 +121,7 @@ class Decoder:
 
     def _encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
         """Prompts as tokens, cut on their left to `room`."""
-        start = [self.tokenizer.start_token_id]
+        start = [start_token(self.tokenizer)]
         encoded = []
         for ids in tokenize(self.tokenizer, prompts):
             with_start = self.add_start_token or not ids

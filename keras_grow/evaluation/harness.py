@@ -12,6 +12,7 @@ from lm_eval.utils import make_disjoint_window
 
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 
 
@@ -52,7 +53,7 @@ class KerasHubLM(TemplateLM):
     @property
     def prefix_token_id(self) -> int:
         """Id of the token that stands for an empty context."""
-        return int(self.tokenizer.start_token_id)
+        return start_token(self.tokenizer)
 
     @property
     def max_length(self) -> int:

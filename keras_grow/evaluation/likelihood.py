@@ -14,6 +14,7 @@ from keras_grow.evaluation.results import Perplexity
 from keras_grow.evaluation.results import standard_error
 from keras_grow.evaluation.scorer import Scorer
 from keras_grow.evaluation.tokens import windows
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 from keras_grow.tasks.example import Example
 
@@ -215,7 +216,7 @@ def perplexity(
         raise ValueError(
             f"Expected text of one token at least. Received: texts={texts!r}"
         )
-    start = scorer.tokenizer.start_token_id
+    start = start_token(scorer.tokenizer)
     pairs = [
         pair
         for text in tokens

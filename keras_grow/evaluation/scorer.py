@@ -24,6 +24,7 @@ from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
+from keras_grow.tasks.encode import adds_start_token
 from keras_grow.training.head import OutputHead
 
 # Bytes of float32 logits that are formed at a time.
@@ -99,7 +100,7 @@ class Scorer:
         self.batch_size = batch_size
         self.max_length = max_length
         self.progress = progress
-        self.add_start_token = getattr(preprocessor, "add_start_token", True)
+        self.add_start_token = adds_start_token(preprocessor, tokenizer)
         self.decoder = Decoder(
             lm,
             tokenizer,

@@ -19,7 +19,12 @@ from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.stream import Stream
 from keras_grow.growth.switch import growth_disabled
+from keras_grow.keras_internals import cache_of
+from keras_grow.keras_internals import takes_tokens_alone
+from keras_grow.tasks.encode import adds_start_token
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.training.head import OutputHead
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,17 @@ class Streamer:
     holds the model for itself. No stream may outlive a change of the model.
 
     Args:
-        lm: a KerasHub `GemmaCausalLM` or `Gemma3CausalLM`, grown or not, with
-            a preprocessor.
+        lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor:
+            Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or 3, Phi 3, SmolLM 3,
+            GPT-2, OPT, GPT-NeoX, BLOOM, Falcon, Qwen-MoE.
         max_length: the most tokens of prompt and answer together, rounded up
             to a multiple of `piece`. Longer prompts lose tokens on their
             left. Defaults to 512.
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Raises:
-        TypeError: if `lm` has no cache of Gemma's kind.
+        TypeError: if `lm` is another model: its cache holds more than the
+            keys and values of tokens.
         ValueError: if it has no preprocessor, or a size is not positive.
 
     Example:
@@ -66,11 +73,12 @@ class Streamer:
     def __init__(
         self, lm: keras.Model, max_length: int = 512, piece: int = 32
     ) -> None:
-        models = keras_hub.models
-        if not isinstance(lm, models.GemmaCausalLM | models.Gemma3CausalLM):
+        known = isinstance(lm, keras_hub.models.Gemma3CausalLM)
+        if not (known or takes_tokens_alone(lm)):
             raise TypeError(
-                "Expected `lm` to be a KerasHub GemmaCausalLM or "
-                f"Gemma3CausalLM. Received: lm={lm!r}"
+                "Expected `lm` to be a KerasHub CausalLM whose cache holds the "
+                f"keys and values of tokens alone. Received: lm={lm!r}. "
+                "`keras_grow.evaluation.generate` answers with any."
             )
         if getattr(lm, "preprocessor", None) is None:
             raise ValueError(
@@ -87,6 +95,9 @@ class Streamer:
         self.piece = piece
         self.max_length = -(-max_length // piece) * piece
         self.ends = end_tokens(self.tokenizer)
+        self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
+        self._head = OutputHead(lm)
+        self._cache_shape: tuple[int, ...] | None = None
         self._lock = threading.Lock()
         self._functions = PerState(lm.backbone, self._compile)
 
@@ -157,22 +168,28 @@ class Streamer:
         return total
 
     def encode(self, prompt: str) -> list[int]:
-        """Tokens of a prompt, the start token first."""
-        start = [self.tokenizer.start_token_id]
-        return start + tokenize(self.tokenizer, [prompt])[0]
+        """Tokens of a prompt, the start token first where there is one."""
+        tokens = tokenize(self.tokenizer, [prompt])[0]
+        if self._starts or not tokens:
+            return [start_token(self.tokenizer), *tokens]
+        return tokens
 
     def empty_cache(self) -> Any:
         """A cache of no token, as `call_with_cache` takes it."""
-        backbone = self.lm.backbone
-        heads, size = backbone.num_key_value_heads, backbone.head_dim
-        layers, dtype = len(backbone.transformer_layers), self.lm.compute_dtype
-        shape = (1, self.max_length, heads, size)
+        backbone, dtype = self.lm.backbone, self.lm.compute_dtype
         if isinstance(self.lm, keras_hub.models.Gemma3CausalLM):
+            heads, size = backbone.num_key_value_heads, backbone.head_dim
+            shape = (1, self.max_length, heads, size)
             return tuple(
                 (ops.zeros(shape, dtype), ops.zeros(shape, dtype))
-                for _ in range(layers)
+                for _ in backbone.transformer_layers
             )
-        return ops.zeros((1, layers, 2, *shape[1:]), dtype)
+        if self._cache_shape is None:
+            # Of two tokens: `(1, blocks, 2, 2, heads, head_dim)`.
+            cache = cache_of(self.lm, ops.zeros((1, 2), "int32"))
+            shape = tuple(cache.shape)
+            self._cache_shape = (*shape[:3], self.max_length, *shape[4:])
+        return ops.zeros(self._cache_shape, dtype)
 
     def read(
         self, tokens: Sequence[int], start: int, cache: Any, growth: bool
@@ -205,8 +222,6 @@ class Streamer:
             yield
 
     def _compile(self) -> _Functions:
-        backbone = self.lm.backbone
-
         def call(token_ids: Any, cache: Any, index: Any) -> tuple[Any, ...]:
             outputs: tuple[Any, ...] = self.lm.call_with_cache(
                 token_ids, cache=cache, cache_update_index=index
@@ -222,13 +237,14 @@ class Streamer:
             return ops.cast(logits[0, -1], "float32"), cache
 
         def logprobs(hidden: Any, targets: Any) -> Any:
-            logits = backbone.token_embedding(hidden, reverse=True)[0]
-            logits = ops.cast(logits, "float32")
+            logits = ops.cast(self._head(hidden[0]), "float32")
             chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)
             return chosen[:, 0] - ops.logsumexp(logits, axis=-1)
 
         return _Functions(
-            *(compile_over(f, backbone) for f in (read, step, logprobs))
+            compile_over(read, self.lm),
+            compile_over(step, self.lm),
+            compile_over(logprobs, self.lm),
         )
 
 

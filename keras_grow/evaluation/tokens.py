@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 
 Pair = tuple[list[int], list[int]]
@@ -56,7 +57,7 @@ def encode_pairs(
     ]
     unique = list(dict.fromkeys([*bare, *wholes]))
     ids = dict(zip(unique, tokenize(tokenizer, unique), strict=True))
-    start = [tokenizer.start_token_id]
+    start = [start_token(tokenizer)]
     pairs = []
     for context, text, whole in zip(contexts, bare, wholes, strict=True):
         before = ids[text]

@@ -26,6 +26,7 @@ from keras_grow.routing.router_file import read_router_file
 from keras_grow.routing.router_file import write_router_file
 from keras_grow.routing.scorer import RoutedScorer
 from keras_grow.saving.fingerprint import base_fingerprint
+from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 
 
@@ -76,7 +77,7 @@ class GrowthRouter:
         grown_state(lm)
         # What a scorer refuses has no prompts to route.
         self._tokenizer = Scorer(lm).tokenizer
-        start = self._tokenizer.start_token_id
+        start = start_token(self._tokenizer)
         self._features = features_of(lm, features, block, start)
         self._fitted: RouterFile | None = None
         self.lm = lm
@@ -171,7 +172,7 @@ class GrowthRouter:
             rows: token ids of each prompt, with or without the start token.
         """
         fitted = self._checked()
-        start = [self._tokenizer.start_token_id]
+        start = [start_token(self._tokenizer)]
         bare = [
             list(row[1:] if list(row[:1]) == start else row) for row in rows
         ]

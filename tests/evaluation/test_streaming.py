@@ -1,9 +1,15 @@
 """Answers written token by token, against KerasHub's own `generate`."""
 
 import threading
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
+import tiny_tokenizers
+from family_models import CONFIGS
+from family_models import tiny_family
+from keras import ops
 from tiny_models import tiny_lm
 
 from keras_grow import grow_model
@@ -59,6 +65,44 @@ def test_gemma_and_gemma2_stream_as_they_generate():
         lm = grow_model(tiny_lm(family, tokenizer=True, num_layers=2))
         stream = Streamer(lm, max_length=64, piece=8).stream(PROMPTS[3], 5)
         assert "".join(stream) == generate(lm, PROMPTS[3:], 5, stop=())[0]
+
+
+FAMILIES = sorted(
+    CONFIGS.keys()
+    # Their caches hold more than keys and values; see the last test.
+    - {"PaliGemma", "Gemma 3n", "Gemma 4", "Gemma 4 with experts"}
+    - {"Qwen 3.5", "Qwen 3.5-MoE"}
+)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax",
+    reason="the same code on every backend; run where it is fastest",
+)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_streams_the_likeliest_tokens(name):
+    lm = tiny_family(name, vocabulary_size=420)
+    # Texts as tokens are not what this is about.
+    lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
+    grow_model(lm)
+    for weight in lm.trainable_weights:
+        weight.assign(weight * 1.5)
+    streamer = Streamer(lm, max_length=16, piece=4)
+    prompt, length = PROMPTS[1], 3
+    stream = streamer.stream(prompt, length)
+    list(stream)
+    assert len(stream.token_ids) == length
+    tokens, total = streamer.encode(prompt), 0.0
+    for found in stream.token_ids:
+        padded = np.zeros((1, 16), "int32")
+        padded[0, : len(tokens)] = tokens
+        x = {"token_ids": padded, "padding_mask": padded > 0}
+        logits = ops.convert_to_numpy(lm(x))[0, len(tokens) - 1]
+        assert found == logits.argmax()
+        total += logits[found] - np.log(np.exp(logits.astype("float64")).sum())
+        tokens.append(found)
+    found = streamer.loglikelihood(prompt, stream.token_ids)
+    assert found == pytest.approx(total, rel=1e-4)
 
 
 def test_pieces_of_text_make_up_the_text(streamer):
@@ -178,8 +222,10 @@ def test_impossible_sampling_is_refused(arguments, message):
 
 
 def test_what_cannot_stream_is_refused(lm, streamer):
-    with pytest.raises(TypeError, match="GemmaCausalLM"):
+    with pytest.raises(TypeError, match="keys and values of tokens alone"):
         Streamer(lm.backbone)
+    with pytest.raises(TypeError, match="keys and values of tokens alone"):
+        Streamer(tiny_family("Qwen 3.5"))
     with pytest.raises(ValueError, match="preprocessor=None"):
         Streamer(tiny_lm(num_layers=1))
     with pytest.raises(ValueError, match="piece=0"):
