@@ -73,9 +73,10 @@ class GrownTask(Grown):
         task = cast(Any, self)
         set_own_trainable(task, value)
         # The head is the embedding of the backbone: it was reached, too.
+        # TensorFlow skips the setter where the value stays what it was.
         backbone = getattr(task, "backbone", None)
         if isinstance(backbone, GrownBackbone):
-            cast(Any, backbone).trainable = value
+            cast(Any, GrownBackbone.trainable).fset(backbone, value)
 
 
 class GrownBackbone(Grown):
