@@ -19,7 +19,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.real
+@pytest.mark.real("jax")
 def test_greedy_text_of_the_real_model_is_equal_token_for_token(tmp_path):
     lm = load_model("gemma3_270m_pip")
     tokenizer = lm.preprocessor.tokenizer
@@ -35,13 +35,13 @@ def test_greedy_text_of_the_real_model_is_equal_token_for_token(tmp_path):
     keras_grow.grow_model(lm, layers=6)
     lm.preprocessor.sequence_length = 40
     lm.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
+        optimizer=keras.optimizers.Adam(1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     prompts = np.array([f"English: {en}\nFrench:" for en, _ in PAIRS])
     answers = np.array([f" {fr}" for _, fr in PAIRS])
     examples = {"prompts": prompts, "responses": answers}
-    lm.fit(examples, batch_size=2, epochs=3, verbose=0)
+    lm.fit(examples, batch_size=2, epochs=2, verbose=0)
     grown = greedy(lm)
     assert grown != base
     assert len(grown) > 8
