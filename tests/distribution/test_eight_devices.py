@@ -20,16 +20,30 @@ pytestmark = pytest.mark.skipif(
 SCRIPT = Path(__file__).parents[1] / "shared" / "eight_devices.py"
 
 
-def run(folder, **case):
-    """What `eight_devices.py` reports, for one case."""
-    case = {
-        "family": "gemma3",
-        "strategy": "g_freeze",
-        "supervised_logits": False,
-        "mesh": [2, 4],
-        "move": False,
-        **case,
-    }
+DEFAULTS = {
+    "family": "gemma3",
+    "strategy": "g_freeze",
+    "supervised_logits": False,
+    "mesh": [2, 4],
+    "move": False,
+}
+CASES = [
+    {**DEFAULTS, "supervised_logits": True},
+    {
+        **DEFAULTS,
+        "mesh": [1, 8],
+        "family": "gemma",
+        "strategy": "g_train",
+        "move": True,
+    },
+    {**DEFAULTS, "mesh": None},
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder in which `eight_devices.py` left what came of the cases."""
+    folder = tmp_path_factory.mktemp("eight")
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
@@ -37,39 +51,27 @@ def run(folder, **case):
         + " --xla_force_host_platform_device_count=8",
     }
     subprocess.run(
-        [sys.executable, SCRIPT, json.dumps(case), folder],
+        [sys.executable, SCRIPT, json.dumps(CASES), folder],
         check=True,
         env=environment,
     )
-    return json.loads((folder / "report.json").read_text())
+    return folder
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        {"mesh": [2, 4], "supervised_logits": True},
-        {
-            "mesh": [1, 8],
-            "family": "gemma",
-            "strategy": "g_train",
-            "move": True,
-        },
-        {"mesh": None},
-    ],
-    ids=str,
-)
-def test_eight_devices_learn_what_one_does_and_one_loads_it(case, tmp_path):
-    report = run(tmp_path, **case)
+@pytest.mark.parametrize("index", range(len(CASES)))
+def test_eight_devices_learn_what_one_does_and_one_loads_it(index, trained):
+    case, folder = CASES[index], trained / str(index)
+    report = json.loads((folder / "report.json").read_text())
     np.testing.assert_allclose(report["eight"], report["one"], rtol=1e-4)
     # It learns: by far more than the tolerance above.
     assert report["one"][-1] < 0.999 * report["one"][0]
 
     # On the one device of this process.
-    lm = tiny_lm(case.get("family", "gemma3"), num_layers=2)
-    keras_grow.load_growth(lm, tmp_path / "eight.grow.safetensors")
+    lm = tiny_lm(case["family"], num_layers=2)
+    keras_grow.load_growth(lm, folder / "eight.grow.safetensors")
     np.testing.assert_allclose(
         np.asarray(lm.backbone(token_batch())),
-        np.load(tmp_path / "hidden.npy"),
+        np.load(folder / "hidden.npy"),
         rtol=1e-4,
         atol=1e-4,
     )

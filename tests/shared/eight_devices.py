@@ -1,7 +1,8 @@
 """Run by the tests in a process with eight virtual CPU devices.
 
-`python eight_devices.py CASE FOLDER` trains a tiny grown model twice, on one
-device and on eight, and writes what the tests compare.
+`python eight_devices.py CASES FOLDER` trains a tiny grown model twice for each
+case, on one device and on eight, and writes what the tests compare into a
+folder for each, `0` and on.
 """
 
 import json
@@ -74,8 +75,10 @@ def split(lm):
     ]
 
 
-def main():
-    case, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+def run(case, folder):
+    """Train twice as `case` says and write down what came of it."""
+    keras.utils.set_random_seed(0)
+    keras.distribution.set_distribution(None)
     options = case["family"], case["strategy"], case["supervised_logits"]
     one = losses(make(*options))
 
@@ -116,4 +119,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    for index, case in enumerate(json.loads(sys.argv[1])):
+        made = Path(sys.argv[2]) / str(index)
+        made.mkdir()
+        run(case, made)
