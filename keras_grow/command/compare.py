@@ -22,6 +22,10 @@ _SETTINGS = (
     ("generated", int, 64, "how many of them where answers are generated"),
     ("dtype", str, "float32", "dtype of the base model"),
     ("data-dir", str, None, "folder of prepared TFDS data sets"),
+    ("template", str, None, "how chats in files become text: gemma, llama3, "
+     "chatml, mistral, or a Jinja template"),
+    ("split", float, None, "share of the training rows to hold out where "
+     "files have no validation split, such as 0.1"),
     ("sweep-updates", int, None, "updates of a run that tries a learning rate "
      "(default: --updates)"),
 )  # fmt: skip
@@ -73,7 +77,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     parser.add_argument(
         "--too-long",
-        choices=("raise", "cut_prompt", "leave_out"),
+        choices=("raise", "cut_prompt", "leave_out", "window"),
         default="cut_prompt",
         help="what becomes of longer examples (default: %(default)s)",
     )
@@ -139,6 +143,8 @@ def run(options: argparse.Namespace) -> None:
         generated=options.generated,
         dtype=options.dtype,
         data_dir=options.data_dir,
+        template=options.template,
+        split=options.split,
         sweep_updates=options.sweep_updates,
     )
     compare(plan, options.folder)

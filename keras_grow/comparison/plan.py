@@ -19,11 +19,14 @@ from keras_grow.files.checked_json import check_text
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import read_json
+from keras_grow.tasks import Task
+from keras_grow.tasks import load_task
 
 PLAN_FILE = "plan.json"
 # Counts beyond these are mistakes; they bound what a file can make work.
 _MAX_COUNT = 1_000_000_000
 _MAX_ENTRIES = 10_000
+_MAX_TEMPLATE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Plan:
         generated: how many of them, where answers have to be generated.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
+        template: for chats in files, see `keras_grow.tasks.read_examples`.
+        split: for files without a validation split, the share of the training
+            rows that is held out, see `keras_grow.tasks.file_task`.
         sweep_updates: updates of a run that tries one of several learning
             rates of a method. None for `updates`.
         keep_weights: whether the weights of finished runs are kept.
@@ -72,6 +78,8 @@ class Plan:
     generated: int = 64
     dtype: str = "float32"
     data_dir: str | None = None
+    template: str | None = None
+    split: float | None = None
     sweep_updates: int | None = None
     keep_weights: bool = True
 
@@ -117,6 +125,10 @@ class Plan:
     def runs(self) -> list[tuple[Method, int]]:
         """Every method with every seed, seeds outermost."""
         return [(m, seed) for seed in self.seeds for m in self.methods]
+
+    def load_task(self) -> Task:
+        """The new task."""
+        return load_task(self.task, self.data_dir, self.template, self.split)
 
     def extends(self, earlier: "Plan") -> bool:
         """Whether this is `earlier`, perhaps with more methods and seeds."""
@@ -191,13 +203,15 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "batch_size": _count,
     "sequence_length": partial(_or_none, _count),
     "too_long": partial(
-        check_choice, choices=("raise", "cut_prompt", "leave_out")
+        check_choice, choices=("raise", "cut_prompt", "leave_out", "window")
     ),
     "evaluations": _few,
     "examples": _count,
     "generated": _count,
     "dtype": check_text,
     "data_dir": partial(_or_none, check_text),
+    "template": partial(_or_none, partial(check_text, most=_MAX_TEMPLATE)),
+    "split": partial(_or_none, partial(check_float, least=0.0)),
     "sweep_updates": partial(_or_none, _count),
     "keep_weights": check_flag,
 }

@@ -37,7 +37,6 @@ from keras_grow.growth.state import ModelState
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
-from keras_grow.tasks import load_task
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
@@ -61,7 +60,7 @@ def run(folder: Path, method: Method, seed: int) -> None:
 
 def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
     plan = Plan.load(folder)
-    task = load_task(plan.task, plan.data_dir)
+    task = plan.load_task()
     rate = chosen_rate(folder, method, plan.seeds[0])
     training = prepare(plan, method, rate, seed, task.train)
     lm = training.lm

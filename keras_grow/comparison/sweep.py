@@ -15,7 +15,6 @@ from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
-from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
 
 
@@ -47,9 +46,7 @@ def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
         rate: one of the method's learning rates.
     """
     plan = Plan.load(folder)
-    train, held = split(
-        load_task(plan.task, plan.data_dir).train, plan.examples
-    )
+    train, held = split(plan.load_task().train, plan.examples)
     run = training.prepare(plan, method, rate, seed, train)
     run.update(0, plan.sweep_updates or plan.updates)
     loss = mean_loss(Scorer(run.lm), held)

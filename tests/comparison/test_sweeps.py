@@ -156,3 +156,38 @@ def test_block_counts_are_plotted_as_lines_over_n(plan):
     assert list(lines["g"].get_xdata()) == [1, 2, 4]
     assert list(lines["g"].get_ydata()) == [1.0, 0.0, -1.0]
     assert plots.layer_counts(plan, rows[:2]) is None
+
+
+@pytest.mark.usefixtures("runs_in_this_process")
+def test_a_file_of_chats_is_compared_on_what_was_held_out_of_it(plan, tmp_path):
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"{WORDS[i]} a"},
+                {"role": "assistant", "content": WORDS[i % 7]},
+            ]
+        }
+        for i in range(8)
+    ]
+    file = tmp_path / "chats.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    chats = dataclasses.replace(
+        plan,
+        task=str(file),
+        template="gemma",
+        split=0.25,
+        methods=(Method("grown", "g_freeze", 1e-3, layers=1),),
+        updates=1,
+        evaluations=1,
+    )
+    assert Plan.from_json(chats.to_json()) == chats
+    task = chats.load_task()
+    assert (len(task.train), len(task.validation)) == (6, 2)
+    compare(chats, tmp_path / "run", say=lambda line: None)
+    text = (tmp_path / "run" / "results.jsonl").read_text("utf-8")
+    before, after = [
+        row["scores"]["new/loss"] for row in map(json.loads, text.splitlines())
+    ]
+    assert before != after
+    with pytest.raises(ValueError, match="split=-1"):
+        dataclasses.replace(plan, split=-1)
