@@ -8,6 +8,7 @@ import pytest
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
+import keras_grow
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import perplexity
 from keras_grow.growth.in_fit import check_not_in_fit
@@ -114,6 +115,25 @@ def test_scoring_in_a_batch_callback_says_what_to_do():
         np.testing.assert_allclose(got, expected, rtol=1e-5)
     got = during(lm, "on_epoch_end", score)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_a_growth_is_saved_after_an_epoch_and_on_jax_not_within(tmp_path):
+    lm = keras_grow.grow_model(tiny_lm(num_layers=1))
+    path = tmp_path / "lm.grow.safetensors"
+
+    def save():
+        keras_grow.save_growth(lm, path)
+        return path.exists()
+
+    got = during(lm, "on_train_batch_end", save)
+    if BACKEND == "jax":
+        assert "`save_growth` reads the weights" in str(got)
+        assert "on_epoch_end" in str(got)
+        assert not path.exists()
+    else:
+        assert got is True
+    assert during(lm, "on_epoch_end", save) is True
+    keras_grow.load_growth(tiny_lm(num_layers=1), path)
 
 
 def test_weights_that_are_gone_are_told():
