@@ -11,6 +11,7 @@ _JAX = {
     "tests/distribution/test_eight_devices.py": 70.0,
     "tests/apps/test_other_tabs_in_browser.py": 60.0,
     "tests/growth/test_training.py": 60.0,
+    "tests/test_guides.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
     "tests/test_examples.py": 45.0,
     "tests/comparison/test_compare.py": 45.0,
