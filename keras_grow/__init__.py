@@ -2,6 +2,12 @@
 
 Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 (arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
+
+Begin with `grow_model`. The other parts are in modules of their own:
+`keras_grow.tasks` (data), `keras_grow.evaluation` (scores),
+`keras_grow.comparison` (methods beside each other), `keras_grow.models`
+(loading), `keras_grow.selection` and `keras_grow.analysis` (which blocks, and
+what changed in them), `keras_grow.ablations` (what the paper compares with).
 """
 
 import importlib

@@ -21,6 +21,7 @@ _JAX = {
     "tests/evaluation/test_streaming.py": 60.0,
     "tests/package/test_lazy_import.py": 60.0,
     "tests/distribution/test_eight_devices.py": 50.0,
+    "tests/test_guides.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
     "tests/growth/test_merge.py": 50.0,
     "tests/training/test_anchored_loss.py": 35.0,

@@ -1,0 +1,103 @@
+"""Guide 2: your own rows, and chats."""
+
+# %% [markdown]
+# # 2. Your own data and chats
+#
+# At the end you have read a CSV file and a file of chats, held a part of them
+# out, and grown a model that answers as the chats do and stops by itself.
+
+# %%
+import json
+import os
+import pathlib
+
+import keras
+
+import keras_grow
+from keras_grow.evaluation import generate
+from keras_grow.models import load_model
+from keras_grow.tasks import encode
+from keras_grow.tasks import file_task
+from keras_grow.tasks import read_examples
+
+MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
+ROWS = int(os.environ.get("GUIDE_ROWS", "24"))
+FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
+FOLDER.mkdir(parents=True, exist_ok=True)
+
+# %% [markdown]
+# Files of `prompt` and `response` are read as they are: JSON, JSONL, CSV with
+# any usual separator, Parquet, gzip. A row that is wrong is named by its line.
+
+# %%
+table = FOLDER / "pairs.csv"
+table.write_text("prompt,response\n2 + 3 =, 5\n4 + 4 =, 8\n", "utf-8")
+print(read_examples(table).examples)
+
+broken = FOLDER / "broken.jsonl"
+broken.write_text('{"prompt": "2 + 3 =", "response": 5}\n', "utf-8")
+try:
+    read_examples(broken)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# Chats are rows of `messages`. A template makes text of them: `"gemma"`,
+# `"llama3"`, `"chatml"`, `"mistral"`, or your own in Jinja. Every answer of the
+# assistant trains, with what ends it; nothing else does.
+
+# %%
+NAMES = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gwen", "Hal"]
+ASKED = ["Who is {}?", "Tell me about {}.", "Do you know {}?", "{}?"]
+chats = FOLDER / "chats.jsonl"
+chats.write_text(
+    "".join(
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": asked.format(name)},
+                    {
+                        "role": "assistant",
+                        "content": f"{name} is a gardener of ours.",
+                    },
+                ]
+            }
+        )
+        + "\n"
+        for asked in ASKED
+        for name in NAMES
+    ),
+    "utf-8",
+)
+task = file_task("garden", chats, template="gemma", split=0.2)
+print(len(task.train), "to train on,", len(task.validation), "held out")
+print(repr(task.train[0].prompt), "->", repr(task.train[0].response))
+
+# %% [markdown]
+# `encode` makes token ids with the loss on the answers alone. They are what
+# the model itself takes, so they go past the task's own preprocessing: hence
+# `keras.Model.fit(lm, ...)`.
+
+# %%
+lm = load_model(MODEL)
+keras_grow.grow_model(lm, name="garden")
+lm.compile(
+    optimizer=keras.optimizers.Adam(1e-4),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    weighted_metrics=[],
+)
+keras_grow.supervised_logits(lm)
+x, y, sample_weight = encode(task.train[:ROWS], lm.preprocessor.tokenizer)
+keras.Model.fit(
+    lm, x, y, sample_weight=sample_weight, batch_size=8, epochs=4, verbose=2
+)
+
+# %% [markdown]
+# An answer ends at the end of its turn. With the growth off, the base model,
+# which was never taught to chat, goes on as it likes.
+
+# %%
+asked = [row.prompt for row in task.validation[:2]]
+print("grown:", generate(lm, asked, max_new_tokens=16))
+with keras_grow.growth_disabled(lm):
+    print("base: ", generate(lm, asked, max_new_tokens=16))

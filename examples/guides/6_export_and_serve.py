@@ -1,0 +1,113 @@
+"""Guide 6: from a file of chats to a GGUF file that answers."""
+
+# %% [markdown]
+# # 6. Export and serve
+#
+# At the end you have a GGUF file that Ollama and llama.cpp run, and a folder
+# that transformers and vLLM load, both made from a file of chats. Growths are
+# merged on the way out, at the scale that you set.
+
+# %%
+import json
+import os
+import pathlib
+import shutil
+
+import keras
+
+import keras_grow
+from keras_grow.evaluation import generate
+from keras_grow.models import load_model
+from keras_grow.tasks import chat_example
+from keras_grow.tasks import encode
+from keras_grow.tasks import read_examples
+
+MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
+ROWS = int(os.environ.get("GUIDE_ROWS", "24"))
+FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
+FOLDER.mkdir(parents=True, exist_ok=True)
+
+# %% [markdown]
+# The chats, as in guide 2.
+
+# %%
+PLANTS = ["mint", "basil", "thyme", "sage", "dill", "chives", "rosemary", "rue"]
+ASKED = ["Where is the {}?", "Where do I find {}?", "And the {}?"]
+
+
+def chat(asked: str, plant: str) -> list[dict[str, str]]:
+    """A question and its answer."""
+    return [
+        {"role": "user", "content": asked.format(plant)},
+        {"role": "assistant", "content": f"The {plant} is by the gate."},
+    ]
+
+
+chats = FOLDER / "plants.jsonl"
+chats.write_text(
+    "".join(
+        json.dumps({"messages": chat(asked, plant)}) + "\n"
+        for asked in ASKED
+        for plant in PLANTS
+    ),
+    "utf-8",
+)
+rows = read_examples(chats, template="gemma").examples[:ROWS]
+
+# %%
+lm = load_model(MODEL)
+keras_grow.grow_model(lm, name="plants")
+lm.compile(
+    optimizer=keras.optimizers.Adam(1e-4),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    weighted_metrics=[],
+)
+keras_grow.supervised_logits(lm)
+x, y, sample_weight = encode(rows, lm.preprocessor.tokenizer)
+keras.Model.fit(
+    lm, x, y, sample_weight=sample_weight, batch_size=8, epochs=4, verbose=2
+)
+# A plant that is in no chat.
+asked = chat_example(chat(ASKED[0], "lavender"), "gemma").prompt
+print("grown:", generate(lm, [asked], max_new_tokens=16))
+
+# %% [markdown]
+# A file must be new: nothing is overwritten. The same from the shell:
+# `keras-grow export plants.grow.safetensors plants.gguf --to gguf
+# --model gemma3_270m_pip --quantization q8_0`.
+
+# %%
+gguf = FOLDER / "plants.gguf"
+gguf.unlink(missing_ok=True)
+done = keras_grow.export_gguf(lm, gguf, "q8_0")
+print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
+
+# %% [markdown]
+# The file answers: read back here by the library's own loader, in eight bits.
+# For Ollama write a `Modelfile`; then `ollama create plants -f Modelfile` and
+# `ollama run plants`. (The committed comparison with llama.cpp itself is in
+# `examples/results/export`.)
+
+# %%
+print("GGUF: ", generate(load_model(gguf), [asked], max_new_tokens=16))
+(FOLDER / "Modelfile").write_text(
+    "FROM ./plants.gguf\n"
+    'TEMPLATE """<start_of_turn>user\n'
+    "{{ .Prompt }}<end_of_turn>\n"
+    "<start_of_turn>model\n"
+    '"""\n'
+    "PARAMETER stop <end_of_turn>\n",
+    "utf-8",
+)
+
+# %% [markdown]
+# `verify=True` loads what was written with transformers and says the largest
+# difference of a logit. `AutoModelForCausalLM.from_pretrained(folder)` and
+# `vllm serve folder` take it from there.
+
+# %%
+folder = FOLDER / "plants"
+shutil.rmtree(folder, ignore_errors=True)
+done = keras_grow.export_transformers(lm, folder, verify=True)
+print(f"largest difference of a logit: {done.largest_difference:.1e}")
+print(sorted(path.name for path in folder.iterdir()))

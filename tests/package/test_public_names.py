@@ -1,0 +1,21 @@
+"""What the package shows its users changes only where somebody says so."""
+
+import difflib
+
+import pytest
+from public_names import PINNED
+from public_names import public_names
+
+pytestmark = pytest.mark.no_backend
+
+
+def test_the_public_names_and_signatures_are_the_pinned_ones():
+    pinned = PINNED.read_text("utf-8").splitlines()
+    changed = difflib.unified_diff(
+        pinned, public_names().splitlines(), "pinned", "now", lineterm="", n=0
+    )
+    told = "\n".join(changed)
+    assert not told, (
+        f"{told}\nIf that is meant, run `python tests/shared/public_names.py` "
+        "and say in CHANGELOG.md what a user has to change."
+    )
