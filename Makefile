@@ -51,7 +51,7 @@ test: lint collect
 	KERAS_BACKEND=tensorflow $(BOTH) -m "not real and not no_backend"
 	set -e; for backend in jax torch tensorflow; do \
 		echo "== $$backend, real weights"; \
-		KERAS_BACKEND=$$backend $(PYTEST) -m real; \
+		KERAS_BACKEND=$$backend $(BOTH) -m real; \
 	done
 	$(MAKE) lowest
 
