@@ -130,6 +130,7 @@ def train(folder: Path, stop: threading.Event) -> None:
         examples=_EXAMPLES,
         generated=_GENERATED,
         dtype=lesson["dtype"],
+        shares=(),
     )
     say(phase="Loading the model.")
     training = prepare(plan, method, lesson["learning_rate"], 0, task.train)

@@ -81,6 +81,14 @@ def add_parser(subparsers: "Subparsers") -> None:
         default="cut_prompt",
         help="what becomes of longer examples (default: %(default)s)",
     )
+    parser.add_argument(
+        "--shares",
+        nargs="*",
+        type=float,
+        default=[0.25, 0.5, 0.75, 1.0],
+        help="shares of what a method changed at which it is scored in the "
+        "end, without training (default: 0.25 0.5 0.75 1)",
+    )
     for name, kind, default, text in _SETTINGS:
         if default is not None:
             text += " (default: %(default)s)"
@@ -145,6 +153,7 @@ def run(options: argparse.Namespace) -> None:
         data_dir=options.data_dir,
         template=options.template,
         split=options.split,
+        shares=tuple(options.shares),
         sweep_updates=options.sweep_updates,
     )
     compare(plan, options.folder)

@@ -60,6 +60,8 @@ class Plan:
             rows that is held out, see `keras_grow.tasks.file_task`.
         sweep_updates: updates of a run that tries one of several learning
             rates of a method. None for `updates`.
+        shares: shares of what a run changed at which it is scored in the end,
+            without training; the report draws them. `()` for none.
         keep_weights: whether the weights of finished runs are kept.
     """
 
@@ -81,6 +83,7 @@ class Plan:
     template: str | None = None
     split: float | None = None
     sweep_updates: int | None = None
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     keep_weights: bool = True
 
     def __post_init__(self) -> None:
@@ -103,6 +106,8 @@ class Plan:
             check_text(name, f"retention[{number}]")
         for number, seed in enumerate(self.seeds):
             check_int(seed, f"seeds[{number}]", 0, (1 << 32) - 1)
+        for number, share in enumerate(self.shares):
+            check_float(share, f"shares[{number}]", 0.0)
         anchored = [m.name for m in self.methods if m.anchor]
         if anchored and self.anchor is None:
             raise ValueError(
@@ -173,7 +178,7 @@ class Plan:
         required = [f.name for f in fields if f.default is dataclasses.MISSING]
         names = [f.name for f in fields]
         values = {**check_fields(values, _WHAT, required, names)}
-        for name in ("retention", "seeds"):
+        for name in ("retention", "seeds", "shares"):
             if name in values:
                 values[name] = tuple(
                     check_list(values[name], name, _MAX_ENTRIES)

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_grow.comparison.front import FrontPoint
 from keras_grow.comparison.layer_counts import COUNTED_NAME
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
@@ -77,6 +79,40 @@ def trade_off(rows: Rows) -> Any:
             _label(axis.set_xlabel, axis.set_xscale, rows, old_name)
             _label(axis.set_ylabel, axis.set_yscale, rows, new_name)
     _finish(figure, axes)
+    return figure
+
+
+def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
+    """What is learned against what is forgotten, a line a method.
+
+    Each line goes from the base over the shares of the change that are kept.
+    Bars are 95% bootstrap intervals of the change from the base.
+
+    Args:
+        points: the points, those of a method in the order of their shares.
+        new: name of the new skill's score.
+        old: name of the old skill's score.
+
+    Returns:
+        A matplotlib figure.
+    """
+    figure, axes = _grid(1, 1)
+    axis = axes[0, 0]
+    for style, method in _named(point.method for point in points):
+        own = [point for point in points if point.method == method]
+        learned = np.array([point.learned for point in own])
+        forgotten = np.array([point.forgotten for point in own])
+        axis.errorbar(
+            forgotten[:, 0],
+            learned[:, 0],
+            xerr=np.abs(forgotten[:, 1:] - forgotten[:, :1]).T,
+            yerr=np.abs(learned[:, 1:] - learned[:, :1]).T,
+            elinewidth=0.6,
+            **style,
+        )
+    axis.set_xlabel(f"{old}: rise of perplexity in % (lower is better)")
+    axis.set_ylabel(f"{new}: nats a token (lower is better)")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -162,8 +198,13 @@ def _curve(rows: Rows, method: str, name: str) -> tuple[list[int], Any, Any]:
 
 
 def _styles(rows: Rows) -> list[tuple[dict[str, Any], str]]:
-    methods = dict.fromkeys(row["method"] for row in rows)
-    return [(_style(i, method), method) for i, method in enumerate(methods)]
+    return _named([row["method"] for row in rows])
+
+
+def _named(methods: Iterable[str]) -> list[tuple[dict[str, Any], str]]:
+    """A style for each method that is named."""
+    names = dict.fromkeys(methods)
+    return [(_style(i, method), method) for i, method in enumerate(names)]
 
 
 def _style(number: int, label: str) -> dict[str, Any]:

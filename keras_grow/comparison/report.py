@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from keras_grow.comparison import plots
+from keras_grow.comparison.front import front_points
+from keras_grow.comparison.front import front_table
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.results import Rows
 from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
+from keras_grow.comparison.shares import BASE
+from keras_grow.comparison.shares import SHARES_FILE
+from keras_grow.comparison.shares import read_shares
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import losses
 from keras_grow.files import atomic_path
@@ -57,11 +62,36 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     ]
     if counted:
         lines += ["![Scores over the number of blocks](layers.png)", ""]
+    lines += _front(plan, folder)
     lines += ["Methods: ", "", *_methods(plan, folder), ""]
     path = folder / "report.md"
     with write_atomically(path) as file:
         file.write("\n".join(lines))
     return path
+
+
+def _front(plan: Plan, folder: Path) -> list[str]:
+    """What each method keeps at shares of its change, with a picture."""
+    if not (folder / SHARES_FILE).exists():
+        return []
+    rows = read_shares(folder)
+    new, *old = rows[BASE, 0, 0.0]
+    lines = [
+        "## Shares of the change",
+        "",
+        "Without training: a growth by its dial, LoRA by its scale, all others "
+        "by weights between the base's and their own (WiSE-FT). Brackets are "
+        "95% bootstrap intervals over examples of the change from the base.",
+        "",
+    ]
+    for number, name in enumerate(old, 1):
+        points = front_points(plan, rows, new, name)
+        picture = f"front_{number}.png" if number > 1 else "front.png"
+        with atomic_path(folder / picture) as part:
+            plots.front(points, new, name).savefig(part, dpi=110)
+        table = front_table(points, new, name)
+        lines += [f"![{new} against {name}]({picture})", "", *table, ""]
+    return lines if old else []
 
 
 def _task_name(task: str) -> str:

@@ -27,13 +27,14 @@ from keras_grow.comparison.results import RESULTS_FILE
 from keras_grow.comparison.results import append_result
 from keras_grow.comparison.results import read_results
 from keras_grow.comparison.scores import Scores
+from keras_grow.comparison.shares import grown_alone
+from keras_grow.comparison.shares import score_shares
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import try_rate
 from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically
-from keras_grow.growth.state import ModelState
 from keras_grow.models.load import load_model
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
@@ -89,6 +90,7 @@ def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
             max(progress.peak_bytes, peak_bytes()),
         )
         checkpoint.save_checkpoint(lm, saved, progress)
+    score_shares(folder, plan, method, seed, lm, scores)
     finish(own, lm, rate, progress, plan.keep_weights)
     saved.unlink()
 
@@ -164,12 +166,7 @@ def peak_bytes() -> int:
 
 def _keep(lm: keras.Model, own: Path) -> None:
     """Save what was learnt: a growth file where the base is untouched."""
-    state = ModelState.of(lm)
-    newest = state.slices(state.training) if state.growths else []
-    slices = {id(w) for new in newest for w in new.weights}
-    if slices and slices >= {
-        id(w) for w in lm.trainable_variables if "lora_kernel" not in w.name
-    }:
+    if grown_alone(lm):
         save_growth(lm, own / GROWTH_FILE)
     else:
         checkpoint.save_weights(lm, own / WEIGHTS_FILE)

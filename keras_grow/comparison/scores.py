@@ -11,6 +11,8 @@ from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import evaluate
 from keras_grow.evaluation import loglikelihood
 from keras_grow.evaluation import perplexity
+from keras_grow.evaluation.results import MeanLoss
+from keras_grow.evaluation.results import Perplexity
 from keras_grow.evaluation.results import Result
 from keras_grow.tasks import Example
 from keras_grow.tasks import Task
@@ -19,6 +21,7 @@ from keras_grow.tasks import wikitext_articles
 
 # Perplexity text is cut to so many characters an example asked for.
 _CHARACTERS = 400
+Loss = MeanLoss | Perplexity
 _GENERATED = ("exact_match", "final_number", "sacrebleu")
 
 
@@ -34,8 +37,10 @@ class Scores:
     def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
         self.scorer = Scorer(lm)
         self.functions: dict[str, Callable[[], Result]] = {}
+        # Those with a loss for each example.
+        self.smooth: dict[str, Callable[[], Loss]] = {}
         new = (task.test or task.validation)[: plan.examples]
-        self.functions["new/loss"] = partial(self._loss, new)
+        self._add_smooth("new/loss", partial(mean_loss, self.scorer, new))
         if task.metric in _GENERATED:
             new = new[: plan.generated]
         self.functions[f"new/{task.metric}"] = lambda: evaluate(
@@ -60,16 +65,22 @@ class Scores:
         """
         return {name: score() for name, score in self.functions.items()}
 
-    def _loss(self, examples: tuple[Example, ...]) -> Result:
-        return Result("loss", mean_loss(self.scorer, examples), len(examples))
+    def run_smooth(self) -> dict[str, Loss]:
+        """Score what moves with every weight: the loss, and perplexities.
+
+        Returns:
+            Results with a loss for each example.
+        """
+        return {name: score() for name, score in self.smooth.items()}
 
     def _add_retention(self, name: str, plan: Plan) -> None:
         if name.endswith(".txt"):
             text = Path(name).read_text("utf-8")
             texts = wikitext_articles(name) if "@-@" in text else [text]
             texts = _up_to(texts, _CHARACTERS * plan.examples)
-            self.functions[f"old/{Path(name).stem}"] = lambda: perplexity(
-                self.scorer, texts
+            self._add_smooth(
+                f"old/{Path(name).stem}",
+                partial(perplexity, self.scorer, texts),
             )
             return
         kind, _, rest = name.partition(":")
@@ -80,21 +91,30 @@ class Scores:
         if as_text:
             prompts = [example.prompt for example in examples]
             texts = _up_to(prompts, _CHARACTERS * plan.examples)
-            self.functions[short] = lambda: perplexity(self.scorer, texts)
+            self._add_smooth(short, partial(perplexity, self.scorer, texts))
         else:
             self.functions[short] = lambda: evaluate(
                 self.scorer, examples, task.metric
             )
 
+    def _add_smooth(self, name: str, score: Callable[[], Loss]) -> None:
+        self.functions[name] = self.smooth[name] = score
 
-def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> float:
-    """Mean negative log-likelihood of the right answers, in nats a token."""
+
+def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> MeanLoss:
+    """Negative log-likelihood of the right answers, in nats a token."""
     found = loglikelihood(
         scorer,
         [example.prompt for example in examples],
         [example.response for example in examples],
     )
-    return -float(found.logprob.sum() / found.n_tokens.sum())
+    return MeanLoss(
+        "loss",
+        -float(found.logprob.sum() / found.n_tokens.sum()),
+        len(examples),
+        tuple(map(float, -found.logprob)),
+        tuple(map(int, found.n_tokens)),
+    )
 
 
 def _up_to(texts: list[str], characters: int) -> list[str]:

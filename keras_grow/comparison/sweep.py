@@ -49,7 +49,7 @@ def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
     train, held = split(plan.load_task().train, plan.examples)
     run = training.prepare(plan, method, rate, seed, train)
     run.update(0, plan.sweep_updates or plan.updates)
-    loss = mean_loss(Scorer(run.lm), held)
+    loss = mean_loss(Scorer(run.lm), held).score
     if not math.isfinite(loss):
         loss = math.inf
     path = rate_file(folder, method, seed, rate)

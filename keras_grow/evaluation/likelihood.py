@@ -217,12 +217,15 @@ def perplexity(
             f"Expected text of one token at least. Received: texts={texts!r}"
         )
     start = start_token(scorer.tokenizer)
-    pairs = [
-        pair
-        for text in tokens
-        for pair in windows(text, start, scorer.max_length, stride)
-    ]
-    loss = -float(scorer.score_tokens(pairs).logprob.sum())
+    pairs, owners = [], []
+    for number, text in enumerate(tokens):
+        for pair in windows(text, start, scorer.max_length, stride):
+            pairs.append(pair)
+            owners.append(number)
+    losses = np.bincount(
+        owners, -scorer.score_tokens(pairs).logprob, len(texts)
+    )
+    loss = float(losses.sum())
     n_words = sum(len(re.findall(r"\S+", text)) for text in texts)
     n_bytes = sum(len(text.encode()) for text in texts)
     return Perplexity(
@@ -237,6 +240,8 @@ def perplexity(
         n_tokens,
         n_words,
         n_bytes,
+        tuple(map(float, losses)),
+        tuple(map(len, tokens)),
     )
 
 

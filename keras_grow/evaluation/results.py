@@ -108,6 +108,8 @@ class Perplexity(Result):
         tokens: number of tokens, each predicted once.
         words: number of words.
         bytes: number of bytes.
+        losses: negative log-likelihood of each text, in nats.
+        token_counts: tokens of each text.
     """
 
     token_perplexity: float
@@ -118,6 +120,21 @@ class Perplexity(Result):
     tokens: int
     words: int
     bytes: int
+    losses: tuple[float, ...] = ()
+    token_counts: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanLoss(Result):
+    """Negative log-likelihood of right answers; `score` is that of a token.
+
+    Args:
+        losses: negative log-likelihood of each answer, in nats.
+        token_counts: tokens of each answer.
+    """
+
+    losses: tuple[float, ...]
+    token_counts: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)

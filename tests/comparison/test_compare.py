@@ -62,6 +62,7 @@ def plan(sources, *methods, **changes):
             updates=6,
             batch_size=4,
             evaluations=3,
+            shares=(),
         ),
         **changes,
     )

@@ -51,6 +51,7 @@ def plan(tmp_path_factory):
         batch_size=4,
         evaluations=2,
         sweep_updates=2,
+        shares=(),
     )
 
 

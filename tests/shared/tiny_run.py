@@ -52,6 +52,7 @@ def make_run(folder: Path) -> Path:
         evaluations=1,
         examples=4,
         generated=2,
+        shares=(),
     )
     made = folder / "tiny"
     made.mkdir()

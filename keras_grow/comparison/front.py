@@ -1,0 +1,121 @@
+"""The front of a comparison: learned against forgotten, with intervals."""
+
+import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_grow.comparison.curve import Losses
+from keras_grow.comparison.curve import change_interval
+from keras_grow.comparison.curve import learned_at
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.shares import BASE
+from keras_grow.comparison.shares import Point
+
+BUDGETS = (1.0, 2.0, 5.0)  # per cent of perplexity
+
+
+class FrontPoint(NamedTuple):
+    """A method at a share of its change, the mean over seeds.
+
+    Attributes:
+        method: its name.
+        share: the share of its change that is kept.
+        learned: loss of the new skill in nats a token, with the lower and the
+            upper end of its interval.
+        forgotten: rise of the old skill's perplexity in per cent, likewise.
+    """
+
+    method: str
+    share: float
+    learned: tuple[float, float, float]
+    forgotten: tuple[float, float, float]
+
+
+def front_points(
+    plan: Plan, rows: Mapping[Point, Mapping[str, Losses]], new: str, old: str
+) -> list[FrontPoint]:
+    """The points of every method, from the base on.
+
+    Args:
+        plan: the comparison.
+        rows: what `read_shares` returned.
+        new: name of the new skill's score.
+        old: name of the old skill's score, a perplexity.
+
+    Returns:
+        For each method that was scored with every seed and share, its points.
+    """
+    base = rows[BASE, 0, 0.0]
+    points = []
+    for method in plan.methods:
+        for share in (0.0, *sorted(plan.shares)):
+            keys = [(method.name, seed, share) for seed in plan.seeds]
+            found = [rows.get(key) if share else base for key in keys]
+            seeds = [each for each in found if each is not None]
+            if len(seeds) < len(keys):
+                continue
+            learned, forgotten = (
+                _change(base[name], _mean([each[name] for each in seeds]))
+                for name in (new, old)
+            )
+            start = base[new].mean
+            points.append(
+                FrontPoint(
+                    method.name,
+                    share,
+                    _three(start + x for x in learned),
+                    _three(100.0 * math.expm1(x) for x in forgotten),
+                )
+            )
+    return points
+
+
+def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
+    """The points as Markdown, and what each method learns within a budget."""
+    lines = [
+        f"| method | share kept | {new} | {old}, rise of perplexity |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for method, share, learned, forgotten in points:
+        if share:
+            lines.append(
+                f"| {method} | {share:g} | "
+                "{:.3f} ({:.3f} to {:.3f}) | ".format(*learned)
+                + "{:+.1f}% ({:+.1f} to {:+.1f}) |".format(*forgotten)
+            )
+    lines += [
+        "",
+        f"The lowest {new} on the curve of a method where the perplexity of "
+        f"{old} rises by at most so much:",
+        "",
+        "| method | " + " | ".join(f"{b:g}%" for b in BUDGETS) + " |",
+        "| --- |" + " ---: |" * len(BUDGETS),
+    ]
+    for method in dict.fromkeys(point.method for point in points):
+        own = [point for point in points if point.method == method]
+        lost = [point.forgotten[0] for point in own]
+        losses = [point.learned[0] for point in own]
+        reached = [learned_at(lost, losses, b) for b in BUDGETS]
+        cells = ["" if loss is None else f"{loss:.3f}" for loss in reached]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _change(before: Losses, after: Losses) -> tuple[float, float, float]:
+    """A change of the mean loss, with its interval."""
+    return after.mean - before.mean, *change_interval(before, after)
+
+
+def _three(values: Iterable[float]) -> tuple[float, float, float]:
+    first, second, third = values
+    return first, second, third
+
+
+def _mean(seeds: Sequence[Losses]) -> Losses:
+    """The losses of each example, the mean over seeds."""
+    losses = np.mean([each.losses for each in seeds], axis=0)
+    return Losses(losses, seeds[0].tokens)

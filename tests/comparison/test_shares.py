@@ -1,0 +1,156 @@
+"""Shares of a change: learned against forgotten, with intervals."""
+
+import dataclasses
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from tiny_models import tiny_lm
+from tiny_run import rows
+
+import keras_grow
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison import compare
+from keras_grow.comparison.curve import Losses
+from keras_grow.comparison.curve import change_interval
+from keras_grow.comparison.curve import learned_at
+from keras_grow.comparison.shares import Change
+from keras_grow.comparison.shares import read_shares
+
+METHODS = (
+    Method("SFT", "sft", 1e-2),
+    Method("grown", "g_freeze", 1e-2, layers=1),
+    Method("LoRA", "lora", 1e-2, rank=2),
+)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A plan over a tiny model on disk."""
+    folder = tmp_path_factory.mktemp("sources")
+    tiny_lm("gemma3", tokenizer=True, num_layers=2).save_to_preset(
+        str(folder / "model")
+    )
+    text = "\n".join(map(json.dumps, rows(8)))
+    (folder / "rows.jsonl").write_text(text, "utf-8")
+    (folder / "old.txt").write_text("the lazy dog jumps over a fox", "utf-8")
+    return Plan(
+        model=str(folder / "model"),
+        task=f"{folder}/rows.jsonl,{folder}/rows.jsonl",
+        methods=METHODS,
+        retention=(str(folder / "old.txt"),),
+        updates=1,
+        batch_size=4,
+        evaluations=1,
+        shares=(0.5, 1.0),
+    )
+
+
+BATCH = {
+    "token_ids": np.array([[2, 9, 5, 11, 30]], "int32"),
+    "padding_mask": np.ones((1, 5), bool),
+}
+
+
+def logits(lm):
+    return ops.convert_to_numpy(lm(BATCH))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_share_is_the_base_plus_a_part_of_the_change(plan, method):
+    keras.utils.set_random_seed(0)
+    lm = method.prepare(keras_grow.models.load_model(plan.model))
+    base = logits(lm)
+    before = {w.path: ops.convert_to_numpy(w) for w in lm.trainable_weights}
+    rng = np.random.default_rng(0)
+    for weight in lm.trainable_weights:
+        weight.assign(weight + rng.normal(0.0, 0.1, weight.shape))
+    after = {w.path: ops.convert_to_numpy(w) for w in lm.trainable_weights}
+    trained = logits(lm)
+    change = Change(lm, plan, method, 0)
+    change.keep(0.0)
+    np.testing.assert_allclose(logits(lm), base, atol=1e-6)
+    change.keep(0.5)
+    half = logits(lm)
+    assert np.abs(half - base).max() > 1e-4
+    assert np.abs(half - trained).max() > 1e-4
+    if method.name == "grown":
+        assert keras_grow.growths(lm)["growth_1"].scale == 0.5
+    for weight in lm.trainable_weights:
+        start, end = before[weight.path], after[weight.path]
+        wanted = {
+            "SFT": (start + end) / 2.0,
+            "grown": end,
+            # The product is scaled, so one of its two factors.
+            "LoRA": end if "kernel_a" in weight.path else end / 2.0,
+        }[method.name]
+        found = ops.convert_to_numpy(weight)
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    change.keep(1.0)
+    np.testing.assert_array_equal(logits(lm), trained)
+
+
+@pytest.mark.usefixtures("runs_in_this_process")
+def test_a_comparison_ends_with_the_curve_of_every_method(plan, tmp_path):
+    chosen = dataclasses.replace(plan, methods=METHODS[:2])
+    report = compare(chosen, tmp_path, say=lambda line: None)
+    found = read_shares(tmp_path)
+    assert found.keys() == {
+        ("base", 0, 0.0),
+        *((name, 0, share) for name in ("SFT", "grown") for share in (0.5, 1)),
+    }
+    last = [
+        json.loads(line)
+        for line in (tmp_path / "results.jsonl").read_text("utf-8").splitlines()
+    ]
+    for row in last:
+        share = (row["method"], row["seed"], 1.0)
+        point = found[share] if row["step"] else found["base", 0, 0.0]
+        assert point["new/loss"].mean == pytest.approx(
+            row["scores"]["new/loss"], abs=2e-4
+        )
+        perplexity = math.exp(point["old/old"].mean)
+        assert perplexity == pytest.approx(row["scores"]["old/old"], rel=1e-3)
+    text = report.read_text("utf-8")
+    assert "| SFT | 0.5 | " in text
+    assert "| grown | 1 | " in text
+    assert (tmp_path / "front.png").stat().st_size > 5_000
+    with (tmp_path / "shares.jsonl").open("a") as file:
+        file.write('\n{"method": "gr')
+    assert read_shares(tmp_path).keys() == found.keys()
+
+
+@pytest.mark.no_backend
+def test_an_interval_pairs_the_examples():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(1, 9, 200).astype("float64")
+    # What is hard about an example is much larger than the change.
+    base = Losses(rng.normal(5.0, 3.0, 200) * tokens, tokens)
+    moved = rng.normal(-0.1, 0.2, 200) * tokens
+    after = Losses(base.losses + moved, tokens)
+    low, high = change_interval(base, after)
+    change = after.mean - base.mean
+    assert low < change < high
+    # The delta method's standard error of a ratio, of the differences alone.
+    rest = moved - change * tokens
+    error = np.sqrt((rest**2).sum()) / tokens.sum()
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.15)
+    with pytest.raises(ValueError, match="the same examples"):
+        change_interval(base, Losses(base.losses[:9], tokens[:9]))
+
+
+@pytest.mark.no_backend
+def test_what_is_learned_within_a_budget_lies_on_the_curve():
+    forgotten, loss = [0.0, 1.0, 4.0], [3.0, 2.0, 1.0]
+    assert learned_at(forgotten, loss, 1.0) == 2.0
+    assert learned_at(forgotten, loss, 2.5) == pytest.approx(1.5)
+    assert learned_at(forgotten, loss, 9.0) == 1.0
+    # A curve that turns back: the best of what is allowed.
+    assert learned_at([0.0, 5.0, 1.0], [3.0, 1.0, 2.5], 3.0) == pytest.approx(
+        1.75
+    )
+    assert learned_at([2.0, 3.0], [1.0, 0.5], 1.0) is None
