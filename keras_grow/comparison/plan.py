@@ -52,7 +52,8 @@ class Plan:
         seeds: seeds of the data order, one run of every method each.
         evaluations: how many times a run is scored, the start not counted.
         examples: how many examples of every set a score is over.
-        generated: how many of them, where answers have to be generated.
+        generated: how many of the new task, where its metric needs generated
+            answers; 0 to leave that score out.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
         template: for chats in files, see `keras_grow.tasks.read_examples`.
@@ -212,7 +213,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     ),
     "evaluations": _few,
     "examples": _count,
-    "generated": _count,
+    "generated": partial(check_int, least=0, most=_MAX_COUNT),
     "dtype": check_text,
     "data_dir": partial(_or_none, check_text),
     "template": partial(_or_none, partial(check_text, most=_MAX_TEMPLATE)),

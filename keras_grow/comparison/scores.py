@@ -43,9 +43,10 @@ class Scores:
         self._add_smooth("new/loss", partial(mean_loss, self.scorer, new))
         if task.metric in _GENERATED:
             new = new[: plan.generated]
-        self.functions[f"new/{task.metric}"] = lambda: evaluate(
-            self.scorer, new, task.metric
-        )
+        if new:
+            self.functions[f"new/{task.metric}"] = lambda: evaluate(
+                self.scorer, new, task.metric
+            )
         for name in plan.retention:
             before = len(self.functions)
             self._add_retention(name, plan)
