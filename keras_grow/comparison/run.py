@@ -100,7 +100,7 @@ def finish(
     progress: checkpoint.Progress,
     keep: bool = True,
 ) -> None:
-    """Save what a run learnt, and say that it is done.
+    """Save what a run learned, and say that it is done.
 
     Args:
         own: folder of the run.
@@ -163,7 +163,7 @@ def peak_bytes() -> int:
 
 
 def _keep(lm: keras.Model, own: Path) -> None:
-    """Save what was learnt: a growth file where the base is untouched."""
+    """Save what was learned: a growth file where the base is untouched."""
     state = ModelState.of(lm)
     newest = state.slices(state.training) if state.growths else []
     slices = {id(w) for new in newest for w in new.weights}

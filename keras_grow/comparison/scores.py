@@ -88,7 +88,7 @@ class Scores:
 
 
 def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> float:
-    """Mean negative log-likelihood of the right answers, in nats a token."""
+    """Mean negative log-likelihood of the right answers, in nats per token."""
     found = loglikelihood(
         scorer,
         [example.prompt for example in examples],

@@ -103,7 +103,7 @@ def export_transformers(
         TypeError: if `model` is no KerasHub model.
         ValueError: if the folder has something in it, the dtype is unknown,
             the family cannot be exported or computed by `transformers`, or
-            the model is quantised or inside `growth_disabled`.
+            the model is quantized or inside `growth_disabled`.
         OSError: if the disk is full.
         ImportError: if `verify` is set and `transformers` is not installed.
 

@@ -62,9 +62,9 @@ class OutputHead:
             if not weights_only(layer):
                 raise ValueError(
                     "Expected an output head through which gradients pass. "
-                    f"Received: `{layer.name}`, quantised to "
+                    f"Received: `{layer.name}`, quantized to "
                     f"{layer.quantization_mode}, which rounds the inputs of "
-                    "the head too. Quantise with "
+                    "the head too. Quantize with "
                     "`keras_grow.quantize_base(lm)` instead."
                 )
         width, dtype = self._states
