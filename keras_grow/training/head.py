@@ -106,7 +106,7 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
         elif id(operation) not in operations:
             operations[id(operation)] = operation
             waiting.extend(node.input_tensors)
-            # An input that goes round the backbone.
+            # An input that goes around the backbone.
             known = known and not node.is_input
     if not known or len(hidden) != 1 or not operations:
         raise TypeError(
