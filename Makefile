@@ -79,22 +79,8 @@ lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-SHOWN := keras_grow $(addprefix keras_grow.,ablations analysis comparison \
-	distribution evaluation export growth layers models routing saving \
-	selection tasks training)
-
 docs: .venv/docs
-	rm -rf build/docs
-	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python \
-		-W error::UserWarning:pdoc -m pdoc --docformat google \
-		--no-show-source --output-directory build/docs $(SHOWN)
-	set -e; for page in examples/reference/*.md; do \
-		to=build/docs/$$(basename $$page .md).html; \
-		echo '<!doctype html><meta charset="utf-8">' > $$to; \
-		$(BIN)/python -m markdown2 --extras tables $$page \
-			| sed 's/\.md"/.html"/g' >> $$to; \
-	done
-	@echo "build/docs/keras_grow.html"
+	KERAS_BACKEND=jax $(BIN)/python examples/reference/pages.py
 
 # KerasHub's preprocessors need TensorFlow whatever the backend.
 .venv/demo-%: .venv/python

@@ -1,4 +1,4 @@
-"""Curves as SVG that can be read without colour, by mouse, touch and keys."""
+"""Curves as SVG that can be read without color, by mouse, touch and keys."""
 
 import math
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 Points = Sequence[tuple[float, float]]
-# Okabe and Ito's colours, which differ for the colour-blind as well.
-COLOURS = (
+# Okabe and Ito's colors, which differ for the color-blind as well.
+COLORS = (
     "#0072B2",
     "#D55E00",
     "#009E73",
@@ -118,16 +118,16 @@ def _curve(name: str, points: Points, number: int, place: object) -> list[str]:
 
 
 def _stroke(number: int) -> str:
-    colour = COLOURS[number % len(COLOURS)]
+    color = COLORS[number % len(COLORS)]
     return (
-        f'stroke="{colour}" stroke-width="2" '
+        f'stroke="{color}" stroke-width="2" '
         f'stroke-dasharray="{_DASHES[number % len(_DASHES)]}"'
     )
 
 
 def _mark(x: float, y: float, number: int) -> str:
     """A disc, a square, a triangle, a diamond or a cross."""
-    colour = COLOURS[number % len(COLOURS)]
+    color = COLORS[number % len(COLORS)]
     shapes = (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" ',
         f'<rect x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7" ',
@@ -136,7 +136,7 @@ def _mark(x: float, y: float, number: int) -> str:
         _polygon(x, y, ((-5, -4), (5, -4), (0, 5))),
     )
     shape = shapes[number % len(shapes)]
-    return f'{shape}fill="{colour}" stroke="none"/>'
+    return f'{shape}fill="{color}" stroke="none"/>'
 
 
 def _polygon(x: float, y: float, corners: Sequence[tuple[float, float]]) -> str:

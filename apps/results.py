@@ -93,7 +93,7 @@ def comparison_table(folder: Path) -> str:
             [method, *[_mean(final, s) for s in scores], str(last), *costs]
         )
     header = ["model", *[s.replace("_", " ") for s in scores]]
-    header += ["updates", "trained parameters", "seconds an update"]
+    header += ["updates", "trained parameters", "seconds per update"]
     return words.table("After the last update", header, body)
 
 

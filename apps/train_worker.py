@@ -3,7 +3,7 @@
 It prints a line of JSON for everything that the page shows; what Keras and
 others print goes to its standard error. Told to stop on its standard input, or
 left alone by an app that was killed, it ends after the update under way and
-keeps what was learnt.
+keeps what was learned.
 """
 
 import contextlib
@@ -94,7 +94,7 @@ def say(**event: Any) -> None:
     try:
         print(json.dumps(event), file=sys.__stdout__, flush=True)
     except BrokenPipeError:
-        # The app was killed; what is learnt is kept all the same.
+        # The app was killed; what is learned is kept all the same.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -152,7 +152,7 @@ def train(folder: Path, stop: threading.Event) -> None:
             _write(folder, method, watch, scores)
             scored = watch.step
     if watch.step == 0:
-        say(stopped="Stopped before the first update: nothing was learnt.")
+        say(stopped="Stopped before the first update: nothing was learned.")
         return
     # A stop while it was being measured has let that come to its end.
     if scored != watch.step:
@@ -204,7 +204,7 @@ def _keep(
     lm: keras.Model,
     watch: Watch,
 ) -> None:
-    """Save what was learnt as the run of a finished comparison."""
+    """Save what was learned as the run of a finished comparison."""
     say(phase="Saving.")
     own = folder / run_name(method, 0)
     own.mkdir()

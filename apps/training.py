@@ -87,7 +87,7 @@ class Progress:
 
     Attributes:
         state: "idle", "running", "done", "stopped" before anything was
-            learnt, or "failed".
+            learned, or "failed".
         phase: what it does, in words.
         name: folder of the run.
         owner: the visitor who started it.
@@ -186,7 +186,7 @@ class Trainer:
         ).start()
 
     def stop(self, owner: str) -> str:
-        """Ask the training to end and keep what was learnt.
+        """Ask the training to end and keep what was learned.
 
         Returns:
             What to tell the visitor.
@@ -198,7 +198,7 @@ class Trainer:
                 return "Only the visitor who started the training can stop it."
             self._change(phase="Stopping after this update.")
             _say_stop(self._process)
-            return "Stopping; what was learnt will be kept."
+            return "Stopping; what was learned will be kept."
 
     def _make_folder(self, lesson: Lesson, rows: Rows) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ def note(kind: str, text: str) -> str:
 
     Args:
         kind: "info", "good", "warning" or "error". A sign and a word tell
-            them apart, not colour alone.
+            them apart, not color alone.
         text: what to say; not HTML.
     """
     signs = {
@@ -55,7 +55,7 @@ def pane_note(answer: Answer) -> str:
     else:
         words += f"{answer.tokens} tokens"
         if answer.seconds:
-            words += f", {answer.tokens / answer.seconds:.1f} a second"
+            words += f", {answer.tokens / answer.seconds:.1f} per second"
         words += "."
     if answer.cut:
         words += f" The first {answer.cut} tokens of the prompt were cut off."
@@ -69,7 +69,7 @@ def pane_note(answer: Answer) -> str:
     mean = answer.loglikelihood / max(answer.tokens, 1)
     return line + (
         '<p class="kg-note" data-part="likelihood">Log-likelihood under the '
-        f"base: <b>{answer.loglikelihood:.1f}</b> ({mean:.2f} a token)</p>"
+        f"base: <b>{answer.loglikelihood:.1f}</b> ({mean:.2f} per token)</p>"
     )
 
 

@@ -32,7 +32,7 @@ PLAN = Plan(
     model="gemma3_270m_pip",
     task="gettext_en_fr",
     # Of the rates tried, on rows of 64 tokens, 5e-5 forgot more than twice as
-    # much as 2e-5 and learnt no more.
+    # much as 2e-5 and learned no more.
     methods=(
         Method("SFT", "sft", learning_rate=2e-5, warmup=5),
         Method("grown", "g_freeze", learning_rate=2e-5, warmup=5),

@@ -44,6 +44,7 @@ def model(tmp_path_factory):
 
 
 @on_jax
+@pytest.mark.usefixtures("runs_in_this_process")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_guide_runs(script, model, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GUIDE_MODEL", model)
@@ -55,6 +56,8 @@ def test_a_guide_runs(script, model, tmp_path, monkeypatch, capsys):
         "1_grow_and_dial": "bit for bit",
         "2_own_data_and_chats": "broken.jsonl",
         "3_many_skills": "True",
+        "4_compare_fairly": "| grown |",
+        "5_which_blocks": "evenly spaced: [0]",
         "6_export_and_serve": "largest difference of a logit: ",
         "8_another_family": "largest difference after growing: 0.0",
     }

@@ -11,7 +11,7 @@ A case is written `method[+option...]@path`, such as `grow_last10@response` or
 
     +remat          every block under `keras.RematScope`
     +accumulate4    the batch in four parts, with Keras' gradient accumulation
-    +int8           frozen weights in int8, by Keras' own quantisation
+    +int8           frozen weights in int8, by Keras' own quantization
 
     @fit            KerasHub's `fit`, with logits at every position
     @response       the same with `keras_grow.supervised_logits`

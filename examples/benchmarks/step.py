@@ -162,7 +162,7 @@ def run_case(case, backend, model, tokens, supervised, arguments):
     return run_alone(__file__, command, backend, arguments.device)
 
 
-def summarise(rounds, device, peak_tflops):
+def summarize(rounds, device, peak_tflops):
     """The figures of one case over all its rounds."""
     failed = [r for r in rounds if "failed" in r]
     if failed:
@@ -315,7 +315,7 @@ def main():
                 results.append(run_case(case, *setup, arguments))
                 print(number, *setup, case, results[-1], flush=True)
         cases = {
-            case: summarise(results, arguments.device, arguments.peak_tflops)
+            case: summarize(results, arguments.device, arguments.peak_tflops)
             for case, results in rounds.items()
         }
         run = {"backend": backend, "model": model, "tokens": tokens}

@@ -19,7 +19,7 @@ from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
 MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
-ROWS = int(os.environ.get("GUIDE_ROWS", "64"))
+ROWS = int(os.environ.get("GUIDE_ROWS", "48"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 FOLDER.mkdir(parents=True, exist_ok=True)
 

@@ -111,3 +111,28 @@ shutil.rmtree(folder, ignore_errors=True)
 done = keras_grow.export_transformers(lm, folder, verify=True)
 print(f"largest difference of a logit: {done.largest_difference:.1e}")
 print(sorted(path.name for path in folder.iterdir()))
+
+# %% [markdown]
+# Printed on Gemma 3 270M (JAX, two busy CPU cores, 4 minutes; lavender was in
+# no chat):
+#
+# ```
+# Epoch 1/4
+# 3/3 - 44s - 15s/step - loss: 1.0081
+# Epoch 2/4
+# 3/3 - 23s - 8s/step - loss: 0.3041
+# Epoch 3/4
+# 3/3 - 15s - 5s/step - loss: 0.1559
+# Epoch 4/4
+# 3/3 - 26s - 9s/step - loss: 0.0368
+# grown: ['The lavender is by the gate.']
+# Writing 360,221,184 bytes of weights.
+# 360,221,184 bytes of weights in plants.gguf
+# GGUF:  ['The lavender is by the gate.']
+# Writing 1,355,508,224 bytes of weights.
+# largest difference of a logit: 1.7e-04
+# ['README.md', 'config.json', 'generation_config.json', 'model.safetensors',
+#  'tokenizer.json', 'tokenizer.model', 'tokenizer_config.json']
+# ```
+#
+# Ollama itself was not at hand: the `Modelfile` is written as its manual says.

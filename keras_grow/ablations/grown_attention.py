@@ -27,7 +27,7 @@ class GrownAttention(Layer):
         y = sum_c attention(q_c, K, V) O_c,    O_c = O / k at the start
 
     With `grows="head_dim"` queries, keys and values of a head become `k`
-    times as long. Each copy is normalised and rotated by itself, by the
+    times as long. Each copy is normalized and rotated by itself, by the
     base's scale and frequencies, so that the frozen part of a head does not
     move with the new. The score of the head is the mean of its copies':
 

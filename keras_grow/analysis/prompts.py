@@ -120,7 +120,7 @@ def task_prompts(
 ) -> TaskPrompts:
     """Draw prompts of a task, in the format of Todd et al.
 
-    `Q: input`, `A: output` and an empty line an example, then the question
+    `Q: input`, `A: output` and an empty line per example, then the question
     (arXiv 2310.15213, section 2.1; appendix B of arXiv 2603.08647). A question
     is never among its own examples, and every pair is asked once before one is
     asked again.
@@ -149,7 +149,7 @@ def task_prompts(
     """
     if prompts < 1 or not 2 <= shots < len(task.pairs):
         raise ValueError(
-            "Expected 1 prompt or more, and from 2 examples a prompt to "
+            "Expected 1 prompt or more, and from 2 examples per prompt to "
             f"{len(task.pairs) - 1}, one fewer than the task has pairs. "
             f"Received: prompts={prompts}, shots={shots}"
         )

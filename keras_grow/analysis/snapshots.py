@@ -21,7 +21,7 @@ class KernelSnapshots(keras.callbacks.Callback):
     with its optimizer goes on where it stopped; a step that is there already
     is not written again.
 
-    Disk space: one copy of the kernels a step, 189 MB for the up-projections
+    Disk space: one copy of the kernels per step, 189 MB for the up-projections
     of Gemma 3 270M and 1.66 GB for those of Gemma 3 1B.
 
     Args:

@@ -49,7 +49,7 @@ def curves(rows: Rows) -> Any:
 
 
 def trade_off(rows: Rows) -> Any:
-    """What is learnt against what is kept, a line a method over its updates.
+    """What is learned against what is kept, a line per method over its updates.
 
     One panel for each old skill and each score of the new task. The large mark
     is the end of training; the cross is the base.
@@ -66,16 +66,16 @@ def trade_off(rows: Rows) -> Any:
         for axis, old_name in zip(row, old, strict=False):
             for style, method in _styles(rows):
                 _, kept, _ = _curve(rows, method, old_name)
-                _, learnt, _ = _curve(rows, method, new_name)
-                (line,) = axis.plot(kept, learnt, **style | {"markersize": 3})
+                _, learned, _ = _curve(rows, method, new_name)
+                (line,) = axis.plot(kept, learned, **style | {"markersize": 3})
                 axis.plot(
                     kept[-1:],
-                    learnt[-1:],
+                    learned[-1:],
                     marker=style["marker"],
                     color=line.get_color(),
                     markersize=9,
                 )
-            axis.plot(kept[:1], learnt[:1], "kx", markersize=9)
+            axis.plot(kept[:1], learned[:1], "kx", markersize=9)
             _label(axis.set_xlabel, axis.set_xscale, rows, old_name)
             _label(axis.set_ylabel, axis.set_yscale, rows, new_name)
     _finish(figure, axes)

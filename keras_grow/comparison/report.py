@@ -49,8 +49,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         "",
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
-        f"{plan.examples} examples a set. Mean over seeds. In brackets, what "
-        "an old skill lost or gained: points, or a perplexity's per cent "
+        f"{plan.examples} examples per set. Mean over seeds. In brackets, what "
+        "an old skill lost or gained: points, or a perplexity's percent "
         "(times from ten times on).",
         "",
         *_table(plan, folder, rows),
@@ -103,7 +103,7 @@ def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
     """The last scores of every method, and what they cost."""
     names = list(rows[0]["scores"])
     metrics = {n: rows[0]["details"][n]["metric"] for n in names}
-    header = ["method", *names, "trained parameters", "s a step", "peak GB"]
+    header = ["method", *names, "trained parameters", "s per step", "peak GB"]
     start = [row for row in rows if row["step"] == 0]
     lines = [
         "| " + " | ".join(header) + " |",

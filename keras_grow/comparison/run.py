@@ -102,7 +102,7 @@ def finish(
     progress: checkpoint.Progress,
     keep: bool = True,
 ) -> None:
-    """Save what a run learnt, and say that it is done.
+    """Save what a run learned, and say that it is done.
 
     Args:
         own: folder of the run.
@@ -165,7 +165,7 @@ def peak_bytes() -> int:
 
 
 def _keep(lm: keras.Model, own: Path) -> None:
-    """Save what was learnt: a growth file where the base is untouched."""
+    """Save what was learned: a growth file where the base is untouched."""
     if grown_alone(lm):
         save_growth(lm, own / GROWTH_FILE)
     else:

@@ -103,7 +103,7 @@ class Scores:
 
 
 def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> MeanLoss:
-    """Negative log-likelihood of the right answers, in nats a token."""
+    """Negative log-likelihood of the right answers, in nats per token."""
     found = loglikelihood(
         scorer,
         [example.prompt for example in examples],

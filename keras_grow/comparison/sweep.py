@@ -37,7 +37,7 @@ def split(
 def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
     """Train with one learning rate and write the loss that it ends with.
 
-    The loss is that of the held-out examples, in nats a token.
+    The loss is that of the held-out examples, in nats per token.
 
     Args:
         folder: folder of the comparison, which holds its plan.

@@ -120,7 +120,7 @@ def sacrebleu(
         max_new_tokens: the most tokens of a translation. Defaults to `None`:
             half as much again as the longest reference has, and 8.
         stop: see `generate`.
-        tokenize: sacrebleu's tokeniser. Defaults to `"13a"`.
+        tokenize: sacrebleu's tokenizer. Defaults to `"13a"`.
 
     Returns:
         `SacreBleu` with the score, the signature and all predictions.

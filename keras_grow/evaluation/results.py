@@ -43,7 +43,7 @@ class Result:
         """The result as JSON-ready values.
 
         Args:
-            examples: whether to keep the fields with a value an example.
+            examples: whether to keep the fields with a value per example.
                 Defaults to `False`.
 
         Returns:
@@ -84,7 +84,7 @@ class LastWord(Result):
 
     Args:
         accuracy: share of answers that greedy decoding writes whole.
-        word_perplexity: exp of the mean negative log-likelihood an answer.
+        word_perplexity: exp of the mean negative log-likelihood per answer.
         standard_error: of `accuracy`.
         is_right: for each example, whether it is written.
     """
@@ -97,7 +97,7 @@ class LastWord(Result):
 
 @dataclasses.dataclass(frozen=True)
 class Perplexity(Result):
-    """Perplexity of text; `score` is the one a token.
+    """Perplexity of text; `score` is the one per token.
 
     Args:
         token_perplexity: exp of the negative log-likelihood over the tokens.

@@ -45,7 +45,7 @@ def model_card(
     lines += ["tags:", "- keras-grow", "---", "", "# Model card", ""]
     lines += [
         f"- Base: {base}",
-        f"- Licence of the base: {_license(family, card)}",
+        f"- License of the base: {_license(family, card)}",
     ]
     lines += [f"- Weights: {family.architecture}, {dtype}"]
     lines += [f"- {line}" for line in _growth_lines(model)]

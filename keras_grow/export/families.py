@@ -23,7 +23,7 @@ class ExportFamily:
         gguf: its architecture in llama.cpp, or None.
         split: the pattern that its byte-pair tokenizer splits text by, a key
             of `tokenizer_json.SPLITS`.
-        terms: its licence where all of the family have one: its name and
+        terms: its license where all of the family have one: its name and
             where it is written.
         eager: whether `transformers` computes it rightly with eager
             attention only.

@@ -25,7 +25,7 @@ def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
 
     Raises:
         TypeError: if it is no KerasHub model.
-        ValueError: if it is quantised, or inside `growth_disabled`.
+        ValueError: if it is quantized, or inside `growth_disabled`.
     """
     backbone = backbone_of(model)
     if growths_of(model):

@@ -77,7 +77,7 @@ def export_gguf(
         TypeError: if `model` is no KerasHub model.
         ValueError: if the file exists, the quantization is unknown, the
             family cannot be exported or computed by llama.cpp, or the model
-            has no tokenizer, is quantised or inside `growth_disabled`.
+            has no tokenizer, is quantized or inside `growth_disabled`.
         OSError: if the disk is full.
         ImportError: if the `gguf` package is not installed.
 

@@ -103,7 +103,7 @@ def export_transformers(
         TypeError: if `model` is no KerasHub model.
         ValueError: if the folder has something in it, the dtype is unknown,
             the family cannot be exported or computed by `transformers`, or
-            the model is quantised or inside `growth_disabled`.
+            the model is quantized or inside `growth_disabled`.
         OSError: if the disk is full.
         ImportError: if `verify` is set and `transformers` is not installed.
 
@@ -159,11 +159,13 @@ def export_transformers(
 
 def say_padding(size: int, padded: int) -> None:
     """Say on stderr what is about to be written, and how much is padding."""
-    print(
-        f"Writing {size:,} bytes of weights, {padded:,} of them zeros that "
-        "pad blocks which grew less than others to the common width.",
-        file=sys.stderr,
-    )
+    text = f"Writing {size:,} bytes of weights"
+    if padded:
+        text += (
+            f", {padded:,} of them zeros that pad blocks which grew less than "
+            "others to the common width"
+        )
+    print(f"{text}.", file=sys.stderr)
 
 
 _POSITIONS = "max_position_embeddings"

@@ -26,7 +26,7 @@ def sentencepiece_json(proto: bytes, start: str | None) -> dict[str, Any]:
     piece has the highest score, so a pair's rank is that of its piece.
 
     Args:
-        proto: the serialised model.
+        proto: the serialized model.
         start: a token put before every text, or None.
 
     Returns:

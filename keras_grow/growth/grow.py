@@ -70,7 +70,7 @@ def grow_model(
 
     With `strategy="g_train"` and `shares="equal"`, as in the paper, every
     copy of a neuron receives the same gradient at every step, so the copies
-    stay equal for ever: G-Train then equals fine-tuning the original
+    stay equal forever: G-Train then equals fine-tuning the original
     up-projection. `shares="unequal"` breaks the tie, function preserved.
 
     If you pass a backbone that a task holds, compile the task anew afterwards,

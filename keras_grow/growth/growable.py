@@ -79,7 +79,7 @@ def warn_dead_point(config: GrowthConfig) -> None:
         warnings.warn(
             'With `init="zeros"` up- and down-projection of the new slices '
             "are both zero, so every gradient of a gated MLP is zero and "
-            'nothing is learnt. `init="zero_down"` keeps the up-projection.',
+            'nothing is learned. `init="zero_down"` keeps the up-projection.',
             UserWarning,
             stacklevel=3,
         )

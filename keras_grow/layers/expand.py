@@ -52,7 +52,7 @@ def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
     """Shares of the down-projection that each of `factor` copies carries.
 
     The shares of a neuron sum to one, so any choice preserves the function.
-    `"equal"` is the paper's `1 / k`. With `"unequal"`, neuron `j` favours copy
+    `"equal"` is the paper's `1 / k`. With `"unequal"`, neuron `j` favors copy
     `j mod k`, whose share is `k`; the share of every other copy is `-1`. The
     copies of a neuron then receive gradients of different size and sign, and
     for `k = 2` the sum `2 h - h` is still exact in floating point.
@@ -67,8 +67,8 @@ def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
     """
     if kind == "equal":
         return np.full((factor, width), 1.0 / factor, "float32")
-    favoured = np.arange(factor)[:, None] == np.arange(width)[None] % factor
-    return np.where(favoured, float(factor), -1.0).astype("float32")
+    favored = np.arange(factor)[:, None] == np.arange(width)[None] % factor
+    return np.where(favored, float(factor), -1.0).astype("float32")
 
 
 def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
@@ -168,7 +168,7 @@ def pad_width(kernel: Array, width: int, axis: int) -> Array:
 
 
 def offsets(widths: Sequence[int]) -> list[int]:
-    """Where each of several neighbouring slices begins, and the end."""
+    """Where each of several neighboring slices begins, and the end."""
     return [0, *np.cumsum(widths).tolist()]
 
 

@@ -26,8 +26,8 @@ def load_gemma3_gguf(
     """Load a Gemma 3 text model from a GGUF file into KerasHub.
 
     Any size of the family is built from the file's own metadata, in any
-    quantisation that the `gguf` package can undo. The weights are
-    dequantised once, on loading, a tensor at a time; the result is an
+    quantization that the `gguf` package can undo. The weights are
+    dequantized once, on loading, a tensor at a time; the result is an
     ordinary KerasHub model. Nothing in the file is trusted: see `Raises`.
 
     Args:
@@ -41,7 +41,7 @@ def load_gemma3_gguf(
 
     Raises:
         ValueError: If the file is truncated, damaged, of another
-            architecture, or contradicts itself; or if `dtype` is quantised.
+            architecture, or contradicts itself; or if `dtype` is quantized.
         OSError: If the file cannot be read.
         ImportError: If the `gguf` package is not installed.
 
@@ -91,7 +91,7 @@ def _from_file(
 ) -> Callable[..., Any]:
     """An initializer that reads one weight; what fails goes to `failures`.
 
-    Keras keeps a global list of the variables that it has yet to initialise
+    Keras keeps a global list of the variables that it has yet to initialize
     and an exception would leave that list behind, half done.
     """
 
@@ -113,7 +113,7 @@ def _require_gguf() -> None:
         import gguf  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "Expected the `gguf` package, which dequantises GGUF weights. "
+            "Expected the `gguf` package, which dequantizes GGUF weights. "
             "Install it with `pip install 'keras-grow[gguf]'`."
         ) from error
 

@@ -27,7 +27,7 @@ _FIXED = {
 }
 _FIXED_BUT_OPTIONAL = ("rope.freq_base_swa", "attention.sliding_window_pattern")
 # llama.cpp tells the 27B model, which alone scales its queries by the
-# hidden size a head, by its number of blocks.
+# hidden size per head, by its number of blocks.
 _BLOCKS_OF_27B = 62
 
 
@@ -110,7 +110,7 @@ def query_gain(metadata: Mapping[str, Any]) -> float:
     """Return what the query norm must carry beyond KerasHub's own scale.
 
     KerasHub divides queries by the root of the head size in every Gemma 3.
-    The 27B model divides by another number; as its queries are normalised,
+    The 27B model divides by another number; as its queries are normalized,
     the ratio can live in that norm's weight, and the function is the same.
     """
     head_dim = _size(metadata, "attention.key_length")

@@ -33,7 +33,7 @@ _MARKERS = (
 
 
 def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
-    """Return the serialised SentencePiece model of a Gemma 3 GGUF.
+    """Return the serialized SentencePiece model of a Gemma 3 GGUF.
 
     Args:
         metadata: The metadata of a GGUF file.

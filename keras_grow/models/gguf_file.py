@@ -1,4 +1,4 @@
-"""Reading the tensors of a GGUF file, dequantised."""
+"""Reading the tensors of a GGUF file, dequantized."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from keras_grow.models.gguf_header import GgufTensor
 from keras_grow.models.gguf_header import parse_header
 
-# Values dequantised at a time: small enough to stay in the processor's cache.
+# Values dequantized at a time: small enough to stay in the processor's cache.
 _CHUNK = 1 << 19
 
 
@@ -32,7 +32,7 @@ class GgufFile:
     tensors: dict[str, GgufTensor]
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
-        """Return one tensor, dequantised to float32 in its NumPy shape."""
+        """Return one tensor, dequantized to float32 in its NumPy shape."""
         from gguf.constants import GGMLQuantizationType
         from gguf.quants import dequantize
 

@@ -49,7 +49,7 @@ class GgufTensor:
 
     Args:
         shape: Its shape as NumPy has it, rows first (the file has them last).
-        kind: Its GGML type number, which names the quantisation.
+        kind: Its GGML type number, which names the quantization.
         offset: Bytes from the start of the file.
         nbytes: Bytes that it takes there.
     """
@@ -231,13 +231,13 @@ class _Header:
         try:
             named = GGMLQuantizationType(kind)
             block, block_bytes = GGML_QUANT_SIZES[named]
-            # A trial of one block tells what the package can dequantise.
+            # A trial of one block tells what the package can dequantize.
             dequantize(np.zeros((1, block_bytes), np.uint8), named)
         except (ValueError, KeyError, NotImplementedError) as error:
             raise ValueError(
                 f"Expected tensors of {self.path} in a type that the gguf "
-                f"package dequantises. Received: type={kind} at "
-                f"tensor={name!r}. Convert the file to another quantisation, "
+                f"package dequantizes. Received: type={kind} at "
+                f"tensor={name!r}. Convert the file to another quantization, "
                 "or install a newer gguf."
             ) from error
         return block, block_bytes

@@ -216,7 +216,7 @@ def _check_finite(tensors: dict[str, np.ndarray]) -> None:
             raise ValueError(
                 f"Expected finite weights. Received: {show(name)} with NaN or "
                 "infinity, as of a training that diverged. Pass "
-                "`allow_non_finite=True` to load them nevertheless."
+                "`allow_non_finite=True` to load them anyway."
             )
 
 

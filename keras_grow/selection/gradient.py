@@ -28,7 +28,7 @@ def rank_by_gradient(
     This is the relative gradient norm of Auto-RGN (Lee et al. 2023, "Surgical
     Fine-Tuning", arXiv 2210.11466), taken before training.
 
-    Cost: one forward and one backward pass a batch, as a step of SFT without
+    Cost: one forward and one backward pass per batch, as a step of SFT without
     its optimizer moments. No weight changes.
 
     Args:

@@ -183,7 +183,7 @@ def _of_model(model: Any) -> Kernels:
             raise ValueError(
                 "Expected a plain dense layer with a float kernel at "
                 f"`{slot}` of block {block}. Received: {layer}. Rank a model "
-                "that is neither grown nor quantised; `merge_growth` makes "
+                "that is neither grown nor quantized; `merge_growth` makes "
                 "a plain model of a grown one."
             )
         return np.asarray(ops.convert_to_numpy(ops.cast(kernel, "float32")))

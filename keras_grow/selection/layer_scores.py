@@ -23,7 +23,7 @@ FORMAT = "keras_grow.layer_scores"
 # What each ranking of this package takes, the model aside.
 COSTS = {
     "update": "a preliminary SFT run",
-    "gradient": "a forward and a backward pass a batch",
+    "gradient": "a forward and a backward pass per batch",
     "signal_to_noise": "a singular value decomposition a kernel, no data",
     "evenly_spaced": "nothing",
     "last": "nothing",
@@ -149,7 +149,7 @@ class LayerScores:
         return "\n".join(lines)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw one bar a block, in the order of the blocks.
+        """Draw one bar per block, in the order of the blocks.
 
         Args:
             ax: matplotlib axes. Defaults to those of a new figure.

@@ -40,7 +40,7 @@ def randomized_singular_values(
 ) -> tuple[Array, float]:
     """The leading singular values of a matrix, and a bound on their error.
 
-    Randomised range finder with power iterations (Halko, Martinsson and Tropp
+    Randomized range finder with power iterations (Halko, Martinsson and Tropp
     2011, arXiv 0909.4061, algorithms 4.4 and 5.1). For a matrix of low rank it
     is much cheaper than all the singular values.
 

@@ -126,7 +126,7 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
 
     The kernels before training go to a folder on disk, not to memory, and are
     compared with the model one kernel at a time at the end of every epoch.
-    Cost: the disk space of the kernels in float32 and a read of them an epoch.
+    Cost: the disk space of the kernels in float32 and a read of them per epoch.
     With `before`, not even that: a checkpoint or preset that training started
     from is read instead.
 

@@ -53,7 +53,7 @@ def compiled(source: str) -> Any:
 
 @functools.cache
 def _generation_tag() -> Any:
-    """The extension that puts marks round what an assistant writes."""
+    """The extension that puts marks around what an assistant writes."""
     import jinja2
     from jinja2.ext import Extension
 

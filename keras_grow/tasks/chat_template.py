@@ -23,7 +23,7 @@ class ChatTemplate:
     It is run in the sandbox in which transformers runs it, with the same
     names: `messages`, `add_generation_prompt`, `bos_token`, `eos_token`,
     `raise_exception`, `strftime_now`, the filter `tojson`, and the tags
-    `{% generation %}` and `{% endgeneration %}` round what an assistant
+    `{% generation %}` and `{% endgeneration %}` around what an assistant
     writes. A template without these tags is rendered turn by turn to find
     the answers, which needs one whose text of a chat begins with its text of
     the chat's first turns.
@@ -216,7 +216,7 @@ class ChatTemplate:
                     "Expected a template whose text of a chat begins with its "
                     "text of the chat's first turns, to tell answers from the "
                     f"rest; it does not at turn {index + 1}. Put "
-                    "{% generation %} and {% endgeneration %} round what the "
+                    "{% generation %} and {% endgeneration %} around what the "
                     "template writes for an assistant."
                 )
             spans.append((len(before), len(through)))

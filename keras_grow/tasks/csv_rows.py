@@ -110,5 +110,5 @@ def _separator(text: str, known: Collection[str]) -> str:
         named = {column.strip().casefold() for column in found} & set(known)
         return len(named), len(found)
 
-    # The first of equals: a comma.
+    # A tie goes to the comma.
     return max(_SEPARATORS, key=fit)

@@ -12,7 +12,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def read_json_lines(
     lines: Iterable[bytes], name: str
 ) -> Iterator[tuple[str, Any]]:
-    """Rows of a file with one JSON object a line.
+    """Rows of a file with one JSON object per line.
 
     Args:
         lines: the file's lines. Split at line feeds only: `str.splitlines`
@@ -33,7 +33,7 @@ def read_json_lines(
         except UnicodeDecodeError as error:
             yield place, f"Expected UTF-8 ({error})"
         except ValueError as error:
-            yield place, f"Expected one JSON object a line ({error})"
+            yield place, f"Expected one JSON object per line ({error})"
 
 
 def read_json_array(data: bytes, name: str) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ _JOINED = (
 
 
 def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
-    """Articles of a WikiText file, with its tokenisation undone.
+    """Articles of a WikiText file, with its tokenization undone.
 
     WikiText puts spaces round punctuation and marks joined characters
     (` @-@ `); a language model never read text like that. `<unk>` stays.
@@ -55,7 +55,7 @@ def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
 
 
 def detokenize_wikitext(text: str) -> str:
-    """Undo the tokenisation of WikiText in a line or more.
+    """Undo the tokenization of WikiText in a line or more.
 
     Args:
         text: text as WikiText holds it.

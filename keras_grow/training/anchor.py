@@ -36,9 +36,9 @@ class Options(TypedDict, total=False):
 class KLAnchor:
     """A penalty on how far a model's predictions move from its base's.
 
-    Frozen weights alone do not freeze behaviour: new slices act on every
+    Frozen weights alone do not freeze behavior: new slices act on every
     input. An anchor adds `weight` times the mean divergence of the model from
-    its base, on unlabelled passages, to the loss of each training step:
+    its base, on unlabeled passages, to the loss of each training step:
 
         loss = task_loss + weight * mean KL(base || model)
 
@@ -54,9 +54,10 @@ class KLAnchor:
             sequence of strings (the model needs a preprocessor), a sequence of
             token-id sequences, or `{"token_ids": ..., "padding_mask": ...}`
             with arrays of shape `(passages, length)`.
-        weight: what the mean divergence, in nats a position, is multiplied by.
-        top_k: number of tokens a position with a class of their own.
-        batch_size: passages a training step. They are taken in turn, in an
+        weight: what the mean divergence, in nats per position, is
+            multiplied by.
+        top_k: how many tokens of each position have a class of their own.
+        batch_size: passages per training step. They are taken in turn, in an
             order that `seed` fixes, whatever the task's batches are.
         length: most tokens of a passage, those beyond are left out. Used for
             strings and token sequences.

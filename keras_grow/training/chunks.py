@@ -1,9 +1,9 @@
 """A sum over the supervised positions, a chunk of logits at a time.
 
-Gemma's logits are 262,144 floats a position. Here they exist for the positions
-that carry weight alone and for one chunk of them at once, and the gradient is
-taken chunk by chunk together with the value: three products with the output
-head a position, none of them computed twice.
+Gemma's logits are 262,144 floats per position. Here they exist only for the
+positions that carry weight, and for one chunk of them at a time. The gradient
+is taken chunk by chunk together with the value: three products with the output
+head per position, none of them computed twice.
 """
 
 from collections.abc import Callable

@@ -78,7 +78,7 @@ def _two_positions(vocabulary_size: int) -> tuple[Any, Any]:
 
 
 def loss_values(loss: Any, labels: Any, logits: Any) -> Any:
-    """One loss a position, in float32 or wider, before any reduction."""
+    """One loss per position, in float32 or wider, before any reduction."""
     if not isinstance(loss, keras.losses.Loss):
         return loss(labels, logits)
     # Not in the half precision of floatx: token ids have more digits.

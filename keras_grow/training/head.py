@@ -62,9 +62,9 @@ class OutputHead:
             if not weights_only(layer):
                 raise ValueError(
                     "Expected an output head through which gradients pass. "
-                    f"Received: `{layer.name}`, quantised to "
+                    f"Received: `{layer.name}`, quantized to "
                     f"{layer.quantization_mode}, which rounds the inputs of "
-                    "the head too. Quantise with "
+                    "the head too. Quantize with "
                     "`keras_grow.quantize_base(lm)` instead."
                 )
         width, dtype = self._states
@@ -106,7 +106,7 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
         elif id(operation) not in operations:
             operations[id(operation)] = operation
             waiting.extend(node.input_tensors)
-            # An input that goes round the backbone.
+            # An input that goes around the backbone.
             known = known and not node.is_input
     if not known or len(hidden) != 1 or not operations:
         raise TypeError(

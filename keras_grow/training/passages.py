@@ -1,4 +1,4 @@
-"""Token arrays of passages: given, tokenised, or written by the base."""
+"""Token arrays of passages: given, tokenized, or written by the base."""
 
 from typing import Any
 

@@ -77,7 +77,7 @@ def supervised_logits(
 
 
 def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
-    """Hold a model to its base on unlabelled passages while it trains.
+    """Hold a model to its base on unlabeled passages while it trains.
 
     Adds the anchor's penalty to the loss of every training step of `fit` and
     `train_on_batch`; evaluation measures the task alone. The training path

@@ -170,7 +170,7 @@ def test_misuse_is_named(tmp_path):
         InContextTask("empty", (("a", "b"), ("c", "")))
     with pytest.raises(ValueError, match=r"Expected one of .*name='none'"):
         InContextTask.built_in("none")
-    with pytest.raises(ValueError, match="from 2 examples a prompt to 15"):
+    with pytest.raises(ValueError, match="from 2 examples per prompt to 15"):
         task_prompts(TASK, Bytes(), shots=16)
     with pytest.raises(ValueError, match="or `tokenizer`"):
         find_function_vector(tiny_lm(), TASK)

@@ -59,7 +59,7 @@ def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
     assert {s for s in shown if s and s != expected["base"]}
     assert all(expected["base"].startswith(text) for text in shown)
     note = page.inner_text("#note-grown")
-    assert "a second" in note
+    assert "per second" in note
     assert float(note.split("base: ")[1].split()[0]) < 0
 
 

@@ -124,7 +124,7 @@ def test_the_process_is_understood_line_by_line(trainer):
 @pytest.mark.no_backend
 def test_what_a_library_prints_does_not_end_the_watching(trainer, tmp_path):
     words = ["a warning of some library", "5", "[]", '{"step": 1, "loss": 2}']
-    events = [{"stopped": "Nothing was learnt."}]
+    events = [{"stopped": "Nothing was learned."}]
     lines = "\\n".join([*words, *map(json.dumps, events)])
     process = subprocess.Popen(
         [sys.executable, "-c", f"print('{lines}')"],
@@ -133,7 +133,7 @@ def test_what_a_library_prints_does_not_end_the_watching(trainer, tmp_path):
     )
     trainer._watch(process)
     now = trainer.progress
-    assert (now.state, now.message) == ("stopped", "Nothing was learnt.")
+    assert (now.state, now.message) == ("stopped", "Nothing was learned.")
     assert "Error" not in progress(now)
 
 
@@ -233,7 +233,7 @@ def test_a_stop_while_the_model_is_scored_scores_it_once(lesson, monkeypatch):
 def test_a_stop_before_the_first_update_is_no_error(lesson, monkeypatch):
     scored, events = lesson("before", monkeypatch, stop_at=0)
     assert scored == [0]
-    assert "nothing was learnt" in events["stopped"]
+    assert "nothing was learned" in events["stopped"]
     assert not {"failed", "done"} & set(events)
 
 

@@ -191,11 +191,11 @@ LIES = [
     ),
     (
         build(tensors=[tensor("x", (4,), kind=99)], data=bytes(64)),
-        "gguf package dequantises.*type=99",
+        "gguf package dequantizes.*type=99",
     ),
     (
         build(tensors=[tensor("x", (4,), kind=24)], data=bytes(64)),
-        "gguf package dequantises.*type=24",
+        "gguf package dequantizes.*type=24",
     ),
     (
         build(tensors=[tensor("x", (4,))] * 2, data=bytes(64)),

@@ -110,5 +110,5 @@ def test_signal_to_noise_of_attention_counts_heads_side_by_side():
 
 
 def test_a_grown_model_is_refused():
-    with pytest.raises(ValueError, match="neither grown nor quantised"):
+    with pytest.raises(ValueError, match="neither grown nor quantized"):
         rank_by_signal_to_noise(grow_model(tiny_lm()))

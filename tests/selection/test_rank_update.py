@@ -175,7 +175,7 @@ def test_misuse_is_named(tmp_path):
         rank_layers(lm, lm, over="mpl")
     with pytest.raises(ValueError, match=r"name of a dense layer.*'gate'"):
         rank_layers(lm, lm, over=["gate"])
-    with pytest.raises(ValueError, match="neither grown nor quantised"):
+    with pytest.raises(ValueError, match="neither grown nor quantized"):
         rank_layers(lm, grow_model(tiny_lm()))
     with pytest.raises(FileNotFoundError, match="Expected a checkpoint"):
         rank_layers(str(tmp_path / "none.weights.h5"), lm)

@@ -121,7 +121,7 @@ def test_a_csv_of_pandas_and_blank_lines_are_read(tmp_path):
 
 
 MALFORMED = [
-    (b'{"prompt": "x"', "one JSON object a line"),
+    (b'{"prompt": "x"', "one JSON object per line"),
     (b'["x", "y"]', "a JSON object. Received"),
     (b'{"prompt": "x"}', r"the fields \['response'\]"),
     (b'{"prompt": "x", "response": null}', "`response` to be text"),

@@ -1,0 +1,47 @@
+"""Build the reference: `make docs`, or `python examples/reference/pages.py`.
+
+Writes pages of every public name, from the docstrings, and of the Markdown
+files beside this one into `build/docs`. A warning of pdoc is an error.
+"""
+
+import shutil
+import warnings
+from pathlib import Path
+
+from keras_grow.command.quiet_start import quiet_start
+
+with quiet_start():
+    import keras_hub  # noqa: F401
+
+import markdown2
+import pdoc
+
+import keras_grow
+
+FOLDER = Path("build/docs")
+# The app and the writing of files are no library for others.
+_OWN = ("app", "files")
+_HEAD = '<!doctype html><meta charset="utf-8"><title>{}</title>\n'
+
+
+def main() -> None:
+    """Build all pages."""
+    warnings.filterwarnings("error", category=UserWarning, module="pdoc")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    folders = sorted(set(keras_grow._NAMES_OF) - set(_OWN))
+    pdoc.render.configure(docformat="google", show_source=False)
+    pdoc.pdoc(
+        "keras_grow",
+        *(f"keras_grow.{folder}" for folder in folders),
+        output_directory=FOLDER,
+    )
+    for page in sorted(Path(__file__).parent.glob("*.md")):
+        text = page.read_text("utf-8").replace(".md)", ".html)")
+        body = markdown2.markdown(text, extras=["tables", "fenced-code-blocks"])
+        path = FOLDER / page.with_suffix(".html").name
+        path.write_text(_HEAD.format(page.stem) + body, "utf-8")
+    print(FOLDER / "keras_grow.html")
+
+
+if __name__ == "__main__":
+    main()
