@@ -101,3 +101,27 @@ asked = [row.prompt for row in task.validation[:2]]
 print("grown:", generate(lm, asked, max_new_tokens=16))
 with keras_grow.growth_disabled(lm):
     print("base: ", generate(lm, asked, max_new_tokens=16))
+
+# %% [markdown]
+# Printed on Gemma 3 270M, which is a base model (JAX, two busy CPU cores, two
+# and a half minutes):
+#
+# ```
+# (Example(prompt='2 + 3 =', response=' 5', ..., source='pairs.csv, line 2'),
+#  Example(prompt='4 + 4 =', response=' 8', ..., source='pairs.csv, line 3'))
+# broken.jsonl, line 1: Expected `response` to be text. Received: response=5.
+#   Mend the row, or leave such rows out with on_error="skip".
+# 26 to train on, 6 held out
+# '<start_of_turn>user\nWho is Ada?<end_of_turn>\n<start_of_turn>model\n'
+#   -> 'Ada is a gardener of ours.'
+# Epoch 1/4
+# 3/3 - 29s - 10s/step - loss: 1.0302
+# Epoch 2/4
+# 3/3 - 21s - 7s/step - loss: 0.2210
+# Epoch 3/4
+# 3/3 - 26s - 9s/step - loss: 0.0761
+# Epoch 4/4
+# 3/3 - 21s - 7s/step - loss: 0.0111
+# grown: ['Cleo is a gardener of ours.', 'Dan is a gardener of ours.']
+# base:  ['Who is Cleo? mendatanguser', "What is Dan's name?"]
+# ```
