@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_grow.comparison.front import FrontPoint
 from keras_grow.comparison.layer_counts import COUNTED_NAME
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.share_points import FrontPoint
 
 Rows = list[dict[str, Any]]
 _LOWER_IS_BETTER = ("loss", "perplexity")

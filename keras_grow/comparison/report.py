@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_grow.comparison import plots
-from keras_grow.comparison.front import front_points
-from keras_grow.comparison.front import front_table
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.results import Rows
 from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
+from keras_grow.comparison.share_points import front_points
+from keras_grow.comparison.share_points import front_table
 from keras_grow.comparison.shares import BASE
 from keras_grow.comparison.shares import SHARES_FILE
 from keras_grow.comparison.shares import read_shares
