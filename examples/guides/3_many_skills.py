@@ -113,10 +113,11 @@ print(again(asked).names == routes.names)
 
 # %% [markdown]
 # Printed on Gemma 3 270M (JAX, two busy CPU cores, five and a half minutes).
-# Each growth answers in its own form and leaves the other's prompts without an
-# answer of that form; the mix does both; the base rambles. Twelve updates on 48
-# rows teach a form, not a subject: the growth says "small" where the base knew
-# "short". The real data of `examples/benchmarks/router.py` do better.
+# Each growth answers its own prompt in its own form, the mix answers both, and
+# the base goes on and on. Twelve updates on 48 rows teach a form, no subject:
+# the growth of opposites says "small" where the base knew "short", and ends the
+# French prompt at once. For growths trained on real data see
+# `examples/results/router`.
 #
 # ```
 # 6/6 - 60s - 10s/step - loss: 0.4117
