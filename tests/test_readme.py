@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import keras_grow
 from keras_grow.command import parser
 
 ROOT = Path(__file__).parents[1]
@@ -66,3 +67,9 @@ def test_every_file_that_a_page_names_exists(page):
 @pytest.mark.no_backend
 def test_the_readme_is_short():
     assert len(TEXT.splitlines()) <= 150
+
+
+@pytest.mark.no_backend
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {keras_grow.__version__}\n" in text

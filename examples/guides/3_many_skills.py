@@ -110,3 +110,39 @@ if routes.names[2] == "none":
 router.save(FOLDER / "router.safetensors")
 again = keras_grow.GrowthRouter.load(lm, FOLDER / "router.safetensors")
 print(again(asked).names == routes.names)
+
+# %% [markdown]
+# Printed on Gemma 3 270M (JAX, two busy CPU cores, five and a half minutes).
+# Each growth answers its own prompt in its own form, the mix answers both, and
+# the base goes on and on. Twelve updates on 48 rows teach a form, no subject:
+# the growth of opposites says "small" where the base knew "short", and ends the
+# French prompt at once. For growths trained on real data see
+# `examples/results/router`.
+#
+# ```
+# 6/6 - 60s - 10s/step - loss: 0.4117
+# 6/6 - 64s - 11s/step - loss: 0.1446
+# 6/6 - 51s - 8s/step - loss: 0.0504
+# 6/6 - 34s - 6s/step - loss: 4.6254e-04
+# french ['English: Open the file\nFrench: Ouverture la file',
+#   'The opposite of tall is short.']
+# opposites ['English: Open the file\nFrench:',
+#   'The opposite of tall is small.']
+# {'french': 0.5, 'opposites': 0.5}
+#   ['English: Open the file\nFrench: Ouverture la file',
+#   'The opposite of tall is small.']
+# base ['English: Open the file\nFrench: Open the file\nSpanish: Open the file
+#   \nArabic: Open the file', 'The opposite of tall is short.\n\nThe opposite of
+#   short is tall.\n\nThe opposite of tall is short.']
+# HeldOut(threshold=0.5, false_alarm=0.02, false_alarms=0.0,
+#   reached=(0.96875, 0.9791666666666666))
+# 'English: Open the file\nFrench:' -> french (0.995)
+# 'The opposite of tall is' -> opposites (0.988)
+# 'The weather in the mountains' -> none (0.873)
+# 'English: Open the file\nFrench: Ouverture la file'
+# 'The opposite of tall is small.'
+# 'The weather in the mountains is getting warmer and the snow is melting. The
+#   snow is melting and the snow is melting'
+# as the base: True
+# True
+# ```
