@@ -47,7 +47,7 @@ PLAN = Plan(
     sequence_length=40,
     too_long="leave_out",
     evaluations=1,
-    examples=48,
+    examples=32,
     generated=0,
     shares=(0.25, 0.5, 1.0),
 )

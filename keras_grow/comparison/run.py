@@ -69,28 +69,33 @@ def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
     scores = Scores(lm, plan, task)
     saved = own / CHECKPOINT_FILE
     progress = checkpoint.Progress()
+    known: dict[float, dict[str, Result]] = {}
     if saved.exists():
         progress = checkpoint.load_checkpoint(lm, saved)
         print(f"goes on after update {progress.step}", flush=True)
     else:
         # No method changes the function before it trains.
-        _write(folder, method, seed, 0, _base(folder) or scores.run(), {})
+        start = _base(folder)
+        if not start:
+            start = known[0.0] = scores.run()
+        _write(folder, method, seed, 0, start, {})
     for stop in [s for s in plan.steps if s > progress.step]:
-        start = time.perf_counter()
+        began = time.perf_counter()
         loss = training.update(progress.step, stop)
-        elapsed = time.perf_counter() - start
+        elapsed = time.perf_counter() - began
         extra = {
             "training_loss": loss,
             "seconds_a_step": elapsed / (stop - progress.step),
         }
-        _write(folder, method, seed, stop, scores.run(), extra)
+        known[1.0] = scores.run()
+        _write(folder, method, seed, stop, known[1.0], extra)
         progress = checkpoint.Progress(
             stop,
             progress.seconds + elapsed,
             max(progress.peak_bytes, peak_bytes()),
         )
         checkpoint.save_checkpoint(lm, saved, progress)
-    score_shares(folder, plan, method, seed, lm, scores)
+    score_shares(folder, plan, method, seed, lm, scores, known)
     finish(own, lm, rate, progress, plan.keep_weights)
     saved.unlink()
 

@@ -19,6 +19,7 @@ from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.scores import Loss
 from keras_grow.comparison.scores import Scores
+from keras_grow.evaluation.results import Result
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
@@ -95,23 +96,43 @@ def grown_alone(lm: keras.Model) -> str | None:
 
 
 def score_shares(
-    folder: Path, plan: Plan, method: Method, seed: int, lm: Any, scores: Scores
+    folder: Path,
+    plan: Plan,
+    method: Method,
+    seed: int,
+    lm: Any,
+    scores: Scores,
+    known: Mapping[float, Mapping[str, Result]],
 ) -> None:
     """Score a trained model at every share of the plan, where it is missing.
 
-    The model ends as it was trained.
+    Args:
+        folder: folder of the comparison.
+        plan: the comparison.
+        method: the method.
+        seed: its seed.
+        lm: the trained model, which ends as it was.
+        scores: its scores.
+        known: the results at shares that were scored already.
     """
     done = read_shares(folder) if (folder / SHARES_FILE).exists() else {}
     missing = [s for s in plan.shares if (method.name, seed, s) not in done]
     if not missing:
         return
     change = Change(lm, plan, method, seed)
-    if (BASE, 0, 0.0) not in done:
-        change.keep(0.0)
-        _append(folder, (BASE, 0, 0.0), scores.run_smooth())
-    for share in missing:
+
+    def score(share: float) -> dict[str, Loss]:
+        found = known.get(share, {})
+        losses = {n: r for n, r in found.items() if isinstance(r, Loss)}
+        if losses:
+            return losses
         change.keep(share)
-        found = scores.run_smooth()
+        return scores.run_smooth()
+
+    if (BASE, 0, 0.0) not in done:
+        _append(folder, (BASE, 0, 0.0), score(0.0))
+    for share in missing:
+        found = score(share)
         _append(folder, (method.name, seed, share), found)
         figures = "  ".join(f"{n} {r.score:.4g}" for n, r in found.items())
         print(f"share {share:>6g}  {figures}", flush=True)
