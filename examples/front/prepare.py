@@ -13,6 +13,7 @@ from keras_grow import add_anchor
 from keras_grow import grow_model
 from keras_grow import set_growths
 from keras_grow import supervised_logits
+from keras_grow.comparison.interpolation import between
 from keras_grow.models import load_gemma3_gguf_backbone
 
 LINEAR = (
@@ -225,7 +226,5 @@ class Method:
         for variable, old, new in zip(
             self.trained, self.start, tuned, strict=True
         ):
-            if share == 1.0:
-                variable.assign(new)
-            elif "lora_kernel_a" not in variable.path:
-                variable.assign(old + share * (new - old))
+            if "lora_kernel_a" not in variable.path:
+                variable.assign(between(old, new, share))

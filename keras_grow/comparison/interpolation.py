@@ -6,7 +6,7 @@ more of the base than either end of training does, and costs no training. It
 is the rival of a growth's dial, and serves every method that has none.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -60,7 +60,7 @@ class Interpolation:
         )
         # Copies: a training step of JAX takes the variables' own buffers.
         self.base = [ops.copy(v.value) for v in self.variables]
-        self.tuned: Sequence[object] | None = None
+        self.tuned: list[Any] | None = None
 
     def keep(self, share: float) -> keras.Model:
         """Give the model this share of the change; train no further after it.
@@ -90,9 +90,9 @@ class Interpolation:
         return self.lm
 
 
-def between(old: object, new: object, share: float) -> object:
+def between(old: Any, new: Any, share: float) -> Any:
     """`(1 - share) old + share new`, and either end to the bit."""
     if share in (0, 1):
         return new if share else old
     # As this sum: `old + share (new - old)` rounds a difference first.
-    return (1 - share) * old + share * new  # type: ignore[operator]
+    return (1 - share) * old + share * new
