@@ -87,8 +87,8 @@ def front(points: ArrayLike) -> NDArray[np.bool_]:
     p = np.asarray(points, np.float64)
     no_worse = (p[:, None] <= p[None]).all(axis=2)
     better = (p[:, None] < p[None]).any(axis=2)
-    kept: NDArray[np.bool_] = ~(no_worse & better).any(axis=0)
-    return kept
+    beaten = np.any(no_worse & better, axis=0)
+    return np.asarray(~beaten, np.bool_)
 
 
 def bracketed(scores: Mapping[float, float]) -> bool:
