@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_grow.comparison.curve import Losses
-from keras_grow.comparison.curve import change_interval
-from keras_grow.comparison.curve import learned_at
+from keras_grow.comparison.front import loss_at
+from keras_grow.comparison.intervals import interval
+from keras_grow.comparison.intervals import ratio
+from keras_grow.comparison.intervals import resamples
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.shares import BASE
+from keras_grow.comparison.shares import Losses
 from keras_grow.comparison.shares import Point
 
 BUDGETS = (1.0, 2.0, 5.0)  # per cent of perplexity
@@ -54,10 +56,10 @@ def front_points(
     for method in plan.methods:
         for share in (0.0, *sorted(plan.shares)):
             keys = [(method.name, seed, share) for seed in plan.seeds]
-            found = [rows.get(key) if share else base for key in keys]
-            seeds = [each for each in found if each is not None]
-            if len(seeds) < len(keys):
+            found = [rows[key] for key in keys if key in rows]
+            if share and len(found) < len(keys):
                 continue
+            seeds = found if share else [base]
             learned, forgotten = (
                 _change(base[name], _mean([each[name] for each in seeds]))
                 for name in (new, old)
@@ -71,7 +73,8 @@ def front_points(
                     _three(100.0 * math.expm1(x) for x in forgotten),
                 )
             )
-    return points
+    scored = {point.method for point in points if point.share}
+    return [point for point in points if point.method in scored]
 
 
 def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
@@ -99,15 +102,17 @@ def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
         own = [point for point in points if point.method == method]
         lost = [point.forgotten[0] for point in own]
         losses = [point.learned[0] for point in own]
-        reached = [learned_at(lost, losses, b) for b in BUDGETS]
-        cells = ["" if loss is None else f"{loss:.3f}" for loss in reached]
+        reached = [loss_at(lost, losses, b) for b in BUDGETS]
+        cells = ["" if math.isnan(loss) else f"{loss:.3f}" for loss in reached]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return lines
 
 
 def _change(before: Losses, after: Losses) -> tuple[float, float, float]:
-    """A change of the mean loss, with its interval."""
-    return after.mean - before.mean, *change_interval(before, after)
+    """A change of the mean loss, with its interval, the examples paired."""
+    draws = resamples(len(before.losses))
+    changes = ratio(after.losses - before.losses, before.tokens, draws)
+    return interval(after.mean - before.mean, changes)
 
 
 def _three(values: Iterable[float]) -> tuple[float, float, float]:

@@ -8,13 +8,15 @@ method lie on a line between before and after (WiSE-FT, arXiv 2109.01903).
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.comparison.curve import Losses
+from keras_grow.comparison.interpolation import between
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.scores import Loss
@@ -37,6 +39,24 @@ BASE = "base"
 # A run, or the base; a seed; the share of its change that is kept.
 Point = tuple[str, int, float]
 _MOST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Losses:
+    """A loss for each example: what a mean and its interval are made of.
+
+    Attributes:
+        losses: negative log-likelihood of each example, in nats `[N]`.
+        tokens: tokens of each example `[N]`.
+    """
+
+    losses: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Nats per token."""
+        return float(self.losses.sum() / self.tokens.sum())
 
 
 class Change:
@@ -78,9 +98,7 @@ class Change:
         for weight, before, after in zip(
             self._moved, self._before, self._after, strict=True
         ):
-            # At the ends to the bit.
-            kept = after if share == 1.0 else before + share * (after - before)
-            weight.assign(kept)
+            weight.assign(between(before, after, share))
 
 
 def grown_alone(lm: keras.Model) -> str | None:

@@ -56,15 +56,60 @@ def load_gemma3_gguf(
     import keras_hub
 
     _require_gguf()
-    policy = _float_policy(dtype)
     file = read_gguf(path)
+    policy = _float_policy(dtype)
+    # Before the weights, which take longer.
+    tokenizer = _tokenizer(sentencepiece_proto(file.metadata))
+    return keras_hub.models.Gemma3CausalLM(
+        backbone=_backbone(file, policy),
+        preprocessor=keras_hub.models.Gemma3CausalLMPreprocessor(tokenizer),
+    )
+
+
+def load_gemma3_gguf_backbone(
+    path: str | os.PathLike[str],
+    dtype: str | keras.DTypePolicy = "float32",
+) -> keras.Model:
+    """Load the backbone of a Gemma 3 GGUF file, without its tokenizer.
+
+    For training on token ids where TensorFlow, which KerasHub's tokenizers
+    need, is not installed.
+
+    Args:
+        path: The `.gguf` file, in one piece.
+        dtype: The dtype or dtype policy of the model. Defaults to
+            `"float32"`.
+
+    Returns:
+        A `keras_hub.models.Gemma3Backbone`.
+
+    Raises:
+        ValueError: As `load_gemma3_gguf`, but for the vocabulary.
+        OSError: If the file cannot be read.
+        ImportError: If the `gguf` package is not installed.
+
+    Example:
+
+    ```python
+    lm = keras_hub.models.Gemma3CausalLM(
+        backbone=load_gemma3_gguf_backbone("gemma-3-270m-Q4_K_M.gguf"),
+        preprocessor=None,
+    )
+    ```
+    """
+    _require_gguf()
+    policy = _float_policy(dtype)
+    return _backbone(read_gguf(path), policy)
+
+
+def _backbone(file: GgufFile, policy: keras.DTypePolicy) -> keras.Model:
+    import keras_hub
+
     arguments = backbone_arguments(file.metadata)
-    proto = sentencepiece_proto(file.metadata)
     vocabulary_size = _vocabulary_size(file)
     needed = _check_tensors(
         file, slots(arguments, vocabulary_size, query_gain(file.metadata))
     )
-    tokenizer = _tokenizer(proto)
 
     # Variables made in a stateless scope get their values when it closes,
     # from their initializer. By then that is the file: no random value is
@@ -80,10 +125,7 @@ def load_gemma3_gguf(
             set_initializer(variable, _from_file(file, slot, failures))
     if failures:
         raise failures[0]
-    return keras_hub.models.Gemma3CausalLM(
-        backbone=backbone,
-        preprocessor=keras_hub.models.Gemma3CausalLMPreprocessor(tokenizer),
-    )
+    return backbone
 
 
 def _from_file(

@@ -15,10 +15,10 @@ import keras_grow
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
-from keras_grow.comparison.curve import Losses
-from keras_grow.comparison.curve import change_interval
-from keras_grow.comparison.curve import learned_at
+from keras_grow.comparison.share_points import front_points
+from keras_grow.comparison.share_points import front_table
 from keras_grow.comparison.shares import Change
+from keras_grow.comparison.shares import Losses
 from keras_grow.comparison.shares import read_shares
 
 METHODS = (
@@ -125,32 +125,27 @@ def test_a_comparison_ends_with_the_curve_of_every_method(plan, tmp_path):
 
 
 @pytest.mark.no_backend
-def test_an_interval_pairs_the_examples():
+def test_a_point_has_the_interval_of_its_change(plan):
     rng = np.random.default_rng(0)
     tokens = rng.integers(1, 9, 200).astype("float64")
     # What is hard about an example is much larger than the change.
     base = Losses(rng.normal(5.0, 3.0, 200) * tokens, tokens)
     moved = rng.normal(-0.1, 0.2, 200) * tokens
     after = Losses(base.losses + moved, tokens)
-    low, high = change_interval(base, after)
+    rows = {
+        ("base", 0, 0.0): {"new": base, "old": base},
+        ("SFT", 0, 0.5): {"new": base, "old": base},
+        ("SFT", 0, 1.0): {"new": after, "old": after},
+    }
+    start, half, whole = front_points(plan, rows, "new", "old")
+    assert (start.share, half.share, whole.share) == (0.0, 0.5, 1.0)
+    assert half.forgotten == (0.0, 0.0, 0.0)
     change = after.mean - base.mean
-    assert low < change < high
+    value, low, high = whole.learned
+    assert value == pytest.approx(after.mean)
     # The delta method's standard error of a ratio, of the differences alone.
-    rest = moved - change * tokens
-    error = np.sqrt((rest**2).sum()) / tokens.sum()
+    error = np.sqrt(((moved - change * tokens) ** 2).sum()) / tokens.sum()
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.15)
-    with pytest.raises(ValueError, match="the same examples"):
-        change_interval(base, Losses(base.losses[:9], tokens[:9]))
-
-
-@pytest.mark.no_backend
-def test_what_is_learned_within_a_budget_lies_on_the_curve():
-    forgotten, loss = [0.0, 1.0, 4.0], [3.0, 2.0, 1.0]
-    assert learned_at(forgotten, loss, 1.0) == 2.0
-    assert learned_at(forgotten, loss, 2.5) == pytest.approx(1.5)
-    assert learned_at(forgotten, loss, 9.0) == 1.0
-    # A curve that turns back: the best of what is allowed.
-    assert learned_at([0.0, 5.0, 1.0], [3.0, 1.0, 2.5], 3.0) == pytest.approx(
-        1.75
-    )
-    assert learned_at([2.0, 3.0], [1.0, 0.5], 1.0) is None
+    assert whole.forgotten[0] == pytest.approx(100 * math.expm1(change))
+    table = "\n".join(front_table([start, half, whole], "new", "old"))
+    assert f"| SFT | {after.mean:.3f} |" in table

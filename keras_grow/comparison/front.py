@@ -1,0 +1,116 @@
+"""New skill against forgetting: curves, what lies between, the front.
+
+Each method ends with a curve over the share of its change that is kept. A
+point is `(forgetting, loss)`, lower is better in both: forgetting in percent
+of the base's perplexity, and the loss on the new task.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
+
+_Array = NDArray[np.float64]
+
+
+def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
+    """The rise of a perplexity over the base's, in percent.
+
+    Args:
+        loss: mean negative log-likelihoods, in nats a token.
+        base_loss: that of the base, on the same tokens.
+
+    Returns:
+        Float array; negative where the model reads better than its base.
+    """
+    change = np.subtract(loss, base_loss, dtype=np.float64)
+    rise: _Array = np.asarray(100 * np.expm1(change), np.float64)
+    return rise
+
+
+def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
+    """The lowest loss of a curve that stays within a budget of forgetting.
+
+    Between two neighbouring shares both are taken to change linearly.
+
+    Args:
+        forgotten: forgetting at each share, the base's first.
+        losses: the loss on the new task at each share.
+        budget: the most forgetting.
+
+    Returns:
+        The loss; that of the best share if none forgets more than `budget`.
+        NaN if even the first point does.
+
+    Raises:
+        ValueError: if the curves differ in length.
+    """
+    x, y = _curve(forgotten, losses)
+    inside = y[x <= budget].tolist()
+    for i in range(len(x) - 1):
+        if (x[i] <= budget) != (x[i + 1] <= budget):
+            part = (budget - x[i]) / (x[i + 1] - x[i])
+            inside.append(float(y[i] + part * (y[i + 1] - y[i])))
+    return float(min(inside)) if inside else float("nan")
+
+
+def forgetting_at(
+    forgotten: ArrayLike, losses: ArrayLike, target: float
+) -> float:
+    """The least forgetting at which a curve reaches a loss.
+
+    Args:
+        forgotten: forgetting at each share, the base's first.
+        losses: the loss on the new task at each share.
+        target: the loss to reach.
+
+    Returns:
+        The forgetting; NaN if the curve does not get so low.
+
+    Raises:
+        ValueError: if the curves differ in length.
+    """
+    x, y = _curve(forgotten, losses)
+    return loss_at(y, x, target)
+
+
+def front(points: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point beats in both coordinates.
+
+    Args:
+        points: float array `(points, 2)`; lower is better in both.
+
+    Returns:
+        Bool array `(points,)`. Equal points are both on the front.
+    """
+    p = np.asarray(points, np.float64)
+    no_worse = (p[:, None] <= p[None]).all(axis=2)
+    better = (p[:, None] < p[None]).any(axis=2)
+    beaten = np.any(no_worse & better, axis=0)
+    return np.asarray(~beaten, np.bool_)
+
+
+def bracketed(scores: Mapping[float, float]) -> bool:
+    """Whether the best rate of a sweep has a lower and a higher neighbour.
+
+    Args:
+        scores: a score for each rate that was tried, lower is better.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not scores:
+        raise ValueError("Expected a score for each rate. Received: none")
+    best = min(scores, key=lambda rate: scores[rate])
+    return min(scores) < best < max(scores)
+
+
+def _curve(forgotten: ArrayLike, losses: ArrayLike) -> tuple[_Array, _Array]:
+    x, y = (np.asarray(v, np.float64) for v in (forgotten, losses))
+    if x.ndim != 1 or x.shape != y.shape or not x.size:
+        raise ValueError(
+            "Expected two curves of one length, a value for each share. "
+            f"Received: shapes {x.shape} and {y.shape}"
+        )
+    return x, y

@@ -1,0 +1,23 @@
+"""Weights between a base and what it was tuned to.
+
+WiSE-FT (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv
+2109.01903): the straight line between the two sets of weights often keeps
+more of the base than either end of training does, and costs no training. It
+is the rival of a growth's dial, and serves every method that has none.
+"""
+
+from typing import Any
+
+
+def between(old: Any, new: Any, share: float) -> Any:
+    """`(1 - share) old + share new`, and either end to the bit.
+
+    Args:
+        old: the weights at share 0.
+        new: the weights at share 1.
+        share: how far from `old` to `new`.
+    """
+    if share in (0, 1):
+        return new if share else old
+    # As this sum: `old + share (new - old)` rounds a difference first.
+    return (1 - share) * old + share * new
