@@ -36,7 +36,6 @@ RATES = {
 }
 FEWER_BLOCKS = (1e-4, 2e-4, 4e-4)
 MOST_RATES = 8
-RANKED_AT = 2e-5
 
 
 def rates_of(method: str) -> tuple[float, ...]:

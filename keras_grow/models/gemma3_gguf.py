@@ -56,8 +56,8 @@ def load_gemma3_gguf(
     import keras_hub
 
     _require_gguf()
-    file = read_gguf(path)
     policy = _float_policy(dtype)
+    file = read_gguf(path)
     # Before the weights, which take longer.
     tokenizer = _tokenizer(sentencepiece_proto(file.metadata))
     return keras_hub.models.Gemma3CausalLM(

@@ -14,6 +14,7 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 import tiny_gguf  # noqa: E402
 
 from keras_grow.models import load_gemma3_gguf  # noqa: E402
+from keras_grow.models import load_gemma3_gguf_backbone  # noqa: E402
 from keras_grow.models.gemma3_layout import query_gain  # noqa: E402
 
 BENCHMARK = (
@@ -126,6 +127,19 @@ def test_strings_go_in_and_come_out(write, tokenizer):
     assert np.array(ids["padding_mask"]).sum() == len(expected)
     text = lm.generate("the fox", max_length=8)
     assert text.startswith("the fox")
+
+
+def test_the_backbone_alone_has_the_weights_and_needs_no_tokenizer(
+    write, tokenizer, monkeypatch
+):
+    lm = tiny_gguf.gemma3(tokenizer, num_layers=1)
+    path = write(lm)
+    monkeypatch.delattr("keras_hub.models.Gemma3Tokenizer")
+    backbone = load_gemma3_gguf_backbone(path)
+    for found, wanted in zip(
+        backbone.weights, lm.backbone.weights, strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_the_loaded_model_trains(write, tokenizer):
