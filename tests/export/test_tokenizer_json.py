@@ -6,7 +6,7 @@ import types
 import keras_hub
 import pytest
 import tokenizers
-from tiny_tokenizers import CORPUS
+from tiny_pieces import CORPUS
 from tiny_tokenizers import TEXTS
 from tiny_tokenizers import gemma
 from tiny_tokenizers import llama

@@ -1,7 +1,5 @@
 """A tiny Gemma 3 as a GGUF file, written with the gguf package's writer."""
 
-import io
-
 import gguf
 import keras
 import keras_hub
@@ -9,6 +7,7 @@ import numpy as np
 import sentencepiece
 from tiny_models import GEMMA3
 from tiny_models import randomise
+from tiny_pieces import trained
 
 HEADS, KEY_VALUE_HEADS, HEAD_DIM = 4, 2, 8
 _TEXT = [
@@ -23,29 +22,12 @@ UNKNOWN, CONTROL, USER_DEFINED, BYTE, NORMAL = 2, 3, 4, 6, 1
 
 def original_tokenizer() -> sentencepiece.SentencePieceProcessor:
     """A tokenizer of Gemma's kind: byte fallback, no dummy prefix."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    proto = trained(
         sentence_iterator=iter(_TEXT),
-        model_writer=out,
         vocab_size=400,
-        hard_vocab_limit=False,
-        model_type="BPE",
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
         user_defined_symbols=[*_TURNS, *_RUNS],
-        minloglevel=2,
     )
-    return sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+    return sentencepiece.SentencePieceProcessor(model_proto=proto)
 
 
 def vocabulary(tokenizer) -> tuple[list[str], list[float], list[int]]:

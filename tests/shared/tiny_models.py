@@ -1,12 +1,11 @@
 """Tiny random-weight models, their tokenizer and a batch for them."""
 
 import functools
-import io
 
 import keras
 import keras_hub
 import numpy as np
-import sentencepiece
+from tiny_pieces import trained
 
 VOCABULARY_SIZE = 80
 HIDDEN_DIM = 16
@@ -58,21 +57,14 @@ _TEXT = [
 @functools.cache
 def tokenizer_proto() -> bytes:
     """A sentencepiece model of 80 pieces with Gemma's special tokens."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    return trained(
         sentence_iterator=iter(_TEXT),
-        model_writer=out,
         vocab_size=VOCABULARY_SIZE,
-        model_type="BPE",
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
+        # SentencePiece's own, which every text here is short of.
+        byte_fallback=False,
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=True,
+        normalization_rule_name="nmt_nfkc",
         user_defined_symbols=[
             "<start_of_turn>",
             "<end_of_turn>",
@@ -80,9 +72,7 @@ def tokenizer_proto() -> bytes:
             "<end_of_image>",
             "<img>",
         ],
-        minloglevel=2,
     )
-    return out.getvalue()
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:

@@ -1,12 +1,10 @@
 """Chats and long texts as training arrays: which tokens carry the loss."""
 
-import io
-
 import keras_hub
 import numpy as np
 import pytest
-import sentencepiece
 from tiny_models import tokenizer_proto
+from tiny_pieces import trained
 
 from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks import Example
@@ -30,35 +28,18 @@ CHAT = [
 @pytest.fixture(scope="module")
 def tokenizer():
     """A tokenizer that leaves spaces and line ends alone, as Gemma's does."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    proto = trained(
         sentence_iterator=iter(
             [
                 "the quick brown fox jumps over the lazy dog, a model? user",
                 "bonjour le monde, hello world",
             ]
         ),
-        model_writer=out,
         vocab_size=320,
-        model_type="BPE",
-        hard_vocab_limit=False,
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
         user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "\n"],
-        minloglevel=2,
     )
     return keras_hub.models.Gemma3Tokenizer(
-        proto=out.getvalue(), has_vision_tokens=False
+        proto=proto, has_vision_tokens=False
     )
 
 
