@@ -9,6 +9,7 @@ import keras_hub
 import numpy as np
 import pytest
 import tiny_families
+import tiny_pieces
 import tiny_tokenizers
 
 import keras_grow
@@ -79,7 +80,7 @@ def task(family, grow=True):
     if family == "qwen":
         sizes.update(rope_scaling_factor=1.0)
     if tokenizer is None:
-        vocabulary, merges = text.learnt(text.CORPUS)
+        vocabulary, merges = text.learned(tiny_pieces.CORPUS)
         for token in ("<|endoftext|>", "<|im_end|>"):
             vocabulary[token] = len(vocabulary)
 

@@ -1,6 +1,5 @@
 """AutoTokenizer gives the ids that KerasHub's tokenizer gives."""
 
-import json
 import types
 
 import keras_hub
@@ -8,7 +7,9 @@ import pytest
 import tokenizers
 from tiny_pieces import CORPUS
 from tiny_tokenizers import TEXTS
+from tiny_tokenizers import byte_pairs
 from tiny_tokenizers import gemma
+from tiny_tokenizers import learned
 from tiny_tokenizers import llama
 from tiny_tokenizers import normalised
 from transformers import AutoTokenizer
@@ -52,7 +53,7 @@ def test_byte_pair_ids_are_equal(family, tmp_path):
 
 
 def test_gpt2_splits_every_text_as_the_byte_level_tokenizer_does(tmp_path):
-    vocabulary, merges = learnt(CORPUS)
+    vocabulary, merges = learned(CORPUS)
     pairs = [tuple(merge.split(" ")) for merge in merges]
     reference = tokenizers.ByteLevelBPETokenizer(vocabulary, pairs)
     theirs = written(byte_pairs("gpt2"), tmp_path, "gpt2", starts=False)
@@ -61,7 +62,7 @@ def test_gpt2_splits_every_text_as_the_byte_level_tokenizer_does(tmp_path):
 
 
 def test_digits_are_split_as_the_published_tokenizers_split_them(tmp_path):
-    vocabulary, merges = learnt(["12345 12345 12345 12345"])
+    vocabulary, merges = learned(["12345 12345 12345 12345"])
     for family, words in (("llama3", ["123", "45"]), ("qwen2", [*"12345"])):
         tokenizer = byte_pairs(family, vocabulary, merges)
         theirs = written(tokenizer, tmp_path / family, family, starts=False)
@@ -98,36 +99,6 @@ def test_a_chat_template_is_written_beside_the_tokenizer(tmp_path):
     chat = [{"role": "user", "content": "hello"}]
     text = theirs.apply_chat_template(chat, tokenize=False)
     assert text == "<bos><start_of_turn>user\nhello<end_of_turn>\n"
-
-
-def learnt(corpus):
-    """A byte-level vocabulary and its merges."""
-    learner = tokenizers.ByteLevelBPETokenizer()
-    learner.train_from_iterator(corpus, vocab_size=330, min_frequency=2)
-    model = json.loads(learner.to_str())["model"]
-    merges = [" ".join(pair) for pair in model["merges"]]
-    return model["vocab"], merges
-
-
-def byte_pairs(family, vocabulary=None, merges=None):
-    if vocabulary is None:
-        vocabulary, merges = learnt(CORPUS)
-    specials = {
-        "llama3": ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"],
-        "qwen2": ["<|endoftext|>"],
-        "gpt2": ["<|endoftext|>"],
-    }[family]
-    if family == "llama3":
-        specials += ["<|start_header_id|>", "<|end_header_id|>"]
-    vocabulary = dict(vocabulary)
-    for token in specials:
-        vocabulary[token] = len(vocabulary)
-    cls = {
-        "llama3": MODELS.Llama3Tokenizer,
-        "qwen2": MODELS.QwenTokenizer,
-        "gpt2": MODELS.GPT2Tokenizer,
-    }[family]
-    return cls(vocabulary=vocabulary, merges=merges)
 
 
 def written(tokenizer, folder, split="llama3", starts=True, **more):

@@ -10,6 +10,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
+from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.state import ModelState
 from keras_grow.saving import base_fingerprint
 
@@ -189,7 +190,8 @@ def test_the_text_decoder_of_paligemma_is_grown_trained_kept_and_merged(
     )
 
 
-def test_a_further_family_is_one_row_of_data():
+def test_a_further_family_is_one_row_of_data(request):
+    request.addfinalizer(lambda: FAMILIES.pop(models.BertBackbone))
     backbone = models.BertBackbone(
         vocabulary_size=50,
         num_layers=2,
