@@ -20,6 +20,7 @@ LIMITS = {
     "top_k": (1, 200),
     "length": (1, MAX_LENGTH),
     "seed": (0, 2**31 - 1),
+    "dial": (0.0, 1.0),
 }
 _PAUSE = 0.2  # Seconds between looks at what loads.
 
@@ -36,6 +37,7 @@ class Question:
         length: the most tokens of an answer.
         seed: of the draws.
         one_line: whether an answer ends with its line.
+        dial: the scale of the grown model's growth: 0 is the base.
 
     Raises:
         ValueError: if something is out of range, in words for the visitor.
@@ -48,6 +50,7 @@ class Question:
     length: int = 48
     seed: int = 0
     one_line: bool = True
+    dial: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
@@ -160,6 +163,8 @@ def _advance(
                 message = models.parts[pane].message
                 return dataclasses.replace(before, message=message)
             label = models.parts[pane].message
+            dialed = pane == "grown" and question.dial != 1.0
+            label += f", dial at {question.dial:g}" if dialed else ""
             before = dataclasses.replace(before, model=label)
             streams[pane] = models.stream(
                 pane,
@@ -167,6 +172,7 @@ def _advance(
                 int(question.length),
                 question.sampling(),
                 ("\n",) if question.one_line else (),
+                dial=question.dial,
             )
         stream = streams[pane]
         next(stream)

@@ -24,6 +24,7 @@ _SETTINGS: dict[str, Callable[[str], Any]] = {
     "length": int,
     "seed": int,
     "one_line": lambda text: text == "1",
+    "dial": float,
 }
 
 
@@ -79,12 +80,14 @@ class CompareEvents:
         length: float,
         seed: float,
         one_line: bool,
+        dial: float,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         """Answer when it is this prompt's turn, and remember it."""
         visitor = str(request.session_hash)
         stopped = self.jobs.take(visitor)
-        values = [prompt, sampler, temperature, top_k, length, seed, one_line]
+        values = [prompt, sampler, temperature, top_k, length, seed]
+        values += [one_line, dial]
         answers = {pane: Answer() for pane in PANES}
         try:
             question = Question(*values)  # type: ignore[arg-type]

@@ -38,10 +38,10 @@ OLD_SKILLS = (
     "Once upon a time, there was a",
 )
 _LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line,
-    tuned, grown) => {
+    dial, tuned, grown) => {
   const url = new URL(window.location.href);
   url.search = new URLSearchParams({prompt, sampler, temperature, top_k,
-    length, seed, one_line: one_line ? 1 : 0, ...(tuned && {tuned}),
+    length, seed, one_line: one_line ? 1 : 0, dial, ...(tuned && {tuned}),
     ...(grown && {grown})}).toString();
   window.history.replaceState(null, "", url);
   return url.href;
@@ -140,6 +140,13 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
                     )
                 )
                 notes.append(gr.HTML(elem_id=f"note-{pane}"))
+                if pane == "grown":
+                    dial = gr.Slider(
+                        *LIMITS["dial"], 1.0, step=0.05, label="Dial",
+                        info="0 is the base, 1 the growth as it was trained. "
+                        "For your next prompt.",
+                        elem_id="dial",
+                    )  # fmt: skip
     gr.HTML(
         '<p class="kg-about">The log-likelihood says how much the base would '
         "have said the same: the further below that of its own answer, the "
@@ -165,7 +172,8 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
             visible=False,
             elem_id="history",
         )
-    settings = [prompt, sampler, temperature, top_k, length, seed, one_line]
+    settings = [prompt, sampler, temperature, top_k, length, seed]
+    settings += [one_line, dial]
     panes = [x for pair in zip(texts, notes, strict=True) for x in pair]
 
     events = CompareEvents(models, jobs)

@@ -109,15 +109,19 @@ class Models:
             raise Unavailable(part.message)
         return part.state == "ready"
 
-    def stream(self, pane: str, *arguments: Any, **settings: Any) -> Any:
+    def stream(self, pane: str, *arguments: Any, dial: float = 1.0) -> Any:
         """An answer of a pane that is ready, see `Streamer.stream`.
 
-        Its next token raises `Unavailable` where its model has been changed.
+        The dial is the grown pane's. The next token raises `Unavailable` where
+        the model has been changed.
         """
         name = "tuned" if pane == "tuned" else "base"
         growth = pane != "base" or not self._is_grown()
         return self._streamers.stream(
-            name, *arguments, **settings, growth=growth
+            name,
+            *arguments,
+            growth=growth,
+            scale=dial if pane == "grown" and self._is_grown() else None,
         )
 
     def base_loglikelihood(self, prompt: str, token_ids: list[int]) -> float:

@@ -55,7 +55,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             "language model something new and see what it forgets.</p>"
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
-        history, owner = _kept("history", []), _kept("owner", "")
+        history, owner = _kept("questions", []), _kept("owner", "")
         status = gr.HTML(words.status("Starting."), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from keras_grow.evaluation.streaming import Streamer
 
 
+# Whether growth is on, and where the dial stands; None where it stood.
+State = tuple[bool, float | None]
+
+
 class Stream:
     """One answer as it is written: an iterator over pieces of text.
 
@@ -32,7 +36,7 @@ class Stream:
         max_new_tokens: int,
         sampling: Sampling,
         stop: Sequence[str],
-        growth: bool,
+        state: State,
     ) -> None:
         self.text = ""
         self.token_ids: list[int] = []
@@ -45,7 +49,7 @@ class Stream:
         self._sampling = sampling
         self._rng = np.random.default_rng(sampling.seed)
         self._stop = tuple(stop)
-        self._growth = growth
+        self._state = state
         self._cache: Any = None
         self._read = 0
 
@@ -63,7 +67,7 @@ class Stream:
             self._read_prompt()
         sequence = self._prompt + self.token_ids
         logits, self._cache = self._streamer.step(
-            sequence[-1], len(sequence) - 1, self._cache, self._growth
+            sequence[-1], len(sequence) - 1, self._cache, self._state
         )
         token = self._sampling.choose(logits, self._rng)
         if token in self._streamer.ends:
@@ -81,7 +85,7 @@ class Stream:
         cache = self._streamer.empty_cache()
         before = self._prompt[:-1]
         for start in range(0, len(before), self._streamer.piece):
-            _, cache = self._streamer.read(before, start, cache, self._growth)
+            _, cache = self._streamer.read(before, start, cache, self._state)
         self._cache = cache
 
     def _decoded(self) -> str:

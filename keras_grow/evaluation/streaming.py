@@ -17,7 +17,10 @@ from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
 from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.evaluation.sampling import Sampling
+from keras_grow.evaluation.stream import State
 from keras_grow.evaluation.stream import Stream
+from keras_grow.growth.dial import dial_restored
+from keras_grow.growth.scale import set_growths
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.keras_internals import cache_of
 from keras_grow.keras_internals import takes_tokens_alone
@@ -108,6 +111,7 @@ class Streamer:
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
         growth: bool = True,
+        scale: float | None = None,
     ) -> Stream:
         """Begin an answer; nothing is computed before it is read.
 
@@ -119,6 +123,8 @@ class Streamer:
                 to `()`: at an end token alone.
             growth: whether a grown model answers as such, or as its base.
                 Defaults to `True`.
+            scale: where the dial of every growth of the model stands for
+                this answer. Defaults to `None`: where it stands.
 
         Returns:
             An iterator over pieces of text, with the state of the answer.
@@ -133,7 +139,8 @@ class Streamer:
                 f"Received: max_new_tokens={max_new_tokens}"
             )
         sampling = sampling or Sampling()
-        return Stream(self, prompt, max_new_tokens, sampling, stop, growth)
+        state = (growth, scale)
+        return Stream(self, prompt, max_new_tokens, sampling, stop, state)
 
     def loglikelihood(
         self, prompt: str, token_ids: Sequence[int], growth: bool = True
@@ -154,13 +161,13 @@ class Streamer:
         cache = self.empty_cache()
         total = 0.0
         for start in range(0, len(read), self.piece):
-            hidden, cache = self.read(read, start, cache, growth)
+            hidden, cache = self.read(read, start, cache, (growth, None))
             last = min(start + self.piece, len(read))
             if not answer or last < len(context):
                 continue
             padded = np.zeros((self.piece,), dtype="int32")
             padded[: last - start] = targets[start:last]
-            with self._state(growth):
+            with self._state((growth, None)):
                 values = self._functions.get().logprobs(hidden, _int32(padded))
             first = max(len(context) - 1 - start, 0)
             values = ops.convert_to_numpy(values)[first : last - start]
@@ -192,13 +199,13 @@ class Streamer:
         return ops.zeros(self._cache_shape, dtype)
 
     def read(
-        self, tokens: Sequence[int], start: int, cache: Any, growth: bool
+        self, tokens: Sequence[int], start: int, cache: Any, state: State
     ) -> tuple[Any, Any]:
         """Read a piece of `tokens` from `start` on into the cache."""
         padded = np.zeros((1, self.piece), dtype="int32")
         part = tokens[start : start + self.piece]
         padded[0, : len(part)] = part
-        with self._state(growth):
+        with self._state(state):
             function = self._functions.get().read
             result: tuple[Any, Any] = function(
                 _int32(padded), cache, _int32(start)
@@ -206,19 +213,24 @@ class Streamer:
             return result
 
     def step(
-        self, token: int, index: int, cache: Any, growth: bool
+        self, token: int, index: int, cache: Any, state: State
     ) -> tuple[Any, Any]:
         """Logits `[vocabulary]` after the token at `index`; the cache."""
-        with self._state(growth):
+        with self._state(state):
             function = self._functions.get().step
             logits, cache = function(_int32([[token]]), cache, _int32(index))
             return np.asarray(ops.convert_to_numpy(logits)), cache
 
     @contextlib.contextmanager
-    def _state(self, growth: bool) -> Iterator[None]:
+    def _state(self, state: State) -> Iterator[None]:
         """The model for one thread alone, with growth or without."""
-        off = contextlib.nullcontext() if growth else growth_disabled(self.lm)
-        with self._lock, off:
+        growth, scale = state
+        with self._lock, contextlib.ExitStack() as held:
+            if not growth or scale == 0:
+                held.enter_context(growth_disabled(self.lm))
+            elif scale is not None:
+                before = held.enter_context(dial_restored(self.lm))
+                set_growths(self.lm, dict.fromkeys(before, scale))
             yield
 
     def _compile(self) -> _Functions:

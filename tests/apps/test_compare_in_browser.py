@@ -12,6 +12,7 @@ from browsing import ask
 from browsing import says
 
 from keras_grow import growth_disabled
+from keras_grow import set_growths
 from keras_grow.comparison import Plan
 from keras_grow.comparison import load_run
 from keras_grow.evaluation import generate
@@ -61,6 +62,23 @@ def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
     note = page.inner_text("#note-grown")
     assert "per second" in note
     assert float(note.split("base: ")[1].split()[0]) < 0
+
+
+def test_the_dial_runs_from_the_base_to_the_growth(
+    app, visit, run_folder, expected
+):
+    grown = load_run(run_folder, Plan.load(run_folder).methods[1])
+    set_growths(grown, {"growth_1": 0.5})
+    half = generate(grown, [PROMPT], 24)[0]
+    page = visit(app)
+    settings(page)
+    dial = page.locator("#dial input[type=number]")
+    for scale, wanted in (("0", expected["base"]), ("0.5", half)):
+        dial.fill(scale)
+        dial.press("Tab")
+        ask(page, PROMPT)
+        assert answers(page) == {**expected, "grown": wanted}
+        assert f"dial at {scale}" in page.inner_text("#note-grown")
 
 
 def test_a_link_and_the_history_give_a_prompt_back(app, visit):

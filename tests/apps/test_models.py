@@ -36,7 +36,7 @@ class StrawStreamer:
     def __init__(self, lm, max_length):
         self.lm = lm
 
-    def stream(self, growth):
+    def stream(self, growth, scale=None):
         return iter([self.lm])
 
 

@@ -14,6 +14,8 @@ from tiny_models import tiny_lm
 
 from keras_grow import grow_model
 from keras_grow import growth_disabled
+from keras_grow import growths
+from keras_grow import set_growths
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import generate
 from keras_grow.evaluation.sampling import Sampling
@@ -65,6 +67,24 @@ def test_gemma_and_gemma2_stream_as_they_generate():
         lm = grow_model(tiny_lm(family, tokenizer=True, num_layers=2))
         stream = Streamer(lm, max_length=64, piece=8).stream(PROMPTS[3], 5)
         assert "".join(stream) == generate(lm, PROMPTS[3:], 5, stop=())[0]
+
+
+def test_the_dial_of_a_stream_is_its_own(lm, streamer):
+    expected = {}
+    for scale in (0.0, 0.5, 1.0):
+        set_growths(lm, {"growth_1": scale})
+        expected[scale] = generate(lm, PROMPTS[3:], 6, stop=())[0]
+    assert len(set(expected.values())) == 3
+    streams = {
+        scale: streamer.stream(PROMPTS[3], 6, scale=scale) for scale in expected
+    }
+    # In turn, a token each, and between them one that takes what is set.
+    streams[None] = streamer.stream(PROMPTS[3], 6)
+    while any([next(each, None) is not None for each in streams.values()]):
+        pass
+    found = {scale: stream.text for scale, stream in streams.items()}
+    assert found == {**expected, None: expected[1.0]}
+    assert growths(lm)["growth_1"].scale == 1.0
 
 
 FAMILIES = sorted(
