@@ -22,6 +22,11 @@ LIMITS = {
     "seed": (0, 2**31 - 1),
     "dial": (0.0, 1.0),
 }
+_ENDINGS = {
+    "end": "The model ended it.",
+    "stop": "It ended with its line.",
+    "length": "It was cut at the length that you chose.",
+}
 _PAUSE = 0.2  # Seconds between looks at what loads.
 
 
@@ -90,7 +95,8 @@ class Answer:
         message: what the state needs said.
         tokens: how many were written.
         seconds: what they took, other panes' time not counted.
-        loglikelihood: of the answer under the base, in nats, when known.
+        drift: how much likelier than the base the model finds its answer, in
+            nats per token, when known.
         cut: tokens that the prompt lost on its left.
         model: name of the model that wrote it.
     """
@@ -100,7 +106,7 @@ class Answer:
     message: str = ""
     tokens: int = 0
     seconds: float = 0.0
-    loglikelihood: float | None = None
+    drift: float | None = None
     cut: int = 0
     model: str = ""
 
@@ -144,7 +150,7 @@ def answer(
     for pane, stream in streams.items():
         if answers[pane].state not in ("done", "stopped"):
             continue
-        answers[pane] = _scored(models, question, answers[pane], stream)
+        answers[pane] = _scored(models, question, pane, answers[pane], stream)
         yield dict(answers)
 
 
@@ -185,7 +191,7 @@ def _advance(
     return dataclasses.replace(
         before,
         state="done" if stream.finished else "writing",
-        message="",
+        message=_ENDINGS.get(stream.finished, ""),
         text=stream.text,
         tokens=len(stream.token_ids),
         seconds=before.seconds + time.perf_counter() - start,
@@ -194,10 +200,12 @@ def _advance(
 
 
 def _scored(
-    models: Models, question: Question, found: Answer, stream: Any
+    models: Models, question: Question, pane: str, found: Answer, stream: Any
 ) -> Answer:
     try:
-        value = models.base_loglikelihood(question.prompt, stream.token_ids)
-    except Exception as error:  # The answer stands without its likelihood.
-        return dataclasses.replace(found, message=f"No log-likelihood: {error}")
-    return dataclasses.replace(found, loglikelihood=value)
+        value = models.drift(
+            pane, question.prompt, stream.token_ids, question.dial
+        )
+    except Exception as error:  # The answer stands without its drift.
+        return dataclasses.replace(found, message=f"No drift: {error}")
+    return dataclasses.replace(found, drift=value)

@@ -109,7 +109,8 @@ def shown(answers: dict[str, Answer]) -> list[Any]:
     """Text and note of every pane, as the page takes them."""
     values = []
     for pane in PANES:
-        values += [answers[pane].text, words.pane_note(answers[pane])]
+        text = answers[pane].text.lstrip("\n")
+        values += [text, words.pane_note(answers[pane])]
     return values
 
 

@@ -148,9 +148,9 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
                         elem_id="dial",
                     )  # fmt: skip
     gr.HTML(
-        '<p class="kg-about">The log-likelihood says how much the base would '
-        "have said the same: the further below that of its own answer, the "
-        "further the model has drifted from it.</p>"
+        '<p class="kg-about">Drift: how much likelier a model finds the tokens '
+        "of its answer than the base finds the same tokens, log p(model) - log "
+        "p(base). At 0 the base would have said it just so.</p>"
     )
     with gr.Row():
         link = gr.Button("Make a link to this prompt", elem_id="make-link")

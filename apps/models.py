@@ -115,19 +115,37 @@ class Models:
         The dial is the grown pane's. The next token raises `Unavailable` where
         the model has been changed.
         """
-        name = "tuned" if pane == "tuned" else "base"
-        growth = pane != "base" or not self._is_grown()
-        return self._streamers.stream(
-            name,
-            *arguments,
-            growth=growth,
-            scale=dial if pane == "grown" and self._is_grown() else None,
-        )
+        name, settings = self._setting(pane, dial)
+        return self._streamers.stream(name, *arguments, **settings)
 
-    def base_loglikelihood(self, prompt: str, token_ids: list[int]) -> float:
-        """Log-likelihood of an answer under the base model, in nats."""
-        growth = not self._is_grown()
-        return self._streamers.loglikelihood("base", prompt, token_ids, growth)
+    def drift(
+        self, pane: str, prompt: str, token_ids: list[int], dial: float = 1.0
+    ) -> float:
+        """How much likelier than the base a pane finds its own answer.
+
+        Returns:
+            `log p(model) - log p(base)` of the tokens, in nats per token; 0
+            without any.
+        """
+        if pane == "base" or not token_ids:
+            return 0.0
+        found = {
+            each: self._streamers.loglikelihood(
+                name, prompt, token_ids, **settings
+            )
+            for each in ("base", pane)
+            for name, settings in [self._setting(each, dial)]
+        }
+        return (found[pane] - found["base"]) / len(token_ids)
+
+    def _setting(self, pane: str, dial: float) -> tuple[str, dict[str, Any]]:
+        """The streamer of a pane, and the state it answers in."""
+        if pane == "tuned":
+            return "tuned", {"growth": True, "scale": None}
+        grown = self._is_grown()
+        if pane == "base":
+            return "base", {"growth": not grown, "scale": None}
+        return "base", {"growth": True, "scale": dial if grown else None}
 
     def loading(self) -> str:
         """What is being loaded, in words; empty when all is done."""
@@ -221,7 +239,7 @@ class Models:
             failure = error
         streamer = Streamer(lm, MAX_TOKENS)
         grown = failure is None and entry is not None
-        _warm(streamer, growth=not grown, score=True)
+        _warm(streamer, growth=not grown)
         memory = f"{_size(base_bytes)} of weights, shared with the grown model"
         if not grown:
             memory = f"{_size(base_bytes)} of weights"
@@ -261,13 +279,12 @@ class Models:
         self._say_of(entry, "tuned", "ready", entry.label, memory)
 
 
-def _warm(streamer: Any, growth: bool = True, score: bool = False) -> None:
+def _warm(streamer: Any, growth: bool = True) -> None:
     """Compile what answers need, so that no visitor waits for it."""
     stream = streamer.stream("Warm up", 2, growth=growth)
     for _ in stream:
         pass
-    if score:
-        streamer.loglikelihood("Warm up", streamer.encode("now"), growth)
+    streamer.loglikelihood("Warm up", streamer.encode("now"), growth)
 
 
 def _bytes(lm: Any) -> int:

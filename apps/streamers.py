@@ -46,10 +46,12 @@ class Streamers:
             written: str = next(stream)
             return written
 
-    def loglikelihood(self, name: str, *arguments: Any) -> float:
+    def loglikelihood(
+        self, name: str, *arguments: Any, **settings: Any
+    ) -> float:
         """See `Streamer.loglikelihood`."""
         with self._lock:
-            value: float = self._get(name).loglikelihood(*arguments)
+            value: float = self._get(name).loglikelihood(*arguments, **settings)
             return value
 
     def _get(self, name: str) -> Any:

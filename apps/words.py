@@ -51,7 +51,7 @@ def pane_note(answer: Answer) -> str:
         return note("info", f"Writing: {answer.tokens} tokens.")
     words = "Stopped. " if answer.state == "stopped" else "Done. "
     if answer.state == "done" and not answer.text:
-        words += "The answer is empty: the model ended it at once."
+        words += "The answer is empty."
     else:
         words += f"{answer.tokens} tokens"
         if answer.seconds:
@@ -64,12 +64,11 @@ def pane_note(answer: Answer) -> str:
     if answer.model:
         words += f" Written by {answer.model}."
     line = note("good" if answer.state == "done" else "warning", words)
-    if answer.loglikelihood is None:
+    if answer.drift is None:
         return line
-    mean = answer.loglikelihood / max(answer.tokens, 1)
     return line + (
-        '<p class="kg-note" data-part="likelihood">Log-likelihood under the '
-        f"base: <b>{answer.loglikelihood:.1f}</b> ({mean:.2f} per token)</p>"
+        '<p class="kg-note" data-part="drift">Drift from the base: '
+        f"<b>{answer.drift:+.2f}</b> nats per token</p>"
     )
 
 

@@ -74,7 +74,10 @@ class Stream:
             return self._finish("end", self._decoded())
         self.token_ids.append(token)
         text = self._decoded()
-        ends = [text.find(mark) for mark in self._stop if mark in text]
+        # Many answers begin with a line break, which ends nothing.
+        begun = len(text) - len(text.lstrip())
+        found = [text.find(mark, begun) for mark in self._stop]
+        ends = [at for at in found if at >= 0]
         if ends:
             return self._finish("stop", text[: min(ends)])
         if len(self.token_ids) == self._max_new_tokens:

@@ -119,8 +119,9 @@ class Streamer:
             prompt: the text to continue.
             max_new_tokens: the most tokens to write.
             sampling: how tokens are chosen. Defaults to `None`: greedily.
-            stop: the answer ends before the first of these texts. Defaults
-                to `()`: at an end token alone.
+            stop: the answer ends before the first of these texts that comes
+                after something else than white space. Defaults to `()`: at
+                an end token alone.
             growth: whether a grown model answers as such, or as its base.
                 Defaults to `True`.
             scale: where the dial of every growth of the model stands for
@@ -143,7 +144,11 @@ class Streamer:
         return Stream(self, prompt, max_new_tokens, sampling, stop, state)
 
     def loglikelihood(
-        self, prompt: str, token_ids: Sequence[int], growth: bool = True
+        self,
+        prompt: str,
+        token_ids: Sequence[int],
+        growth: bool = True,
+        scale: float | None = None,
     ) -> float:
         """Log-likelihood of an answer, of token ids, after a prompt.
 
@@ -151,6 +156,7 @@ class Streamer:
             prompt: the text before it.
             token_ids: the answer, such as `Stream.token_ids`.
             growth: see `stream`.
+            scale: see `stream`.
 
         Returns:
             The sum over the tokens, in nats; 0 without any.
@@ -161,13 +167,13 @@ class Streamer:
         cache = self.empty_cache()
         total = 0.0
         for start in range(0, len(read), self.piece):
-            hidden, cache = self.read(read, start, cache, (growth, None))
+            hidden, cache = self.read(read, start, cache, (growth, scale))
             last = min(start + self.piece, len(read))
             if not answer or last < len(context):
                 continue
             padded = np.zeros((self.piece,), dtype="int32")
             padded[: last - start] = targets[start:last]
-            with self._state((growth, None)):
+            with self._state((growth, scale)):
                 values = self._functions.get().logprobs(hidden, _int32(padded))
             first = max(len(context) - 1 - start, 0)
             values = ops.convert_to_numpy(values)[first : last - start]

@@ -53,8 +53,8 @@ class StrawModels:
         self.opened.append((pane, arguments))
         return self.streams[pane]
 
-    def base_loglikelihood(self, prompt, token_ids):
-        return -float(len(token_ids))
+    def drift(self, pane, prompt, token_ids, dial):
+        return float(len(token_ids))
 
 
 def run(models, question=None, stopped=None):
@@ -81,10 +81,10 @@ def test_an_error_and_an_empty_pane_leave_the_others_alone():
     )
     last = run(models)[-1]
     assert (last["base"].state, last["base"].text) == ("done", "abcd")
-    assert last["base"].loglikelihood == -4.0
+    assert last["base"].drift == 4.0
     assert (last["tuned"].state, last["tuned"].message) == ("error", "torn")
     assert last["tuned"].text == "xy"
-    assert last["tuned"].loglikelihood is None
+    assert last["tuned"].drift is None
     assert last["grown"].state == "empty"
     assert last["grown"].message == "nobody here"
 
@@ -98,7 +98,7 @@ def test_a_stop_keeps_what_was_written():
         if found["base"].tokens == 2:
             stopped.set()
     assert (found["base"].state, found["base"].text) == ("stopped", "ab")
-    assert found["base"].loglikelihood == -2.0
+    assert found["base"].drift == 2.0
 
 
 def test_a_stop_before_the_turn_computes_nothing():
@@ -149,7 +149,7 @@ def test_an_answer_keeps_the_name_of_the_model_that_wrote_it():
 
 def test_an_answer_that_ends_at_once_is_said_to_be_empty():
     note = words.pane_note(Answer("done"))
-    assert "The answer is empty: the model ended it at once." in note
+    assert "The answer is empty." in note
     assert "tokens" not in note
 
 

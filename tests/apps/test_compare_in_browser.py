@@ -61,7 +61,8 @@ def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
     assert all(expected["base"].startswith(text) for text in shown)
     note = page.inner_text("#note-grown")
     assert "per second" in note
-    assert float(note.split("base: ")[1].split()[0]) < 0
+    assert float(note.split("base: ")[1].split()[0]) > 0
+    assert "Drift from the base: +0.00" in page.inner_text("#note-base")
 
 
 def test_the_dial_runs_from_the_base_to_the_growth(
@@ -277,8 +278,8 @@ def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
     page = visit(app, ready=False)
     ask(page, PROMPT)
     assert "did not load" in says(page, "note-tuned", "Error")
-    says(page, "note-base", "Log-likelihood")
-    says(page, "note-grown", "Log-likelihood")
+    says(page, "note-base", "Drift")
+    says(page, "note-grown", "Drift")
     app.kill()
     growth = broken / "grown-seed0" / "growth.grow.safetensors"
     growth.write_bytes(growth.read_bytes()[:100])
@@ -286,6 +287,6 @@ def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
     page = visit(app, ready=False)
     ask(page, PROMPT)
     assert "did not load" in says(page, "note-grown", "Error")
-    says(page, "note-base", "Log-likelihood")
+    says(page, "note-base", "Drift")
     page.get_by_role("tab", name="See").click()
     assert "SFT" in says(page, "see-table", "grown")

@@ -18,6 +18,7 @@ from keras_grow import growths
 from keras_grow import set_growths
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import generate
+from keras_grow.evaluation import stream
 from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.streaming import Streamer
 
@@ -143,6 +144,18 @@ def test_an_answer_ends_before_a_stop_text_and_keeps_its_tokens(streamer):
     kept = len(cut.token_ids)
     assert cut.token_ids == whole.token_ids[:kept]
     assert kept < len(whole.token_ids)
+
+
+def test_white_space_at_the_start_ends_no_answer(streamer, monkeypatch):
+    whole = streamer.stream("hello", 6)
+    text = "".join(whole)
+    monkeypatch.setattr(
+        stream, "detokenize", lambda _, rows: [f"\n {text[: len(rows[0])]}\nx"]
+    )
+    cut = streamer.stream("hello", 6, stop=["\n"])
+    # After one token something else stands before the second line break.
+    assert list(cut) == [f"\n {text[0]}"]
+    assert cut.finished == "stop"
 
 
 def test_an_end_token_ends_an_answer(streamer, monkeypatch):
