@@ -32,7 +32,7 @@ _FIRST_TOKEN = """() => new Promise(done => {
   }, 5);
 })"""
 _SCORED = """() => [...document.querySelectorAll('#panes [id^=note-]')]
-  .every(note => /Log-likelihood|No .* model here|Error/.test(
+  .every(note => /Drift|No .* model here|Error/.test(
     note.innerText))"""
 
 

@@ -61,7 +61,9 @@ def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
     assert all(expected["base"].startswith(text) for text in shown)
     note = page.inner_text("#note-grown")
     assert "per second" in note
-    assert float(note.split("base: ")[1].split()[0]) > 0
+    assert "Drift from the base: " in note
+    note = page.inner_text("#note-tuned")
+    assert float(note.split("base: ")[1].split()[0]) != 0.0
     assert "Drift from the base: +0.00" in page.inner_text("#note-base")
 
 
@@ -225,12 +227,13 @@ def test_twenty_visitors_at_once_are_all_answered_in_turn(app):
     (event,) = [
         dependency
         for dependency in config["dependencies"]
-        if len(dependency["inputs"]) == 10 and len(dependency["outputs"]) == 7
+        if len(dependency["inputs"]) == 11 and len(dependency["outputs"]) == 7
     ]
 
     def visitor(number):
         session = f"visitor{number}"
-        values = [None, None, [], PROMPT, "greedy", 0.8, 40, 8, number, True]
+        values = [None, None, [], PROMPT, "greedy", 0.8, 40, 8, number]
+        values += [True, 1.0]
         body = {
             "data": values,
             "fn_index": event["id"],

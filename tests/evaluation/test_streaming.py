@@ -83,8 +83,15 @@ def test_the_dial_of_a_stream_is_its_own(lm, streamer):
     streams[None] = streamer.stream(PROMPTS[3], 6)
     while any([next(each, None) is not None for each in streams.values()]):
         pass
-    found = {scale: stream.text for scale, stream in streams.items()}
+    found = {scale: each.text for scale, each in streams.items()}
     assert found == {**expected, None: expected[1.0]}
+    pairs = [(streamer.encode(PROMPTS[3]), streams[0.5].token_ids)]
+    set_growths(lm, {"growth_1": 0.5})
+    likelihood = Scorer(lm).score_tokens(pairs).logprob[0]
+    set_growths(lm, {"growth_1": 1.0})
+    assert streamer.loglikelihood(
+        PROMPTS[3], pairs[0][1], scale=0.5
+    ) == pytest.approx(likelihood, rel=1e-4)
     assert growths(lm)["growth_1"].scale == 1.0
 
 

@@ -23,7 +23,7 @@ def ask(page, prompt):
 def answers(page):
     """Texts of the three panes, once all of them are scored."""
     for pane in ("base", "tuned", "grown"):
-        says(page, f"note-{pane}", "Log-likelihood")
+        says(page, f"note-{pane}", "Drift")
     return {
         pane: page.locator(f"#answer-{pane} textarea").input_value()
         for pane in ("base", "tuned", "grown")
