@@ -97,6 +97,7 @@ def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
         A matplotlib figure.
     """
     figure, axes = _grid(1, 1)
+    figure.set_size_inches(6.4, 4.4)
     axis = axes[0, 0]
     for style, method in _named(point.method for point in points):
         own = [point for point in points if point.method == method]
