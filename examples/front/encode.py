@@ -17,9 +17,9 @@ import numpy as np
 from keras_grow.models import load_gemma3_270m
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
 from keras_grow.tasks.prompts import translation
+from keras_grow.tasks.start_token import start_token
 
 Pair = tuple[list[int], list[int]]
 TUNING_ROWS = 500

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.selection.kernels import Array
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.start_token import start_token
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,17 @@ def append_result(
         **{k: v if math.isfinite(v) else None for k, v in extra.items()},
         "details": details,
     }
-    with (folder / RESULTS_FILE).open("ab+") as file:
+    append_line(folder / RESULTS_FILE, row)
+    return row
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Append a row to a file of JSON lines."""
+    with path.open("ab+") as file:
         # A write that was killed has left half a line.
         if file.tell() and not _ends_with_newline(file):
             file.write(b"\n")
         file.write(json.dumps(row).encode() + b"\n")
-    return row
 
 
 def read_results(folder: str | os.PathLike[str]) -> Rows:

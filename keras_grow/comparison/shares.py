@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from keras_grow.comparison.interpolation import between
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.results import append_line
 from keras_grow.comparison.scores import Loss
 from keras_grow.comparison.scores import Scores
 from keras_grow.evaluation.results import Result
@@ -225,9 +226,7 @@ def _append(folder: Path, point: Point, found: Mapping[str, Loss]) -> None:
             for name, result in found.items()
         },
     }
-    with (folder / SHARES_FILE).open("a", encoding="utf-8") as file:
-        # A write that was killed has left half a line.
-        file.write(("\n" if file.tell() else "") + json.dumps(row))
+    append_line(folder / SHARES_FILE, row)
 
 
 def _slices(state: ModelState, name: str | None) -> set[int]:

@@ -20,8 +20,8 @@ from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.tasks.control_tokens import TURN_ENDS
 from keras_grow.tasks.control_tokens import control_tokens
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.start_token import start_token
 
 
 class Decoder:

@@ -12,8 +12,8 @@ from lm_eval.utils import make_disjoint_window
 
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.start_token import start_token
 
 
 class KerasHubLM(TemplateLM):

@@ -24,7 +24,7 @@ from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
-from keras_grow.tasks.encode import adds_start_token
+from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.training.head import OutputHead
 
 # Bytes of float32 logits that are formed at a time.

@@ -21,12 +21,13 @@ from keras_grow.evaluation.stream import State
 from keras_grow.evaluation.stream import Stream
 from keras_grow.growth.dial import dial_restored
 from keras_grow.growth.scale import set_growths
+from keras_grow.growth.state import grown_state
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.keras_internals import cache_of
 from keras_grow.keras_internals import takes_tokens_alone
-from keras_grow.tasks.encode import adds_start_token
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.start_token import adds_start_token
+from keras_grow.tasks.start_token import start_token
 from keras_grow.training.head import OutputHead
 
 
@@ -235,8 +236,10 @@ class Streamer:
             if not growth or scale == 0:
                 held.enter_context(growth_disabled(self.lm))
             elif scale is not None:
-                before = held.enter_context(dial_restored(self.lm))
-                set_growths(self.lm, dict.fromkeys(before, scale))
+                wanted = dict.fromkeys(grown_state(self.lm).names, scale)
+                if grown_state(self.lm).scales != wanted:
+                    held.enter_context(dial_restored(self.lm))
+                    set_growths(self.lm, wanted)
             yield
 
     def _compile(self) -> _Functions:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
-from keras_grow.tasks.encode import start_token
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.start_token import start_token
 
 Pair = tuple[list[int], list[int]]
 

@@ -144,25 +144,6 @@ def encode(
     return Encoded(x, y, sample_weight, cut, left_out, cut_texts)
 
 
-def start_token(tokenizer: Any) -> int:
-    """The token that stands for an empty context.
-
-    The start token, or the end token of a tokenizer that has none, such as
-    Qwen's: what lm-evaluation-harness takes.
-    """
-    start = getattr(tokenizer, "start_token_id", None)
-    return int(tokenizer.end_token_id if start is None else start)
-
-
-def adds_start_token(preprocessor: Any, tokenizer: Any) -> bool:
-    """Whether a preprocessor puts a start token before every text.
-
-    Without one, whether the tokenizer has such a token.
-    """
-    known = getattr(tokenizer, "start_token_id", None) is not None
-    return known and bool(getattr(preprocessor, "add_start_token", True))
-
-
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without start or end token.
 

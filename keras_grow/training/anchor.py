@@ -54,8 +54,7 @@ class KLAnchor:
             sequence of strings (the model needs a preprocessor), a sequence of
             token-id sequences, or `{"token_ids": ..., "padding_mask": ...}`
             with arrays of shape `(passages, length)`.
-        weight: what the mean divergence, in nats per position, is
-            multiplied by.
+        weight: what the mean divergence (nats per position) is multiplied by.
         top_k: how many tokens of each position have a class of their own.
         batch_size: passages per training step. They are taken in turn, in an
             order that `seed` fixes, whatever the task's batches are.
