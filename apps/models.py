@@ -212,11 +212,11 @@ class Models:
                 self._loaded[pane] = entry
 
     def _load_base(self) -> None:
-        from keras_grow.models import load_model
+        from keras_grow.loading import load_causal_lm
 
         self._step = "Step 2 of 5: loading the base model."
         self._say("base", "loading", "Loads the weights.")
-        self._base = load_model(self.runs.model, self.runs.dtype)
+        self._base = load_causal_lm(self.runs.model, self.runs.dtype)
         self.num_blocks = len(self._base.backbone.transformer_layers)
 
     def _load_growth(self, entry: Entry | None) -> None:

@@ -72,8 +72,8 @@ def loading_code(model: str, dtype: str) -> str:
     base = repr(model) if dtype == "float32" else f"{model!r}, {dtype!r}"
     return (
         "import keras_grow\n"
-        "from keras_grow.models import load_model\n"
-        f"lm = load_model({base})\n"
+        "from keras_grow.loading import load_causal_lm\n"
+        f"lm = load_causal_lm({base})\n"
         f'keras_grow.load_growth(lm, "{GROWTH_FILE}")'
     )
 

@@ -7,7 +7,7 @@ import keras
 import keras_hub
 
 import keras_grow
-from keras_grow.models import load_model
+from keras_grow import load_causal_lm
 
 PROMPTS = ["English: Save\nFrench:", "English: Delete\nFrench:"]
 RESPONSES = [" Enregistrer", " Supprimer"]
@@ -15,7 +15,7 @@ RESPONSES = [" Enregistrer", " Supprimer"]
 
 def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
     """Run every step on the named model (a preset, a GGUF file, a folder)."""
-    lm = load_model(model)
+    lm = load_causal_lm(model)
 
     # Grow: the last four blocks' MLPs get twice as wide; nothing changes yet.
     keras_grow.grow_model(lm, layers=4)
@@ -38,7 +38,7 @@ def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
     # Save the new slices alone, and load them onto a fresh base.
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     keras_grow.save_growth(lm, f"{folder}/quickstart.grow.safetensors")
-    fresh = load_model(model)
+    fresh = load_causal_lm(model)
     keras_grow.load_growth(fresh, f"{folder}/quickstart.grow.safetensors")
 
     # Merge: a plain KerasHub preset for serving, without keras_grow.

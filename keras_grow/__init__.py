@@ -5,9 +5,10 @@ Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 
 Begin with `grow_model`. The other parts are in modules of their own:
 `keras_grow.tasks` (data), `keras_grow.evaluation` (scores),
-`keras_grow.comparison` (methods beside each other), `keras_grow.models`
-(loading), `keras_grow.selection` and `keras_grow.analysis` (which blocks, and
-what changed in them), `keras_grow.ablations` (what the paper compares with).
+`keras_grow.comparison` (methods beside each other), `keras_grow.loading`
+(models by name, Gemma 3 from GGUF files), `keras_grow.selection` and
+`keras_grow.analysis` (which blocks, and what changed in them),
+`keras_grow.ablations` (what the paper compares with).
 """
 
 import importlib
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from keras_grow.growth import trainable_mask
     from keras_grow.growth import verify_preserved
     from keras_grow.layers import GrowableDense
+    from keras_grow.loading import load_causal_lm
     from keras_grow.routing import GrowthRouter
     from keras_grow.saving import load_growth
     from keras_grow.saving import save_growth
@@ -72,6 +74,7 @@ __all__ = [
     "growth_report",
     "growths",
     "layout_map",
+    "load_causal_lm",
     "load_growth",
     "merge_growth",
     "quantize_base",
@@ -116,7 +119,7 @@ _NAMES_OF = {
         "verify_preserved",
     ),
     "layers": ("GrowableDense",),
-    "models": (),
+    "loading": ("load_causal_lm",),
     "routing": ("GrowthRouter",),
     "saving": ("load_growth", "save_growth"),
     "selection": ("LayerScores", "rank_layers"),

@@ -65,9 +65,9 @@ def installed():
 @pytest.fixture(scope="session")
 def real_lm(installed):
     """Gemma 3 270M in float32, loaded once: leave it as it was."""
-    from keras_grow.models import load_model
+    from keras_grow.loading import load_causal_lm
 
-    return load_model("gemma3_270m_pip")
+    return load_causal_lm("gemma3_270m_pip")
 
 
 @pytest.fixture

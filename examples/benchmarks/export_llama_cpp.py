@@ -103,7 +103,7 @@ def trained(data, updates):
     import keras
 
     import keras_grow
-    from keras_grow.models import load_gemma3_270m
+    from keras_grow.loading import load_gemma3_270m
 
     keras.utils.set_random_seed(0)
     lm = load_gemma3_270m()

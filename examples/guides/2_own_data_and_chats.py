@@ -14,8 +14,8 @@ import pathlib
 import keras
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.evaluation import generate
-from keras_grow.models import load_model
 from keras_grow.tasks import encode
 from keras_grow.tasks import file_task
 from keras_grow.tasks import read_examples
@@ -79,7 +79,7 @@ print(repr(task.train[0].prompt), "->", repr(task.train[0].response))
 # `keras.Model.fit(lm, ...)`.
 
 # %%
-lm = load_model(MODEL)
+lm = load_causal_lm(MODEL)
 keras_grow.grow_model(lm, name="garden")
 lm.compile(
     optimizer=keras.optimizers.Adam(1e-4),

@@ -14,7 +14,7 @@ import pathlib
 import keras
 
 import keras_grow
-from keras_grow.models import load_model
+from keras_grow import load_causal_lm
 from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
@@ -44,7 +44,7 @@ SKILLS = {
 # so one model in memory serves for both.
 
 # %%
-lm = load_model(MODEL)
+lm = load_causal_lm(MODEL)
 lm.preprocessor.sequence_length = 48
 for name, rows in SKILLS.items():
     keras_grow.grow_model(lm, name=name)

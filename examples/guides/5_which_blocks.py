@@ -12,7 +12,7 @@ import os
 import pathlib
 
 import keras_grow
-from keras_grow.models import load_model
+from keras_grow import load_causal_lm
 from keras_grow.selection import evenly_spaced
 from keras_grow.selection import last_blocks
 from keras_grow.selection import rank_by_gradient
@@ -31,7 +31,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 # `keras-grow rank before.weights.h5 after.weights.h5` on files.
 
 # %%
-lm = load_model(MODEL)
+lm = load_causal_lm(MODEL)
 data = encode(gettext_en_fr().train[:ROWS], lm.preprocessor.tokenizer)
 scores = rank_by_gradient(lm, [tuple(data)])
 print(scores)

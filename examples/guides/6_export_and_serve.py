@@ -16,8 +16,8 @@ import shutil
 import keras
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.evaluation import generate
-from keras_grow.models import load_model
 from keras_grow.tasks import chat_example
 from keras_grow.tasks import encode
 from keras_grow.tasks import read_examples
@@ -55,7 +55,7 @@ chats.write_text(
 rows = read_examples(chats, template="gemma").examples[:ROWS]
 
 # %%
-lm = load_model(MODEL)
+lm = load_causal_lm(MODEL)
 keras_grow.grow_model(lm, name="plants")
 lm.compile(
     optimizer=keras.optimizers.Adam(1e-4),
@@ -89,7 +89,7 @@ print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
 # `examples/results/export`.)
 
 # %%
-print("GGUF: ", generate(load_model(gguf), [asked], max_new_tokens=16))
+print("GGUF: ", generate(load_causal_lm(gguf), [asked], max_new_tokens=16))
 (FOLDER / "Modelfile").write_text(
     "FROM ./plants.gguf\n"
     'TEMPLATE """<start_of_turn>user\n'

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
         from keras_grow.evaluation import loglikelihood
         from keras_grow.evaluation import perplexity
         from keras_grow.growth import choose_scale
-        from keras_grow.models import load_model
+        from keras_grow.loading import load_causal_lm
         from keras_grow.saving import load_growth
         from keras_grow.saving.reading import read_growth_file
         from keras_grow.tasks import read_examples
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
     rows = options.new and read_examples(options.new).examples[: options.rows]
     if options.new and not rows:
         raise ValueError(f"Expected rows in --new. Received: {options.new}")
-    lm = load_growth(load_model(options.model, options.dtype), path)
+    lm = load_growth(load_causal_lm(options.model, options.dtype), path)
     scorer = Scorer(lm)
 
     def loss(_: object) -> float:

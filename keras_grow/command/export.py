@@ -133,7 +133,7 @@ def _dial(model: Any, scale: float) -> None:
 
 def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
     """The model of a run, a growth file or a name, and what its card says."""
-    from keras_grow.models import load_model
+    from keras_grow.loading import load_causal_lm
 
     if path.is_dir() and (path.parent / "plan.json").exists():
         return _load_run(path)
@@ -143,15 +143,15 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
                 "Expected --model, the base that the growth was made on. "
                 f"Received: {name} alone"
             )
-        return _grown(load_model(base), path), {"base": base}
-    return load_model(name), {"base": name}
+        return _grown(load_causal_lm(base), path), {"base": base}
+    return load_causal_lm(name), {"base": name}
 
 
 def _load_run(own: Path) -> tuple[Any, Any]:
     from keras_grow.comparison.plan import Plan
     from keras_grow.comparison.plan import run_name
     from keras_grow.comparison.results import read_results
-    from keras_grow.models import load_model
+    from keras_grow.loading import load_causal_lm
 
     growth = own / "growth.grow.safetensors"
     if not growth.exists():
@@ -178,7 +178,7 @@ def _load_run(own: Path) -> tuple[Any, Any]:
             for name, value in last["scores"].items()
             if math.isfinite(value)
         }
-    return _grown(load_model(plan.model, plan.dtype), growth), card
+    return _grown(load_causal_lm(plan.model, plan.dtype), growth), card
 
 
 def _grown(model: Any, growth: Path) -> Any:

@@ -34,7 +34,7 @@ class Plan:
     """What is compared, on what, for how long.
 
     Attributes:
-        model: name of the base model, see `keras_grow.models.load_model`.
+        model: name of the base model, see `keras_grow.load_causal_lm`.
         task: name of the new task, see `keras_grow.tasks.load_task`.
         methods: the methods.
         retention: names of tasks that the base can do, scored by their own

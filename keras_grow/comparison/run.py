@@ -35,7 +35,7 @@ from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically
-from keras_grow.models.load import load_model
+from keras_grow.loading.load import load_causal_lm
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
 
@@ -148,7 +148,7 @@ def load_run(
     """
     folder = Path(folder)
     plan = Plan.load(folder)
-    lm = load_model(plan.model, plan.dtype)
+    lm = load_causal_lm(plan.model, plan.dtype)
     if method is None:
         return lm
     own = folder / run_name(method, seed)

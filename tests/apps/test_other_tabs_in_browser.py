@@ -17,7 +17,7 @@ from keras_grow.app.runs import read_rows
 from playwright.sync_api import TimeoutError as Late
 
 import keras_grow
-from keras_grow.models import load_model
+from keras_grow import load_causal_lm
 
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
@@ -224,7 +224,7 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     names = {}
     exec(code.replace("growth.grow.safetensors", str(file)), names)
     assert keras_grow.growth_report(names["lm"]).widths.keys() == {1, 2}
-    assert load_model(str(run_folder.parent / "model")) is not None
+    assert load_causal_lm(str(run_folder.parent / "model")) is not None
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -15,6 +15,7 @@ import pytest
 from keras import ops
 from tiny_models import tiny_lm
 
+from keras_grow import load_causal_lm
 from keras_grow.command import main
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
@@ -28,7 +29,6 @@ from keras_grow.comparison.run import run
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.training import example_order
 from keras_grow.evaluation.results import Result
-from keras_grow.models import load_model
 from keras_grow.tasks import load_task
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
@@ -147,7 +147,7 @@ def test_names_that_would_share_a_folder_or_a_score_are_refused(sources):
     with pytest.raises(ValueError, match="name folders"):
         plan(sources, twin, dataclasses.replace(GROWN, name="a_b"))
     twice = plan(sources, GROWN, retention=(str(sources / "old.txt"),) * 2)
-    lm = load_model(twice.model)
+    lm = load_causal_lm(twice.model)
     with pytest.raises(ValueError, match="an earlier one"):
         Scores(lm, twice, load_task(twice.task))
 

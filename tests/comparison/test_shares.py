@@ -63,7 +63,7 @@ def logits(lm):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_a_share_is_the_base_plus_a_part_of_the_change(plan, method):
     keras.utils.set_random_seed(0)
-    lm = method.prepare(keras_grow.models.load_model(plan.model))
+    lm = method.prepare(keras_grow.load_causal_lm(plan.model))
     base = logits(lm)
     before = {w.path: ops.convert_to_numpy(w) for w in lm.trainable_weights}
     rng = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.plan import run_name
 from keras_grow.export import check
-from keras_grow.models import load_gemma3_gguf
+from keras_grow.loading import load_gemma3_gguf
 
 IDS = tiny_families.tokens()
 

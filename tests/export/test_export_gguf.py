@@ -17,7 +17,7 @@ from keras_grow.export import check
 from keras_grow.export import export_gguf
 from keras_grow.export import gguf_layout
 from keras_grow.export import to_gguf
-from keras_grow.models import load_gemma3_gguf
+from keras_grow.loading import load_gemma3_gguf
 
 MODELS = keras_hub.models
 # Rows of whole blocks of 32 weights, so that all of them are quantised.

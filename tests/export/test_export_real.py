@@ -6,9 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 import keras_grow
+from keras_grow import load_causal_lm
 from keras_grow.export import check
 from keras_grow.export import export_transformers
-from keras_grow.models import load_model
 
 # The base goes on for more than 32 tokens, and so does the grown model.
 PROMPT = "Once upon a time there was"
@@ -21,7 +21,7 @@ PAIRS = [
 
 @pytest.mark.real("jax")
 def test_greedy_text_of_the_real_model_is_equal_token_for_token(tmp_path):
-    lm = load_model("gemma3_270m_pip")
+    lm = load_causal_lm("gemma3_270m_pip")
     tokenizer = lm.preprocessor.tokenizer
     base = greedy(lm)
     assert len(base) == NEW

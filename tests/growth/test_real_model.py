@@ -3,7 +3,7 @@
 import pytest
 
 import keras_grow
-from keras_grow.models import load_model
+from keras_grow import load_causal_lm
 
 PROMPTS = ["The capital of France is", "def fibonacci(n):"]
 
@@ -21,7 +21,7 @@ def test_growing_every_block_changes_no_bit_of_the_real_model(
         lm = request.getfixturevalue("real_lm")
         request.addfinalizer(lambda: keras_grow.remove_growth(lm))
     else:
-        lm = load_model("gemma3_270m_pip", dtype)
+        lm = load_causal_lm("gemma3_270m_pip", dtype)
     keras_grow.grow_model(lm)
     texts = [text * repeats for text in PROMPTS]
     preserved = keras_grow.verify_preserved(lm, texts)

@@ -7,7 +7,7 @@ import numpy as np
 import sentencepiece
 import tiny_gguf
 
-from keras_grow.models.gemma3_vocabulary import sentencepiece_proto
+from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto
 
 TRICKY = [
     "the quick brown fox",

@@ -9,12 +9,12 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
 import tiny_gguf  # noqa: E402
 
-from keras_grow.models import gemma3_gguf  # noqa: E402
-from keras_grow.models import load_gemma3_gguf  # noqa: E402
-from keras_grow.models.gemma3_layout import backbone_arguments  # noqa: E402
-from keras_grow.models.gemma3_layout import slots  # noqa: E402
-from keras_grow.models.gemma3_vocabulary import sentencepiece_proto  # noqa: E402
-from keras_grow.models.gguf_file import read_gguf  # noqa: E402
+from keras_grow.loading import gemma3_gguf  # noqa: E402
+from keras_grow.loading import load_gemma3_gguf  # noqa: E402
+from keras_grow.loading.gemma3_layout import backbone_arguments  # noqa: E402
+from keras_grow.loading.gemma3_layout import slots  # noqa: E402
+from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto  # noqa: E402
+from keras_grow.loading.gguf_file import read_gguf  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 
 gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
-from keras_grow.models.gguf_file import read_gguf  # noqa: E402
+from keras_grow.loading.gguf_file import read_gguf  # noqa: E402
 
 pytestmark = pytest.mark.no_backend
 

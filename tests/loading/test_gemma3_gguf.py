@@ -13,9 +13,9 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
 import tiny_gguf  # noqa: E402
 
-from keras_grow.models import load_gemma3_gguf  # noqa: E402
-from keras_grow.models import load_gemma3_gguf_backbone  # noqa: E402
-from keras_grow.models.gemma3_layout import query_gain  # noqa: E402
+from keras_grow.loading import load_gemma3_gguf  # noqa: E402
+from keras_grow.loading import load_gemma3_gguf_backbone  # noqa: E402
+from keras_grow.loading.gemma3_layout import query_gain  # noqa: E402
 
 BENCHMARK = (
     pathlib.Path(__file__).parents[2] / "examples/benchmarks/load_gguf.py"
@@ -236,7 +236,7 @@ def test_another_query_scale_is_kept_in_the_query_norm(write, tokenizer):
 
 
 def test_a_failed_read_leaves_keras_as_it_was(write, tokenizer, monkeypatch):
-    from keras_grow.models.gguf_file import GgufFile
+    from keras_grow.loading.gguf_file import GgufFile
 
     path = write(tiny_gguf.gemma3(tokenizer))
     read = GgufFile.read

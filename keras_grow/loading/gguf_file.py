@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_grow.models.gguf_header import GgufTensor
-from keras_grow.models.gguf_header import parse_header
+from keras_grow.loading.gguf_header import GgufTensor
+from keras_grow.loading.gguf_header import parse_header
 
 # Values dequantized at a time: small enough to stay in the processor's cache.
 _CHUNK = 1 << 19
