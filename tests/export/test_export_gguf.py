@@ -17,7 +17,11 @@ from keras_grow.export import check
 from keras_grow.export import export_gguf
 from keras_grow.export import gguf_layout
 from keras_grow.export import to_gguf
+from keras_grow.export.modelfile import modelfile
+from keras_grow.export.modelfile import without_generation_tags
 from keras_grow.loading import load_gemma3_gguf
+from keras_grow.tasks import ChatTemplate
+from keras_grow.tasks.chat_templates import TEMPLATES
 
 MODELS = keras_hub.models
 # Rows of whole blocks of 32 weights, so that all of them are quantised.
@@ -200,10 +204,50 @@ def test_the_card_has_a_modelfile(gemma3, tmp_path):
     assert "https://ai.google.dev/gemma/terms" in text
 
 
+def test_a_chat_is_in_the_file_and_in_ollamas_language(gemma3, tmp_path):
+    path = tmp_path / "tiny.gguf"
+    export_gguf(gemma3, path, chat_template="gemma")
+    text = (tmp_path / "tiny.gguf.md").read_text()
+    turns = (
+        "<start_of_turn>user\n{}{{{{ .Prompt }}}}<end_of_turn>\n"
+        "<start_of_turn>model\n{{{{ .Response }}}}<end_of_turn>\n"
+    )
+    system = turns.format("{{ .System }}\n\n")
+    assert (
+        "FROM ./tiny.gguf\n"
+        f'TEMPLATE """{{{{ if .System }}}}{system}'
+        f'{{{{ else }}}}{turns.format("")}{{{{ end }}}}"""\n'
+        'PARAMETER stop "<end_of_turn>"\n'
+    ) in text
+    keys = gguf.GGUFReader(path).fields
+    turn = gemma3.preprocessor.tokenizer.token_to_id("<end_of_turn>")
+    assert keys["tokenizer.ggml.eos_token_id"].contents() == 1
+    assert keys["tokenizer.ggml.eot_token_id"].contents() == turn
+    source = keys["tokenizer.chat_template"].contents()
+    assert "generation %}" not in source.replace("add_generation", "")
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_without_generation_tags_makes_the_same_text(name):
+    chat = ChatTemplate.of(name)
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Why"},
+    ]
+    source = without_generation_tags(chat.source)
+    assert source != chat.source
+    plain = ChatTemplate(source, chat.bos_token, chat.eos_token)
+    assert plain.render(turns) == chat.render(turns)
+    assert f'stop "{chat.turns(turns)[0].end}"' in modelfile("a.gguf", chat)
+
+
 def test_what_cannot_be_written_is_refused(gemma3, tmp_path, monkeypatch):
     path = tmp_path / "out.gguf"
     with pytest.raises(ValueError, match="Received: quantization='q4_k_m'"):
         export_gguf(gemma3, path, "q4_k_m")
+    with pytest.raises(ValueError, match="Expected a template in Jinja"):
+        export_gguf(gemma3, path, chat_template="{% if %}{{ 1 }}")
     with pytest.raises(ValueError, match="without one"):
         export_gguf(gemma3.backbone, path)
     with pytest.raises(ValueError, match="Received: gpt2"):
