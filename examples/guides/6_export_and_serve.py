@@ -87,9 +87,9 @@ print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
 
 # %% [markdown]
 # The file answers: read back here by the library's own loader, in eight bits.
-# Ollama wants the chat in a language of its own, in a `Modelfile` (the model
-# card beside the GGUF file has it too); then `ollama create plants -f Modelfile`
-# and `ollama run plants`. The comparison with llama.cpp itself is in
+# Ollama wants the chat in a language of its own, in a `Modelfile`, which is in
+# the model card beside the GGUF file, too; then `ollama create plants -f
+# Modelfile` and `ollama run plants`. The comparison with llama.cpp itself is in
 # `examples/results/export`.
 
 # %%
@@ -113,26 +113,41 @@ print(f"largest difference of a logit: {done.largest_difference:.1e}")
 print(sorted(path.name for path in folder.iterdir()))
 
 # %% [markdown]
-# Printed on Gemma 3 270M (JAX, two busy CPU cores, 4 minutes; lavender was in
-# no chat):
+# Printed on Gemma 3 270M (JAX, two CPU cores, 2 minutes; lavender was in no
+# chat):
 #
 # ```
 # Epoch 1/4
-# 3/3 - 44s - 15s/step - loss: 1.0081
+# 3/3 - 17s - 6s/step - loss: 1.0305
 # Epoch 2/4
-# 3/3 - 23s - 8s/step - loss: 0.3041
+# 3/3 - 8s - 3s/step - loss: 0.3193
 # Epoch 3/4
-# 3/3 - 15s - 5s/step - loss: 0.1559
+# 3/3 - 8s - 3s/step - loss: 0.2028
 # Epoch 4/4
-# 3/3 - 26s - 9s/step - loss: 0.0368
+# 3/3 - 8s - 3s/step - loss: 0.0684
 # grown: ['The lavender is by the gate.']
 # Writing 360,221,184 bytes of weights.
 # 360,221,184 bytes of weights in plants.gguf
 # GGUF:  ['The lavender is by the gate.']
+# FROM ./plants.gguf
+# TEMPLATE """{{ if .System }}<start_of_turn>user
+# {{ .System }}
+#
+# {{ .Prompt }}<end_of_turn>
+# <start_of_turn>model
+# {{ .Response }}<end_of_turn>
+# {{ else }}<start_of_turn>user
+# {{ .Prompt }}<end_of_turn>
+# <start_of_turn>model
+# {{ .Response }}<end_of_turn>
+# {{ end }}"""
+# PARAMETER stop "<end_of_turn>"
+#
 # Writing 1,355,508,224 bytes of weights.
 # largest difference of a logit: 1.7e-04
-# ['README.md', 'config.json', 'generation_config.json', 'model.safetensors',
-#  'tokenizer.json', 'tokenizer.model', 'tokenizer_config.json']
+# ['README.md', 'chat_template.jinja', 'config.json', 'generation_config.json',
+#  'model.safetensors', 'tokenizer.json', 'tokenizer.model',
+#  'tokenizer_config.json']
 # ```
 #
 # Ollama itself was not at hand: the `Modelfile` is written as its manual says.

@@ -5,12 +5,12 @@ import types
 
 import gguf
 import keras
-import keras_hub
 import numpy as np
 import pytest
 import tiny_families
-import tiny_pieces
 import tiny_tokenizers
+from tiny_gguf_tasks import GGUF_FAMILIES
+from tiny_gguf_tasks import gguf_task
 
 import keras_grow
 from keras_grow.export import check
@@ -23,95 +23,20 @@ from keras_grow.loading import load_gemma3_gguf
 from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks.chat_templates import TEMPLATES
 
-MODELS = keras_hub.models
-# Rows of whole blocks of 32 weights, so that all of them are quantised.
-SIZES = dict(hidden_dim=32, intermediate_dim=32, vocabulary_size=448)
-
-
-def task(family, grow=True):
-    """A tiny task with a tokenizer, its last block grown."""
-    text = tiny_tokenizers
-    make, preprocessor, tokenizer = {
-        "gemma3": (
-            MODELS.Gemma3CausalLM,
-            MODELS.Gemma3CausalLMPreprocessor,
-            text.gemma,
-        ),
-        "llama": (
-            MODELS.LlamaCausalLM,
-            MODELS.LlamaCausalLMPreprocessor,
-            text.llama,
-        ),
-        "mistral": (
-            MODELS.MistralCausalLM,
-            MODELS.MistralCausalLMPreprocessor,
-            lambda: MODELS.MistralTokenizer(proto=text.llama().proto),
-        ),
-        "llama3": (
-            MODELS.Llama3CausalLM,
-            MODELS.Llama3CausalLMPreprocessor,
-            lambda: text.byte_pairs("llama3"),
-        ),
-        "qwen": (
-            MODELS.QwenCausalLM,
-            MODELS.QwenCausalLMPreprocessor,
-            lambda: text.byte_pairs("qwen2"),
-        ),
-        "qwen3": (MODELS.Qwen3CausalLM, MODELS.Qwen3CausalLMPreprocessor, None),
-    }[family]
-    sizes = dict(SIZES)
-    if family == "gemma3":
-        # The head sizes that transformers takes for granted in a GGUF file,
-        # of which it reads no cap and no factor either.
-        sizes.update(
-            head_dim=256,
-            num_query_heads=2,
-            num_key_value_heads=1,
-            global_rope_scaling_factor=1.0,
-            final_logit_soft_cap=None,
-        )
-    if family == "qwen3":
-        sizes.update(head_dim=128)
-    if family == "mistral":
-        sizes.update(sliding_window=None)
-    if family == "llama3":
-        sizes.update(
-            rope_frequency_adjustment_factor=None,
-            rope_low_freq_factor=None,
-            rope_high_freq_factor=None,
-            rope_pretraining_sequence_length=None,
-        )
-    if family == "qwen":
-        sizes.update(rope_scaling_factor=1.0)
-    if tokenizer is None:
-        vocabulary, merges = text.learned(tiny_pieces.CORPUS)
-        for token in ("<|endoftext|>", "<|im_end|>"):
-            vocabulary[token] = len(vocabulary)
-
-        def tokenizer():
-            return MODELS.Qwen3Tokenizer(vocabulary=vocabulary, merges=merges)
-
-    build = tiny_families.grown if grow else tiny_families.backbone
-    return make(
-        backbone=build(family, **sizes), preprocessor=preprocessor(tokenizer())
-    )
-
 
 @pytest.fixture(scope="module")
 def gemma3():
-    return task("gemma3")
+    return gguf_task("gemma3")
 
 
-FAMILIES = ["gemma3"]
-if keras.backend.backend() == "jax":
-    FAMILIES += ["llama", "llama3", "mistral", "qwen", "qwen3"]
+FAMILIES = GGUF_FAMILIES if keras.backend.backend() == "jax" else ("gemma3",)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_transformers_read_the_same_logits(family, tmp_path, request):
     pytest.importorskip("accelerate", reason="transformers need it for GGUF")
     is_gemma = family == "gemma3"
-    lm = request.getfixturevalue("gemma3") if is_gemma else task(family)
+    lm = request.getfixturevalue("gemma3") if is_gemma else gguf_task(family)
     path = tmp_path / "tiny.gguf"
     exported = export_gguf(lm, path, "f32")
     assert exported.padding_bytes > 0
