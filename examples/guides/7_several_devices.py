@@ -101,9 +101,8 @@ keras.Model.fit(
 weights = [weight.value for weight in lm.weights]
 total = sum(value.nbytes for value in weights)
 first = sum(value.addressable_shards[0].data.nbytes for value in weights)
-print(
-    f"{len(devices)} devices, the first holds {first / total:.0%} of the model"
-)
+share = f"{first / total:.0%} of the model"
+print(f"{len(devices)} devices, the first holds {share}")
 
 # %% [markdown]
 # A growth file knows nothing of devices: it loads on one.
@@ -114,3 +113,19 @@ keras_grow.save_growth(lm, path)
 keras.distribution.set_distribution(None)
 one = keras_grow.load_growth(load_causal_lm(MODEL), path)
 print("on one device:", list(keras_grow.growths(one)))
+
+# %% [markdown]
+# Printed on Gemma 3 270M (JAX, four virtual devices on two busy CPU cores, 5
+# minutes, of which compiling took half):
+#
+# ```
+#  1 devices:  109.5 GB each
+#  8 devices:   13.7 GB each
+# 16 devices:    6.8 GB each
+# Epoch 1/2
+# 2/2 - 173s - 86s/step - loss: 0.3780
+# Epoch 2/2
+# 2/2 - 14s - 7s/step - loss: 0.3130
+# 4 devices, the first holds 26% of the model
+# on one device: ['french']
+# ```
