@@ -157,7 +157,9 @@ class LengthBuckets(keras.utils.PyDataset):
         """Share of the positions of what is drawn now that is padding."""
         batches = [self.rows(index) for index in range(len(self))]
         needed = [self.most(rows) for rows in batches]
-        lengths = np.array(self.lengths)[length_for(self.lengths, needed)]
+        lengths = np.array(self.lengths)[
+            length_for(self.lengths, np.array(needed))
+        ]
         used = sum(int(self._rows[rows].sum()) for rows in batches)
         return 1.0 - used / float(lengths.sum() * self.batch_size)
 

@@ -26,9 +26,7 @@ def row_lengths(*marks: NDArray[Any]) -> NDArray[np.int64]:
     row_lengths(np.array([[1, 1, 0], [1, 0, 0]]))  # [2, 1]
     ```
     """
-    used = np.zeros(np.shape(marks[0]), dtype=bool)
-    for mark in marks:
-        used |= np.asarray(mark) != 0
+    used = np.any([np.asarray(mark) != 0 for mark in marks], axis=0)
     from_the_end = np.argmax(used[:, ::-1], axis=1)
     lengths = used.shape[1] - from_the_end
     return np.where(used.any(axis=1), lengths, 1).astype("int64")
