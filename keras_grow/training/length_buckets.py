@@ -73,9 +73,9 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def __init__(
         self,
-        x: Mapping[str, Any],
-        y: Any,
-        sample_weight: Any,
+        x: Mapping[str, NDArray[Any]],
+        y: NDArray[Any],
+        sample_weight: NDArray[Any],
         batch_size: int = 8,
         lengths: int | Sequence[int] = 4,
         seed: int = 0,
