@@ -1,4 +1,4 @@
-"""What decides whose a prompt is, of arrays alone: it knows no model.
+"""Which skill a prompt belongs to, decided from arrays, without a model.
 
 Two questions are asked of a prompt's features. Which skill is the likeliest,
 and is it likelier than a threshold? That tells skills and the text that was
