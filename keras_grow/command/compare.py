@@ -57,9 +57,9 @@ def add_parser(subparsers: "Subparsers") -> None:
         required=True,
         type=_method,
         metavar="KIND[:key=value,...]",
-        help="one or more of sft, sft_up, g_freeze, g_train, g_train_unequal, lora, "
-        "lora_growth, zero_new, zero_all, grow_heads, grow_head_dim, "
-        "grow_mlp_and_heads, block_expansion; for example "
+        help="one or more of sft, sft_up, g_freeze, g_train, "
+        "g_train_unequal, lora, lora_growth, zero_new, zero_all, grow_heads, "
+        "grow_head_dim, grow_mlp_and_heads, block_expansion; for example "
         "g_freeze:learning_rate=2e-4,layers=10",
     )
     parser.add_argument(

@@ -29,9 +29,9 @@ class Judge:
     Attributes:
         mean: of each feature, `[d]`.
         spread: of each feature, `[d]`.
-        logistic: the classifier of standardised features; its last class is
+        logistic: the classifier of standardized features; its last class is
             none of the skills.
-        middles: mean standardised features of each skill, `[skills, d]`.
+        middles: mean standardized features of each skill, `[skills, d]`.
         reaches: how far from its middle a skill reaches, `[skills]`.
         threshold: the least probability of a skill, exclusive.
     """

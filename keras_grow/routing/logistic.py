@@ -1,6 +1,6 @@
 """Multinomial logistic regression in NumPy: one minimum, found by Newton.
 
-With ridge regularisation the loss is convex with one minimum up to a shift of
+With ridge regularization the loss is convex with one minimum up to a shift of
 all biases, so the result depends on the data alone: no seed, no order, no
 learning rate.
 """
