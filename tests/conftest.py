@@ -40,7 +40,7 @@ from budgets import budget
 from budgets import over_budget
 from xdist.scheduler import LoadFileScheduling
 
-# Keras collects garbage for every kernel that it quantises; what the imports
+# Keras collects garbage for every kernel that it quantizes; what the imports
 # made is most of what that would look through.
 gc.freeze()
 

@@ -10,7 +10,7 @@ import keras_hub
 import pytest
 import tiny_tokenizers
 from tiny_models import GEMMA3
-from tiny_models import randomise
+from tiny_models import randomize
 
 GUIDES = Path(__file__).parents[1] / "examples/guides"
 SCRIPTS = sorted(GUIDES.glob("[0-9]_*.py"))
@@ -38,7 +38,7 @@ def model(tmp_path_factory):
     preprocessor = keras_hub.models.Gemma3CausalLMPreprocessor(
         tokenizer, sequence_length=64
     )
-    lm = randomise(keras_hub.models.Gemma3CausalLM(preprocessor, backbone))
+    lm = randomize(keras_hub.models.Gemma3CausalLM(preprocessor, backbone))
     folder = tmp_path_factory.mktemp("model") / "tiny"
     lm.save_to_preset(str(folder))
     return str(folder)

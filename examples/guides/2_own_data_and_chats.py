@@ -110,7 +110,7 @@ with keras_grow.growth_disabled(lm):
 # (Example(prompt='2 + 3 =', response=' 5', ..., source='pairs.csv, line 2'),
 #  Example(prompt='4 + 4 =', response=' 8', ..., source='pairs.csv, line 3'))
 # broken.jsonl, line 1: Expected `response` to be text. Received: response=5.
-#   Mend the row, or leave such rows out with on_error="skip".
+#   Fix the row, or leave such rows out with on_error="skip".
 # 26 to train on, 6 held out
 # '<start_of_turn>user\nWho is Ada?<end_of_turn>\n<start_of_turn>model\n'
 #   -> 'Ada is a gardener of ours.'

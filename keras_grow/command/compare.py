@@ -40,7 +40,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "compare",
         help="train and score methods on the same task, data and updates",
-        description="Killed at any moment, the same command goes on.",
+        description="If it is killed, the same command goes on where it was.",
     )
     parser.add_argument("folder", help="where results go")
     parser.add_argument("--model", required=True, help="preset, GGUF or folder")
@@ -57,9 +57,9 @@ def add_parser(subparsers: "Subparsers") -> None:
         required=True,
         type=_method,
         metavar="KIND[:key=value,...]",
-        help="out of sft, sft_up, g_freeze, g_train, g_train_unequal, lora, "
-        "lora_growth, zero_new, zero_all, grow_heads, grow_head_dim, "
-        "grow_mlp_and_heads, block_expansion; for example "
+        help="one or more of sft, sft_up, g_freeze, g_train, "
+        "g_train_unequal, lora, lora_growth, zero_new, zero_all, grow_heads, "
+        "grow_head_dim, grow_mlp_and_heads, block_expansion; for example "
         "g_freeze:learning_rate=2e-4,layers=10",
     )
     parser.add_argument(
@@ -79,15 +79,15 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--too-long",
         choices=("raise", "cut_prompt", "leave_out", "window"),
         default="cut_prompt",
-        help="what becomes of longer examples (default: %(default)s)",
+        help="what to do with longer examples (default: %(default)s)",
     )
     parser.add_argument(
         "--shares",
         nargs="*",
         type=float,
         default=[0.25, 0.5, 0.75, 1.0],
-        help="shares of what a method changed at which it is scored in the "
-        "end, without training (default: 0.25 0.5 0.75 1)",
+        help="shares of each method's change that are scored at the end, "
+        "without training (default: 0.25 0.5 0.75 1)",
     )
     for name, kind, default, text in _SETTINGS:
         if default is not None:
@@ -97,8 +97,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--layer-counts",
         nargs="+",
         type=int,
-        help="run every growth once for each of these numbers of blocks "
-        "(the paper's: 1 3 5 7 10 15 20), the best of --ranking",
+        help="run every growth once for each of these numbers of blocks, "
+        "the best of --ranking (in the paper: 1 3 5 7 10 15 20)",
     )
     parser.add_argument("--ranking", help="JSON file of `keras-grow rank`")
     parser.set_defaults(run=run)

@@ -190,7 +190,7 @@ class Scorer:
         return LogLikelihoods(logprob, n_tokens, is_greedy)
 
     def _chunks(self, count: int) -> Iterator[slice]:
-        """Slices over `count` positions, each of at most a chunk."""
+        """Slices over `count` positions, each at most one chunk long."""
         for start in range(0, count, self._largest_chunk):
             yield slice(start, min(start + self._largest_chunk, count))
 

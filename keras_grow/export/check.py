@@ -55,7 +55,7 @@ def check_comparable(
     prompts: Sequence[str] | None = None,
     gguf_file: bool = False,
 ) -> None:
-    """Refuse before a model is written what could not be compared after.
+    """Refuse, before a model is written, what could not be compared after.
 
     Args:
         model: a KerasHub `CausalLM` or backbone.

@@ -1,4 +1,4 @@
-"""What the exports have in common to be asked for, checked before writing."""
+"""The options that all exports share, checked before anything is written."""
 
 from typing import Any
 

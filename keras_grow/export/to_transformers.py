@@ -70,9 +70,9 @@ def export_transformers(
     `transformers.AutoModelForCausalLM.from_pretrained(folder)` computes the
     same function, and so does what reads the same folders (vLLM, llama.cpp's
     converter). A grown model is merged first, at its present state; blocks
-    that grew less than others are padded with zeros to the common width,
-    which a line on stderr gives the bytes of. LoRA is folded in. The folder
-    appears whole or not at all.
+    that grew less than others are padded with zeros to the common width; a
+    line on stderr says how many bytes that costs. LoRA is folded in. The
+    folder appears whole or not at all.
 
     Gemma 1, 2 and 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3, Phi 3,
     SmolLM 3 and GPT-2 can be exported.

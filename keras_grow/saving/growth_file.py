@@ -118,7 +118,7 @@ def load_growth(
     check_base: bool = True,
     allow_non_finite: bool = False,
 ) -> keras.Model:
-    """Grow a model as a saved growth says, with the weights it learned.
+    """Grow a model by a growth file, with the weights that it holds.
 
     The model is the base that the growth was made on, or that base with other
     growths: the new one then lies beside them, and `set_growths` chooses. The

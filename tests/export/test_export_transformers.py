@@ -237,10 +237,10 @@ def test_what_cannot_be_exported_is_refused(lm, tmp_path):
     )
     with pytest.raises(ValueError, match="Received: BertBackbone"):
         export_transformers(other, out)
-    quantised = tiny_families.backbone("llama")
-    quantised.token_embedding.quantize("int8")
+    quantized = tiny_families.backbone("llama")
+    quantized.token_embedding.quantize("int8")
     with pytest.raises(ValueError, match="Expected a float model"):
-        export_transformers(quantised, out)
+        export_transformers(quantized, out)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,6 +24,7 @@ UP = ("batch", "model")
 # It multiplies merged kernels: one product instead of two.
 MERGES = "Gemma 4"
 
+
 def outputs(model, batch):
     return ops.convert_to_numpy(model(batch))
 

@@ -9,7 +9,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 from keras_hub.src.models.qwen3_5 import qwen3_5_gated_delta_net
-from tiny_models import randomise
+from tiny_models import randomize
 
 VOCABULARY_SIZE = 40
 LENGTH = 8
@@ -210,7 +210,7 @@ def tiny_family(name: str, **overrides) -> keras.Model:
     """A causal language model of a family; token ids go in and out."""
     task = getattr(keras_hub.models, f"{CONFIGS[name][0]}CausalLM")
     # Before the task: that of Gemma 3n keeps the embeddings it was built with.
-    backbone = randomise(tiny_backbone(name, **overrides))
+    backbone = randomize(tiny_backbone(name, **overrides))
     return task(backbone=backbone, preprocessor=None)
 
 

@@ -8,7 +8,7 @@ import tiny_tokenizers
 
 MODELS = keras_hub.models
 GGUF_FAMILIES = ("gemma3", "llama", "llama3", "mistral", "qwen", "qwen3")
-# Rows of whole blocks of 32 weights, so that all of them are quantised.
+# Rows of whole blocks of 32 weights, so that all of them are quantized.
 SIZES = dict(hidden_dim=32, intermediate_dim=32, vocabulary_size=448)
 
 
