@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
 from keras_grow.training.lengths import length_for
 from keras_grow.training.lengths import row_lengths
@@ -38,7 +39,8 @@ class LengthBuckets(keras.utils.PyDataset):
         batch_size: rows of a batch. Defaults to 8.
         lengths: how many lengths there may be at most, or the lengths
             themselves. Of a number, those that pad least are chosen, in
-            multiples of 8. Defaults to 4.
+            multiples of 8; with `None`, as many as save more padding in an
+            epoch than compiling them is worth. Defaults to 4.
         seed: seed of the order. Defaults to 0.
         group: whether rows of like length come together. With `False`, each
             update has the examples that it would have without, and only what
@@ -77,7 +79,7 @@ class LengthBuckets(keras.utils.PyDataset):
         y: Any,
         sample_weight: Any,
         batch_size: int = 8,
-        lengths: int | Sequence[int] = 4,
+        lengths: int | Sequence[int] | None = 4,
         seed: int = 0,
         group: bool = True,
         same_loss: bool = True,
@@ -117,7 +119,7 @@ class LengthBuckets(keras.utils.PyDataset):
         return self._per_epoch
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
-        """Batch number `index` of the epoch, or of the updates."""
+        """The next batch while `fit` draws an epoch, or number `index`."""
         if self._drawn is not None:
             # `fit` shuffles the indices unless told not to: the order is ours.
             index = self._drawn
@@ -127,6 +129,10 @@ class LengthBuckets(keras.utils.PyDataset):
             # and holds every batch to the length of two that are as long.
             ends = (self.lengths[0], self.lengths[-1])
             return self._cut(self.rows(index), ends[index % 2])
+        return self.batch(index)
+
+    def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
+        """Batch number `index`, whatever `fit` has drawn."""
         rows = self.rows(index)
         length = self.lengths[int(length_for(self.lengths, self.most(rows)))]
         return self._cut(rows, length)
@@ -214,8 +220,11 @@ def _order(seed: int, epoch: int, count: int) -> Rows:
 
 
 def _lengths(
-    lengths: int | Sequence[int], rows: Rows, longest: int
+    lengths: int | Sequence[int] | None, rows: Rows, longest: int
 ) -> tuple[int, ...]:
+    if lengths is None:
+        found = cheapest_lengths(rows, multiple_of=8)
+        return tuple(sorted({min(length, longest) for length in found}))
     if isinstance(lengths, int) and lengths > 0:
         return choose_lengths(rows, lengths, longest=longest)
     chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))
