@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
+from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import length_for
 from keras_grow.training.lengths import row_lengths
 
@@ -140,19 +141,16 @@ class LengthBuckets(keras.utils.PyDataset):
     def rows(self, index: int) -> Rows:
         """Which rows are in batch number `index`, without those that fill."""
         size, count = self.batch_size, len(self._rows)
-        if self.updates is None:
-            if self.group:
-                return self._plan(self.epoch)[index]
-            order = _order(self.seed, self.epoch, count)
-            return order[index * size : (index + 1) * size]
-        update = self.updates[0] + index
         if self.group:
-            epoch, place = divmod(update, self._per_epoch)
-            return self._plan(epoch)[place]
-        first = update * size
-        epochs = range(first // count, (first + size - 1) // count + 1)
-        order = np.concatenate([_order(self.seed, e, count) for e in epochs])
-        return order[first - epochs[0] * count :][:size]
+            first = self.updates[0] if self.updates else 0
+            epoch, place = divmod(first + index, self._per_epoch)
+            return self._plan(epoch if self.updates else self.epoch)[place]
+        if self.updates:
+            update = self.updates[0] + index
+            return example_order(count, self.seed, update * size, size)
+        first, left = index * size, count - index * size
+        first += self.epoch * count
+        return example_order(count, self.seed, first, min(size, left))
 
     def most(self, rows: Rows) -> int:
         """Positions that the longest of some rows needs."""
@@ -212,11 +210,6 @@ class LengthBuckets(keras.utils.PyDataset):
         if self.same_loss:
             weights *= size * length / (real * self.sample_weight.shape[1])
         return x, self.y[rows, :length], weights
-
-
-def _order(seed: int, epoch: int, count: int) -> Rows:
-    """Every row once, in the order of an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _lengths(

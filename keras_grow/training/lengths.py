@@ -154,3 +154,33 @@ def length_for(
     ```
     """
     return np.asarray(np.searchsorted(lengths, row), dtype="int64")
+
+
+def example_order(
+    count: int, seed: int, first: int, length: int
+) -> NDArray[np.int64]:
+    """Indices of examples, epoch after epoch, each in an order of its own.
+
+    Args:
+        count: examples of the data set.
+        seed: seed of the order.
+        first: position in the endless sequence.
+        length: indices wanted.
+
+    Returns:
+        Int array `[length]`.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import example_order
+
+    example_order(3, seed=0, first=3, length=3)  # The second epoch.
+    ```
+    """
+    epochs = range(first // count, (first + length - 1) // count + 1)
+    order = np.concatenate(
+        [np.random.default_rng([seed, e]).permutation(count) for e in epochs]
+    )
+    offset = first - epochs[0] * count
+    return order[offset : offset + length]

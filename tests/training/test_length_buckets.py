@@ -7,7 +7,6 @@ from tiny_models import tiny_lm
 from tiny_rows import LENGTH
 from tiny_rows import rows_of_lengths
 
-from keras_grow.comparison.training import example_order
 from keras_grow.training import LengthBuckets
 from keras_grow.training import supervised_logits
 from keras_grow.training.lengths import cheapest_lengths
@@ -144,13 +143,16 @@ def test_a_new_length_must_save_what_compiling_it_is_worth():
 
 
 @pytest.mark.no_backend
-def test_updates_of_ungrouped_rows_are_those_of_a_comparison():
+def test_updates_without_groups_go_through_the_epochs_without_a_break():
+    arrays = rows_of_lengths()
+    whole = LengthBuckets(*arrays, batch_size=4, seed=3, group=False)
+    order = np.concatenate([rows for _ in range(3) for rows in drawn(whole)[0]])
     data = LengthBuckets(
-        *rows_of_lengths(), batch_size=4, seed=3, group=False, updates=(4, 12)
+        *arrays, batch_size=4, seed=3, group=False, updates=(4, 12)
     )
-    for index in range(len(data)):
-        expected = example_order(22, 3, (4 + index) * 4, 4)
-        np.testing.assert_array_equal(data.rows(index), expected)
+    np.testing.assert_array_equal(
+        np.concatenate(drawn(data)[0]), order[4 * 4 : 12 * 4]
+    )
 
 
 @pytest.mark.no_backend
