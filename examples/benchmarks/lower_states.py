@@ -81,8 +81,7 @@ def _some(rows, count):
     from keras_grow import LengthBuckets
 
     data = LengthBuckets(*rows, batch_size=8)
-    needed = [data.most(data.rows(index)) for index in range(len(data))]
-    lengths = [min(s for s in data.lengths if s >= n) for n in needed]
+    lengths = [data.batch(index)[1].shape[1] for index in range(len(data))]
     length = statistics.mode(lengths)
     members = [
         row

@@ -135,7 +135,7 @@ class LengthBuckets(keras.utils.PyDataset):
     def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
         """Batch number `index`, whatever `fit` has drawn."""
         rows = self.rows(index)
-        length = self.lengths[int(length_for(self.lengths, self.most(rows)))]
+        length = self.lengths[int(length_for(self.lengths, self._needed(rows)))]
         return self._cut(rows, length)
 
     def rows(self, index: int) -> Rows:
@@ -152,7 +152,7 @@ class LengthBuckets(keras.utils.PyDataset):
         first += self.epoch * count
         return example_order(count, self.seed, first, min(size, left))
 
-    def most(self, rows: Rows) -> int:
+    def _needed(self, rows: Rows) -> int:
         """Positions that the longest of some rows needs."""
         return int(self._rows[rows].max())
 
@@ -160,7 +160,7 @@ class LengthBuckets(keras.utils.PyDataset):
     def padding_share(self) -> float:
         """Share of the positions of what is drawn now that is padding."""
         batches = [self.rows(index) for index in range(len(self))]
-        needed = [self.most(rows) for rows in batches]
+        needed = [self._needed(rows) for rows in batches]
         lengths = np.array(self.lengths)[length_for(self.lengths, needed)]
         used = sum(int(self._rows[rows].sum()) for rows in batches)
         return 1.0 - used / float(lengths.sum() * self.batch_size)
