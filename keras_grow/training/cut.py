@@ -1,5 +1,6 @@
 """A causal language model cut in two below one of its blocks."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -91,8 +92,8 @@ class UntiedHead(Layer):
     def __init__(self, embedding: Any) -> None:
         super().__init__(name="untied_head", dtype=embedding.dtype_policy)
         self.reverse_embeddings = embedding.reverse_embeddings
-        # In a function, so that the embedding is no layer of this one.
-        self._logits = lambda hidden: embedding.call(hidden, reverse=True)
+        # A partial, so that the embedding is no layer of this one.
+        self._logits: Any = partial(embedding.call, reverse=True)
         self.built = True
 
     def call(self, inputs: Any, reverse: bool = True) -> Any:
