@@ -144,11 +144,12 @@ print("on one device:", list(keras_grow.growths(one)))
 #   file.
 # - **Restarts.** `pip install orbax-checkpoint`, and give `fit` the callback
 #   below: all processes write their parts into a shared folder. When one dies,
-#   start all again. (`BackupAndRestore` writes whole weights from every
-#   process: it is for one.)
+#   start all again. Name the optimizer: Keras looks for what it restores by
+#   name, and passes over what it does not find. (`BackupAndRestore` writes
+#   whole weights from every process: it is for one.)
 #
 # ```python
-# lm.compile(...)
+# lm.compile(keras.optimizers.Adam(5e-5, name="adam"), ...)
 # if folder.is_dir():
 #     lm.optimizer.build(lm.trainable_variables)
 #     lm.load_weights(folder)

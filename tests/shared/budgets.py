@@ -22,6 +22,7 @@ _JAX = {
     "tests/package/test_lazy_import.py": 60.0,
     "tests/distribution/test_eight_devices.py": 50.0,
     "tests/test_guides.py": 60.0,
+    "tests/distribution/test_two_processes.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
     "tests/growth/test_transformers_checkpoints.py": 50.0,
     "tests/growth/test_merge.py": 50.0,

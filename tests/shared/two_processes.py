@@ -27,6 +27,8 @@ from keras_grow.saving import fingerprint
 
 STEPS = 4
 DIES_AT = 2
+# Bytes: a weight's largest row. The largest weight has ten times as many.
+CHUNK = 512
 
 
 def batch():
@@ -55,7 +57,8 @@ def grow(lm):
     keras_grow.supervised_logits(lm, chunk_size=16)
     lm.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        optimizer=keras.optimizers.Adam(1e-2),
+        # Keras finds what it restores by name, and would number the optimizers.
+        optimizer=keras.optimizers.Adam(1e-2, name="adam"),
         weighted_metrics=[],
     )
     return lm
@@ -126,7 +129,7 @@ def trains(folder, number):
     blocks = []
     summed = processes._sum
     processes._sum = lambda x: blocks.append(x.nbytes) or summed(x)
-    fingerprint.CHUNK = 256
+    fingerprint.CHUNK = CHUNK
     in_parts = fingerprint.base_fingerprint(lm)
     processes._sum = summed
     keras.distribution.set_distribution(None)
