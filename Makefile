@@ -41,7 +41,7 @@ check: lint collect
 	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
 		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
-test: lint collect
+test: lint
 	@echo "== jax"
 	KERAS_BACKEND=jax $(BOTH) -m "exact and not real"
 	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not exact and not real"

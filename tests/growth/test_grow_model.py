@@ -38,11 +38,13 @@ def answers(model):
 @pytest.mark.parametrize("family", ["gemma2", "gemma3"])
 def test_at_factor_2_every_bit_is_the_bases(family, dtype):
     lm = tiny_lm(family, dtype, tokenizer=True, num_layers=2)
-    called, compiled, answered = outputs(lm), predicted(lm), answers(lm)
+    called, compiled = outputs(lm), predicted(lm)
+    # Generation compiles for longest: in one dtype, where most is rounded.
+    answered = answers(lm) if dtype == "bfloat16" else None
     assert keras_grow.grow_model(lm) is lm
     np.testing.assert_array_equal(outputs(lm), called)
     np.testing.assert_array_equal(predicted(lm), compiled)
-    assert answers(lm) == answered
+    assert answered is None or answers(lm) == answered
     assert keras_grow.verify_preserved(lm, BATCH).exact
 
 
