@@ -122,6 +122,8 @@ class GrowableDense(keras.layers.Layer):
             if grows == "input"
         ]
         self._note_scales(scales)
+        # Scales `[rows, slices]` where each row of a batch has its own.
+        self._row_scales: Any = None
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
@@ -216,8 +218,7 @@ class GrowableDense(keras.layers.Layer):
                 outputs = outputs * left
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
-            scale = self.scale_variables[index]
-            product = product * ops.cast(scale, product.dtype)
+            product = product * ops.cast(self._scale(index), product.dtype)
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
@@ -226,13 +227,18 @@ class GrowableDense(keras.layers.Layer):
         return outputs
 
     def left_of_base(self) -> Any:
-        """The factor on the base's product, a float32 scalar."""
+        """The factor on the base's product: a float32 scalar, or per row."""
         left = 1.0
         for index in self.active_slices():
             share = self.base_shares[index]
             if share:
-                left = left - share * self.scale_variables[index]
+                left = left - share * self._scale(index)
         return left
+
+    def _scale(self, index: int) -> Any:
+        if self._row_scales is None:
+            return self.scale_variables[index]
+        return ops.reshape(self._row_scales[:, index], (-1, 1, 1))
 
     def _slice_product(
         self, index: int, inputs: Any, training: bool | None
