@@ -60,7 +60,7 @@ def check(
     template: str = uploads.TEMPLATES[0],
     split: float = uploads.SPLIT,
 ) -> list[Any]:
-    """What is said of an upload, and which choosers it takes to read it.
+    """The rows of an upload, what is said, and which choosers it takes.
 
     Args:
         file: where Gradio keeps it, or None where it was taken away.
@@ -72,7 +72,8 @@ def check(
     hidden = gr.Dropdown(choices=[], value=None, visible=False)
     unseen = gr.Dropdown(visible=False)
     if not file:
-        return [words.note("info", "No file yet."), hidden, hidden, unseen]
+        said = words.note("info", "No file yet.")
+        return [None, said, hidden, hidden, unseen]
     read = uploads.Reading(prompt or "", answer or "", template, split)
     try:
         rows = uploads.check(file, read)
@@ -81,12 +82,14 @@ def check(
             gr.Dropdown(choices=error.columns, value=chosen, visible=True)
             for chosen in (prompt, answer)
         ]
-        return [words.note("warning", str(error)), *both, unseen]
+        return [None, words.note("warning", str(error)), *both, unseen]
     except uploads.Refused as error:
         chosen = gr.skip() if prompt else hidden
-        return [words.note("error", str(error)), chosen, chosen, unseen]
+        said = words.note("error", str(error))
+        return [None, said, chosen, chosen, unseen]
     columns = gr.skip() if prompt else hidden
     return [
+        rows,
         train_words.upload(rows),
         columns,
         columns,
@@ -94,34 +97,18 @@ def check(
     ]
 
 
-def forecast_of(runs: Runs, *given: Any) -> str:
-    """What the training would take, of an upload and settings that are good.
+def forecast_of(runs: Runs, rows: uploads.Rows | None, *settings: Any) -> str:
+    """What the training would take, if rows and settings are good.
 
     Args:
         runs: the earlier ones.
-        *given: file, prompt and answer columns, template and split, then the
-            settings in the order of `lesson_of`.
+        rows: what is to be learned from.
+        *settings: in the order of `lesson_of`.
     """
-    rows = rows_of(*given[:5])
     try:
-        lesson = lesson_of(*given[5:])
+        lesson = lesson_of(*settings)
     except ValueError as error:
         return words.note("error", str(error))
     if rows is None:
         return ""
     return words.note("info", forecast.sentence(lesson, rows, runs))
-
-
-def rows_of(
-    file: str | None,
-    prompt: str | None,
-    answer: str | None,
-    template: str,
-    split: float,
-) -> uploads.Rows | None:
-    """The rows of an upload, or None where it is refused."""
-    read = uploads.Reading(prompt or "", answer or "", template, split)
-    try:
-        return uploads.check(file, read)
-    except uploads.Refused:
-        return None

@@ -27,6 +27,8 @@ _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "
     "prompt and an answer in each row, or chats."
 )
+# Places of two settings among those of `train_form.lesson_of`.
+_UPDATES, _RATE = 4, 5
 _WATCHED = ("Perplexity of general English text (quick)", "WinoGrande")
 
 
@@ -117,55 +119,65 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     trainings_panel.build(trainer, owner)
     reading: list[Any] = [prompt, answer, template, split]
 
+    # What was read of the file, or None.
+    rows = gr.State(None)
+
     def begin(
-        file: str | None,
-        prompt: str | None,
-        answer: str | None,
-        template: str,
-        split: float,
-        name: str,
-        owner: str,
-        *values: Any,
+        rows: uploads.Rows | None, name: str | None, owner: str, *values: Any
     ) -> str:
         try:
-            lesson = form.lesson_of(*values)
-            read = uploads.Reading(prompt or "", answer or "", template, split)
-            rows = uploads.check(file, read)
+            if rows is None:
+                raise uploads.Refused("Choose a file that can be read first.")
             called = trainer.start(
-                lesson, rows, owner, models.num_blocks, name or ""
+                form.lesson_of(*values),
+                rows,
+                owner,
+                models.num_blocks,
+                name or "",
             )
         except (ValueError, OSError, Busy, uploads.Refused) as error:
             return words.note("error", str(error))
         return words.note("good", f"Started: {called}.")
 
-    def look(*given: Any) -> list[Any]:
-        return [*form.check(*given[:5]), form.forecast_of(models.runs, *given)]
+    def expect(rows: uploads.Rows | None, *values: Any) -> str:
+        return form.forecast_of(models.runs, rows, *values)
 
-    def choose(chosen: str, *given: Any) -> list[Any]:
-        return form.settings(chosen, form.rows_of(*given))
+    def look(
+        file: str | None,
+        prompt: str | None,
+        answer: str | None,
+        template: str,
+        split: float,
+        preset: str,
+        *values: Any,
+    ) -> list[Any]:
+        found = form.check(file, prompt, answer, template, split)
+        chosen = [*values]
+        # A preset's passes are another number of updates for each file.
+        chosen[_UPDATES] = form.settings(preset, found[0])[_UPDATES]
+        return [*found, chosen[_UPDATES], expect(found[0], *chosen)]
 
-    looked = [file, *reading]
-    outputs = [checked, prompt, answer, template, expected]
-    # A new file's columns are its own.
+    def look_anew(
+        file: str | None, template: str, split: float, *values: Any
+    ) -> list[Any]:
+        # The columns of a new file are its own.
+        return look(file, None, None, template, split, *values)
+
+    def choose(preset: str, rows: uploads.Rows | None) -> list[Any]:
+        values = form.settings(preset, rows)
+        return [*values, expect(rows, *values)]
+
+    seen = [rows, checked, prompt, answer, template]
+    seen += [fields[_UPDATES], expected]
     file.change(
-        lambda file, template, split, *v: look(
-            file, None, None, template, split, *v
-        ),
-        [file, template, split, *fields],
-        outputs,
-        **QUIET,
-    ).then(choose, [preset, *looked], fields, **QUIET)
-    for field in reading:
-        field.input(look, [*looked, *fields], outputs, **QUIET)
-    preset.input(choose, [preset, *looked], fields, **QUIET)
-    gr.on(
-        [field.change for field in fields],
-        lambda *given: form.forecast_of(models.runs, *given),
-        [*looked, *fields],
-        expected,
-        **QUIET,
+        look_anew, [file, template, split, preset, *fields], seen, **QUIET
     )
-    method, rate = fields[0], fields[5]
+    for field in reading:
+        field.input(look, [file, *reading, preset, *fields], seen, **QUIET)
+    preset.input(choose, [preset, rows], [*fields, expected], **QUIET)
+    for field in fields:
+        field.input(expect, [rows, *fields], expected, **QUIET)
+    method, rate = fields[0], fields[_RATE]
     method.input(
         lambda m: KINDS[m].rate if m in METHODS else gr.skip(),
         method,
@@ -174,7 +186,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     )
     start.click(
         begin,
-        [*looked, name, owner, *fields],
+        [rows, name, owner, *fields],
         said,
         show_progress="hidden",
         api_visibility="private",

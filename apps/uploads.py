@@ -169,33 +169,46 @@ def check(file: str | None, reading: Reading | None = None) -> Rows:
 
 def _read(path: Path, reading: Reading) -> Rows:
     fields = reading.fields
-    known = known_columns() | {name.strip().casefold() for name in fields}
-    places = dict(numbered_rows(path, known)[1])
-    if len(places) > MAX_ROWS:
+    chosen = {column.strip().casefold() for column in fields.values()}
+    numbered = list(numbered_rows(path, known_columns() | chosen)[1])
+    if len(numbered) > MAX_ROWS:
         raise Refused(
-            f"{path.name} has {len(places):,} rows. At most {MAX_ROWS:,} are "
+            f"{path.name} has {len(numbered):,} rows. At most {MAX_ROWS:,} are "
             "taken; cut it."
         )
-    first = next((r for r in places.values() if isinstance(r, dict)), {})
+    found = [(place, row) for place, row in numbered if isinstance(row, dict)]
+    skipped = [
+        f"{place}: {why}" for place, why in numbered if isinstance(why, str)
+    ]
+    first = found[0][1] if found else {}
     form = "prompt_response" if fields else Columns(first, {}).name()
     if first and not form:
         raise UnknownColumns([str(column) for column in first])
     template = reading.template if form in CHATS else None
     loaded = read_examples(
-        path, form or "auto", fields, on_error="skip", template=template
+        [row for _, row in found],
+        form or "auto",
+        fields,
+        on_error="skip",
+        template=template,
     )
-    rows, examples, skipped = [], [], list(loaded.skipped)
+    # In memory, rows are called by their numbers, from 1 on.
+    places = {f"row {number}": each for number, each in enumerate(found, 1)}
+    for line in loaded.skipped:
+        called, _, why = line.partition(": ")
+        skipped.append(f"{places[called][0]}: {why}")
+    rows, examples = [], []
     for example in loaded.examples:
+        place, row = places[example.source]
         characters = len(example.prompt) + len(example.response)
         if not example.response.strip():
-            skipped.append(f"{example.source}: the answer is empty")
+            skipped.append(f"{place}: the answer is empty")
         elif characters > MAX_CHARACTERS:
             skipped.append(
-                f"{example.source}: {characters:,} characters, at most "
+                f"{place}: {characters:,} characters, at most "
                 f"{MAX_CHARACTERS:,} are taken"
             )
         else:
-            row = places[example.source]
             if fields:
                 row = {name: row[column] for name, column in fields.items()}
             rows.append(row)

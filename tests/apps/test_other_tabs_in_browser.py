@@ -129,12 +129,14 @@ def check_of(app, path):
         if component["props"].get("elem_id") == "upload"
     ]
     event = next(
-        dependency["id"]
+        dependency
         for dependency in config["dependencies"]
-        if dependency["inputs"] == [upload]
+        if dependency["inputs"][:1] == [upload]
     )
+    values = {c["id"]: c["props"].get("value") for c in config["components"]}
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [file], "fn_index": event, "session_hash": "x"}
+    data = [file, *(values[each] for each in event["inputs"][1:])]
+    body = {"data": data, "fn_index": event["id"], "session_hash": "x"}
     return post(app, "/gradio_api/run/predict", json.dumps(body).encode())
 
 

@@ -103,7 +103,7 @@ def test_the_files_that_people_have_become_a_task_with_a_split(
     }
     said = upload(rows)
     assert "16 to learn from, 4 to measure" in said
-    assert ("Windows-1252" in said) == (b"\xe9" in data)
+    assert ("Windows-1252" in said) == (b" \xe9 " in data)
     chats = name.startswith(("chats", "alpaca"))
     assert ("written as gemma does" in said) == chats
     assert (plan.template == "gemma") == chats
@@ -115,11 +115,12 @@ def test_columns_of_unknown_names_are_chosen(tmp_path):
     file.write_text(table(",", ("Frage", "Antwort")), "utf-8")
     with pytest.raises(UnknownColumns, match="Frage, Antwort"):
         check(str(file))
-    said, prompt, answer, template = choosers(str(file))
+    rows, said, prompt, answer, template = choosers(str(file))
+    assert rows is None
     assert "Choose the column" in said
-    assert prompt["choices"] == [("Frage", "Frage"), ("Antwort", "Antwort")]
-    assert (prompt["visible"], answer["visible"]) == (True, True)
-    assert not template["visible"]
+    assert prompt.choices == [("Frage", "Frage"), ("Antwort", "Antwort")]
+    assert (prompt.visible, answer.visible) == (True, True)
+    assert not template.visible
     rows = check(str(file), Reading("Frage", "Antwort"))
     task = Lesson().write(tmp_path, rows, "m", "float32").load_task()
     assert task.train[0].response == " 1"
@@ -129,14 +130,15 @@ def test_bad_rows_are_left_out_and_counted(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(
         ROWS
-        + '{"prompt": "a", "response": " "}\n{"prompt": 3}\n'
+        + '[\n{"prompt": "a", "response": " "}\n{"prompt": 3}\n'
         + json.dumps({"prompt": "a" * 9000, "response": "b"}),
         "utf-8",
     )
     rows = check(str(file))
     assert len(rows.examples) == 20
-    assert len(rows.skipped) == 3
-    assert "3 rows were left out" in upload(rows)
+    lines = [line.partition(": ")[0] for line in rows.skipped]
+    assert sorted(lines) == [f"rows.jsonl, line {n}" for n in range(21, 25)]
+    assert "4 rows were left out" in upload(rows)
 
 
 @pytest.mark.parametrize(
