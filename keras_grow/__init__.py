@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from keras_grow.training import L2SP
     from keras_grow.training import KLAnchor
     from keras_grow.training import LengthBuckets
+    from keras_grow.training import LowerStates
     from keras_grow.training import add_anchor
     from keras_grow.training import supervised_logits
 
@@ -64,6 +65,7 @@ __all__ = [
     "KLAnchor",
     "LayerScores",
     "LengthBuckets",
+    "LowerStates",
     "PreservationReport",
     "__version__",
     "add_anchor",
@@ -130,6 +132,7 @@ _NAMES_OF = {
         "KLAnchor",
         "L2SP",
         "LengthBuckets",
+        "LowerStates",
         "add_anchor",
         "supervised_logits",
     ),

@@ -53,6 +53,32 @@ def _fresh_keras_state():
     keras.backend.clear_session(free_memory=False)
 
 
+@pytest.fixture(autouse=True)
+def _traced_where_that_is_tested(request):
+    """TensorFlow's functions, run as Python where a test is of no graph.
+
+    It traces a tiny program for far longer than it runs it.
+    """
+    if keras.config.backend() != "tensorflow" or _of_programs(request.node):
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def _of_programs(item):
+    """Whether a test is of what the backend makes of the code."""
+    folder = _file(item).split("/")[1]
+    return (
+        item.get_closest_marker("exact") is not None
+        or item.get_closest_marker("real") is not None
+        or folder in ("training", "evaluation")
+    )
+
+
 @pytest.fixture(scope="session")
 def installed():
     """Skip where the real weights are not installed."""

@@ -7,7 +7,8 @@ The sides, each in a process of its own, one after the other:
 
     train      an epoch of the same rows: KerasHub's `fit` (SFT and LoRA),
                transformers' `Trainer` (SFT, and PEFT's LoRA of all linear
-               layers) with batches of like length, and growth on each backend
+               layers), and growth on each backend; the last two with batches
+               of rows of like length
     score      WinoGrande and LAMBADA: lm-evaluation-harness on transformers
                against `keras_grow.evaluation.Scorer`
     generate   tokens a second, for one prompt and a batch of eight

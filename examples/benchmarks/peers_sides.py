@@ -109,7 +109,6 @@ def _fit(side, lm, examples, encoded, arguments):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         optimizer=keras.optimizers.Adam(1e-5),
     )
-    length = encoded.y.shape[1]
     wall, processor = [], []
 
     def stamp(*_):
@@ -126,7 +125,8 @@ def _fit(side, lm, examples, encoded, arguments):
     stamp()
     if side.startswith("kerashub"):
         # One length for all rows: the shortest that cuts none.
-        lm.preprocessor.sequence_length = length
+        lm.preprocessor.sequence_length = length = encoded.y.shape[1]
+        positions = len(examples) * length
         texts = {
             "prompts": [row.prompt for row in examples],
             "responses": [row.response for row in examples],
@@ -134,16 +134,20 @@ def _fit(side, lm, examples, encoded, arguments):
         history = lm.fit(texts, **options)
     else:
         keras_grow.supervised_logits(lm)
-        lm.preprocessor = None
-        x, y, weights = encoded
-        history = lm.fit(x, y, sample_weight=weights, **options)
+        batches = keras_grow.LengthBuckets(*encoded, arguments.batch)
+        positions = encoded.x["padding_mask"].sum() / (
+            1 - batches.padding_share
+        )
+        # Tokens already, and in batches.
+        del options["batch_size"]
+        history = keras.Model.fit(lm, batches, **options)
     return {
         "wall": wall,
         "processor": processor,
         "peak_gb": resident_gb(peak=True),
         "trainable": sum(math.prod(w.shape) for w in lm.trainable_weights),
         "loss": float(history.history["loss"][-1]),
-        "positions": len(examples) * length,
+        "positions": positions,
     }
 
 

@@ -93,6 +93,17 @@ keras.Model.fit(
 )
 
 # %% [markdown]
+# Rows of real data differ in length, and padding costs what tokens cost. With
+# more rows than these, `LengthBuckets` puts rows of like length together, and
+# where the last blocks alone are grown, `LowerStates` computes what is below
+# them once:
+#
+# ```python
+# data = keras_grow.LengthBuckets(x, y, sample_weight, batch_size=8)
+# keras.Model.fit(lm, data, epochs=4)
+# ```
+
+# %% [markdown]
 # An answer ends at the end of its turn. With the growth off, the base model,
 # which was never taught to chat, goes on as it likes.
 

@@ -1,4 +1,4 @@
-"""Guide 7: one model over several devices, and what it takes of each."""
+"""Guide 7: one model over several devices, and over several machines."""
 
 # %% [markdown]
 # # 7. Several devices
@@ -7,7 +7,8 @@
 # device, you have trained a growth on a model that was split over four devices,
 # and the same file loads on one. Splitting a model is JAX's, through
 # `keras.distribution`. Without accelerators four virtual devices on the CPU
-# stand in for them: slower, but the same program.
+# stand in for them: slower, but the same program. What to write for a GPU node
+# or a TPU pod comes last.
 
 # %%
 import os
@@ -67,7 +68,11 @@ del large
 # Now the devices that are here. A mesh has an axis for the rows of a batch and
 # one for the parts of the model. `layout_map` says for every weight, growths to
 # come included, which of its axes is split; `distribute` moves a model that is
-# loaded already.
+# loaded already. One that fits no single device is made inside
+# `distribution.scope()`, where its weights are split from the start.
+#
+# Where memory is no matter, `keras.distribution.DataParallel()` takes the place
+# of both: each device then holds the whole model and a part of the batch.
 
 # %%
 devices = keras.distribution.list_devices()
@@ -113,6 +118,51 @@ keras_grow.save_growth(lm, path)
 keras.distribution.set_distribution(None)
 one = keras_grow.load_growth(load_causal_lm(MODEL), path)
 print("on one device:", list(keras_grow.growths(one)))
+
+# %% [markdown]
+# ## A GPU node, a TPU pod, several machines
+#
+# One machine with several GPUs, or one TPU board, is one process: run this
+# script. Of several machines each runs the same script, with one line before
+# anything is computed:
+#
+# ```python
+# keras.distribution.initialize()  # TPU pod, Slurm: finds the others itself
+# keras.distribution.initialize("10.0.0.1:1234", 2, process_id)  # else
+# ```
+#
+# On a Cloud TPU pod `gcloud compute tpus tpu-vm ssh NAME --worker=all
+# --command="python train.py"` starts it everywhere; under Slurm, `srun python
+# train.py`. `list_devices` then has the devices of all machines. What changes:
+#
+# - **Data.** Keras gives each process its share of a `tf.data.Dataset`, whose
+#   batch size it must know: `dataset.batch(64, drop_remainder=True)`. Of arrays
+#   it takes each process' own rows. `LengthBuckets` is for one process.
+# - **The growth.** All processes call `save_growth`; the first one writes. For
+#   the fingerprint the base's weights go past every process, 64 MB at a time,
+#   and nobody holds the base. Each process that calls `load_growth` reads the
+#   file.
+# - **Restarts.** `pip install orbax-checkpoint`, and give `fit` the callback
+#   below: all processes write their parts into a shared folder. When one dies,
+#   start all again. (`BackupAndRestore` writes whole weights from every
+#   process: it is for one.)
+#
+# ```python
+# lm.compile(...)
+# if folder.is_dir():
+#     lm.optimizer.build(lm.trainable_variables)
+#     lm.load_weights(folder)
+# first = int(lm.optimizer.iterations) // steps_per_epoch
+# saves = keras.callbacks.OrbaxCheckpoint(folder, save_on_background=False)
+# lm.fit(dataset, epochs=10, initial_epoch=first, callbacks=[saves])
+# ```
+#
+# - **Scores and exports** read whole weights and outputs: load the growth in
+#   one process for them.
+#
+# Of this, tests run two processes with four virtual devices each on one
+# machine: both layouts against one process, the file, and the restart after a
+# process is killed. Nothing here was run on a GPU node or a TPU pod.
 
 # %% [markdown]
 # Printed on Gemma 3 270M (JAX, four virtual devices on two busy CPU cores, 5

@@ -220,9 +220,8 @@ class KLAnchor:
                 "Expected at least one token in each passage. Received: an "
                 "empty one. Leave it out."
             )
-        order = np.random.default_rng(self.seed).permutation(
-            len(inputs["token_ids"])
-        )
+        count = len(inputs["token_ids"])
+        order = np.random.default_rng(self.seed).permutation(count)
         inputs = {name: array[order] for name, array in inputs.items()}
         self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
         self.base = base_fingerprint(backbone)

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
+from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import length_for
 from keras_grow.training.lengths import row_lengths
 
@@ -38,7 +40,8 @@ class LengthBuckets(keras.utils.PyDataset):
         batch_size: rows of a batch. Defaults to 8.
         lengths: how many lengths there may be at most, or the lengths
             themselves. Of a number, those that pad least are chosen, in
-            multiples of 8. Defaults to 4.
+            multiples of 8; with `None`, as many as save more padding in an
+            epoch than compiling them is worth. Defaults to 4.
         seed: seed of the order. Defaults to 0.
         group: whether rows of like length come together. With `False`, each
             update has the examples that it would have without, and only what
@@ -73,11 +76,11 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def __init__(
         self,
-        x: Mapping[str, NDArray[Any]],
+        x: Mapping[str, Any],
         y: NDArray[Any],
         sample_weight: NDArray[Any],
         batch_size: int = 8,
-        lengths: int | Sequence[int] = 4,
+        lengths: int | Sequence[int] | None = 4,
         seed: int = 0,
         group: bool = True,
         same_loss: bool = True,
@@ -117,7 +120,7 @@ class LengthBuckets(keras.utils.PyDataset):
         return self._per_epoch
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
-        """Batch number `index` of the epoch, or of the updates."""
+        """The next batch while `fit` draws an epoch, or number `index`."""
         if self._drawn is not None:
             # `fit` shuffles the indices unless told not to: the order is ours.
             index = self._drawn
@@ -127,28 +130,29 @@ class LengthBuckets(keras.utils.PyDataset):
             # and holds every batch to the length of two that are as long.
             ends = (self.lengths[0], self.lengths[-1])
             return self._cut(self.rows(index), ends[index % 2])
+        return self.batch(index)
+
+    def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
+        """Batch number `index`, whatever `fit` has drawn."""
         rows = self.rows(index)
-        length = self.lengths[int(length_for(self.lengths, self.most(rows)))]
+        length = self.lengths[int(length_for(self.lengths, self._needed(rows)))]
         return self._cut(rows, length)
 
     def rows(self, index: int) -> Rows:
         """Which rows are in batch number `index`, without those that fill."""
         size, count = self.batch_size, len(self._rows)
-        if self.updates is None:
-            if self.group:
-                return self._plan(self.epoch)[index]
-            order = _order(self.seed, self.epoch, count)
-            return order[index * size : (index + 1) * size]
-        update = self.updates[0] + index
         if self.group:
-            epoch, place = divmod(update, self._per_epoch)
-            return self._plan(epoch)[place]
-        first = update * size
-        epochs = range(first // count, (first + size - 1) // count + 1)
-        order = np.concatenate([_order(self.seed, e, count) for e in epochs])
-        return order[first - epochs[0] * count :][:size]
+            first = self.updates[0] if self.updates else 0
+            epoch, place = divmod(first + index, self._per_epoch)
+            return self._plan(epoch if self.updates else self.epoch)[place]
+        if self.updates:
+            update = self.updates[0] + index
+            return example_order(count, self.seed, update * size, size)
+        first, left = index * size, count - index * size
+        first += self.epoch * count
+        return example_order(count, self.seed, first, min(size, left))
 
-    def most(self, rows: Rows) -> int:
+    def _needed(self, rows: Rows) -> int:
         """Positions that the longest of some rows needs."""
         return int(self._rows[rows].max())
 
@@ -156,10 +160,8 @@ class LengthBuckets(keras.utils.PyDataset):
     def padding_share(self) -> float:
         """Share of the positions of what is drawn now that is padding."""
         batches = [self.rows(index) for index in range(len(self))]
-        needed = [self.most(rows) for rows in batches]
-        lengths = np.array(self.lengths)[
-            length_for(self.lengths, np.array(needed))
-        ]
+        needed = [self._needed(rows) for rows in batches]
+        lengths = np.array(self.lengths)[length_for(self.lengths, needed)]
         used = sum(int(self._rows[rows].sum()) for rows in batches)
         return 1.0 - used / float(lengths.sum() * self.batch_size)
 
@@ -210,14 +212,12 @@ class LengthBuckets(keras.utils.PyDataset):
         return x, self.y[rows, :length], weights
 
 
-def _order(seed: int, epoch: int, count: int) -> Rows:
-    """Every row once, in the order of an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
-
-
 def _lengths(
-    lengths: int | Sequence[int], rows: Rows, longest: int
+    lengths: int | Sequence[int] | None, rows: Rows, longest: int
 ) -> tuple[int, ...]:
+    if lengths is None:
+        found = cheapest_lengths(rows, multiple_of=8)
+        return tuple(sorted({min(length, longest) for length in found}))
     if isinstance(lengths, int) and lengths > 0:
         return choose_lengths(rows, lengths, longest=longest)
     chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))

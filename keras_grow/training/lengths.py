@@ -1,5 +1,6 @@
 """Few lengths for rows of many: which to compile, and what they pad."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,8 +84,57 @@ def choose_lengths(
     return tuple(reversed(chosen))
 
 
+def cheapest_lengths(
+    rows: Sequence[int] | NDArray[Any],
+    known: Iterable[int] = (),
+    price: int = 8192,
+    multiple_of: int = 16,
+) -> tuple[int, ...]:
+    """The lengths that cost least where each new one costs something too.
+
+    Args:
+        rows: the length of each row.
+        known: lengths that cost nothing, for they are compiled already.
+        price: positions that one may pad to save a new length. Defaults to
+            8192.
+        multiple_of: what new lengths are rounded up to. Defaults to 16.
+
+    Returns:
+        Lengths, ascending; the longest row fits in the last.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import cheapest_lengths
+
+    cheapest_lengths([20] * 99 + [100] * 9)  # (112,)
+    cheapest_lengths([20] * 99 + [100] * 9, known=[32])  # (32, 112)
+    ```
+    """
+    lengths = np.asarray(rows, dtype="int64")
+    rounded = -(-lengths // multiple_of) * multiple_of
+    known = np.array(sorted(known), dtype="int64")
+    sizes = np.union1d(rounded, known)
+    # `below[i]`: rows that need less than or as much as the sizes before `i`.
+    below = np.searchsorted(np.sort(lengths), sizes, side="right")
+    below = np.concatenate([[0], below])
+    prices = np.where(np.isin(sizes, known), 0, price)
+    cost, start = np.zeros(len(sizes) + 1), np.zeros(len(sizes) + 1, "int64")
+    for end, size in enumerate(sizes, start=1):
+        held = below[end] - below[:end]
+        each = cost[:end] + held * size + prices[end - 1]
+        start[end] = np.argmin(each)
+        cost[end] = each[start[end]]
+    enough = np.nonzero(below == len(lengths))[0]
+    end, chosen = int(enough[np.argmin(cost[enough])]), []
+    while end:
+        chosen.append(int(sizes[end - 1]))
+        end = int(start[end])
+    return tuple(reversed(chosen))
+
+
 def length_for(
-    lengths: Sequence[int], row: int | NDArray[Any]
+    lengths: Sequence[int], row: int | Sequence[int] | NDArray[Any]
 ) -> NDArray[np.int64]:
     """Which of some lengths is the shortest that holds a row.
 
@@ -104,3 +154,33 @@ def length_for(
     ```
     """
     return np.asarray(np.searchsorted(lengths, row), dtype="int64")
+
+
+def example_order(
+    count: int, seed: int, first: int, length: int
+) -> NDArray[np.int64]:
+    """Indices of examples, epoch after epoch, each in an order of its own.
+
+    Args:
+        count: examples of the data set.
+        seed: seed of the order.
+        first: position in the endless sequence.
+        length: indices wanted.
+
+    Returns:
+        Int array `[length]`.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import example_order
+
+    example_order(3, seed=0, first=3, length=3)  # The second epoch.
+    ```
+    """
+    epochs = range(first // count, (first + length - 1) // count + 1)
+    order = np.concatenate(
+        [np.random.default_rng([seed, e]).permutation(count) for e in epochs]
+    )
+    offset = first - epochs[0] * count
+    return order[offset : offset + length]

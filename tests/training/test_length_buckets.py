@@ -4,25 +4,15 @@ import keras
 import numpy as np
 import pytest
 from tiny_models import tiny_lm
+from tiny_rows import LENGTH
+from tiny_rows import rows_of_lengths
 
 from keras_grow.training import LengthBuckets
 from keras_grow.training import supervised_logits
+from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
 
-ROWS, LENGTH = 22, 32
-
-
-def rows_of_lengths(count=ROWS, seed=0):
-    """Rows of 3 to 32 tokens, each with a response of its own length."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(3, LENGTH + 1, count)
-    place = np.arange(LENGTH)
-    mask = place < lengths[:, None]
-    tokens = rng.integers(4, 80, (count, LENGTH)) * mask
-    answer = mask & (place >= lengths[:, None] - rng.integers(1, 3, (count, 1)))
-    x = {"token_ids": tokens.astype("int32"), "padding_mask": mask}
-    y = np.roll(x["token_ids"], -1, axis=1)
-    return x, y, answer.astype("float32")
+ROWS = 22
 
 
 def drawn(data):
@@ -138,6 +128,31 @@ def test_a_fit_on_buckets_learns_what_a_fit_on_padded_rows_learns():
     assert np.mean(ours) == pytest.approx(plain.history["loss"][0], rel=1e-5)
     for a, b in zip(*(lm.get_weights() for lm in lms), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.no_backend
+def test_a_new_length_must_save_what_compiling_it_is_worth():
+    rows = [20] * 99 + [100] * 9
+    # A length of 32 would save 99 * 80 = 7920 positions.
+    assert cheapest_lengths(rows, price=7921) == (112,)
+    assert cheapest_lengths(rows, price=7919) == (32, 112)
+    assert cheapest_lengths(rows, known=[32]) == (32, 112)
+    assert cheapest_lengths([5], known=[64]) == (64,)
+    x, y, weights = rows_of_lengths(4)
+    assert LengthBuckets(x, y, weights, lengths=None).lengths == (LENGTH,)
+
+
+@pytest.mark.no_backend
+def test_updates_without_groups_go_through_the_epochs_without_a_break():
+    arrays = rows_of_lengths()
+    whole = LengthBuckets(*arrays, batch_size=4, seed=3, group=False)
+    order = np.concatenate([rows for _ in range(3) for rows in drawn(whole)[0]])
+    data = LengthBuckets(
+        *arrays, batch_size=4, seed=3, group=False, updates=(4, 12)
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(drawn(data)[0]), order[4 * 4 : 12 * 4]
+    )
 
 
 @pytest.mark.no_backend
