@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from keras_grow.selection import rank_layers
     from keras_grow.training import L2SP
     from keras_grow.training import KLAnchor
+    from keras_grow.training import LengthBuckets
+    from keras_grow.training import LowerStates
     from keras_grow.training import add_anchor
     from keras_grow.training import supervised_logits
 
@@ -62,6 +64,8 @@ __all__ = [
     "GrowthRouter",
     "KLAnchor",
     "LayerScores",
+    "LengthBuckets",
+    "LowerStates",
     "PreservationReport",
     "__version__",
     "add_anchor",
@@ -124,7 +128,14 @@ _NAMES_OF = {
     "saving": ("load_growth", "save_growth"),
     "selection": ("LayerScores", "rank_layers"),
     "tasks": (),
-    "training": ("KLAnchor", "L2SP", "add_anchor", "supervised_logits"),
+    "training": (
+        "KLAnchor",
+        "L2SP",
+        "LengthBuckets",
+        "LowerStates",
+        "add_anchor",
+        "supervised_logits",
+    ),
 }
 
 

@@ -32,7 +32,13 @@ OF_ATTENTION = ("_apply_rope", "_compute_attention")
 # What `exclude_from_weight_decay` was told: keys of variables, and names. They
 # are there after that call.
 OF_DECAY = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
-OF_VARIABLES = ("_value", "_initializer", "_layout")
+OF_VARIABLES = (
+    "_value",
+    "_initialize",
+    "_initializer",
+    "_convert_to_tensor",
+    "_layout",
+)
 OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
 
@@ -72,6 +78,24 @@ def has_value(variable: keras.Variable) -> bool:
     `value` itself would initialize a variable that was never read.
     """
     return variable._value is not None or variable._initializer is not None
+
+
+def empty_variable(variable: keras.Variable) -> None:
+    """Let go of a variable's value, until `fill_variable`."""
+    if keras.config.backend() == "torch":
+        # A layer's `torch.nn.Module` holds the parameter, too.
+        variable._value.data = variable._value.data.new_empty(0)
+    else:
+        variable._value = None
+
+
+def fill_variable(variable: keras.Variable, array: Any) -> None:
+    """Give a variable that was emptied a value of its shape."""
+    value = variable._convert_to_tensor(array, dtype=variable.dtype)
+    if keras.config.backend() == "torch":
+        variable._value.data = value
+    else:
+        variable._initialize(value)
 
 
 def compile_metrics(model: keras.Model) -> Any:

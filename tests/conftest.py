@@ -40,7 +40,7 @@ from budgets import budget
 from budgets import over_budget
 from xdist.scheduler import LoadFileScheduling
 
-# Keras collects garbage for every kernel that it quantises; what the imports
+# Keras collects garbage for every kernel that it quantizes; what the imports
 # made is most of what that would look through.
 gc.freeze()
 
@@ -51,6 +51,32 @@ def _fresh_keras_state():
     keras.utils.set_random_seed(0)
     yield
     keras.backend.clear_session(free_memory=False)
+
+
+@pytest.fixture(autouse=True)
+def _traced_where_that_is_tested(request):
+    """TensorFlow's functions, run as Python where a test is of no graph.
+
+    It traces a tiny program for far longer than it runs it.
+    """
+    if keras.config.backend() != "tensorflow" or _of_programs(request.node):
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def _of_programs(item):
+    """Whether a test is of what the backend makes of the code."""
+    folder = _file(item).split("/")[1]
+    return (
+        item.get_closest_marker("exact") is not None
+        or item.get_closest_marker("real") is not None
+        or folder in ("training", "evaluation")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -76,17 +102,17 @@ def runs_in_this_process(monkeypatch):
 
     That they are processes is tested where one of them is killed.
     """
-    compare = importlib.import_module("keras_grow.comparison.compare")
-    main = importlib.import_module("keras_grow.comparison.run").main
+    comparing = importlib.import_module("keras_grow.comparison.comparing")
+    main = importlib.import_module("keras_grow.command.one_run").main
 
     def run(folder, words, say):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            main([str(folder), *words])
+            assert main([str(folder), *words]) == 0
         for line in said.getvalue().splitlines():
             say("  " + line)
 
-    monkeypatch.setattr(compare, "_run", run)
+    monkeypatch.setattr(comparing, "_run", run)
 
 
 def pytest_collection_modifyitems(config, items):

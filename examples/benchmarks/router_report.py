@@ -16,7 +16,7 @@ WikiText and LAMBADA; no prompt in a table was among them.
   of the `french` prompts hold a caption that is a hard negative by itself.
 - Failures: fitted with general text alone, SciQ (a passage and a question, near
   the science skill) goes to `science` one time in four, PIQA one in ten.
-- That features are standardised, and that a skill has a reach, was chosen by
+- That features are standardized, and that a skill has a reach, was chosen by
   looking at these kinds of text, except PIQA and HellaSwag, which were added
   afterwards and never looked at before. Without the reach, 73% of the code
   and 61% of the plain English captions stayed with the base.

@@ -46,7 +46,7 @@ def rates_of(method: str) -> tuple[float, ...]:
 
 
 def next_rate(tuning: dict[float, float]) -> float | None:
-    """The neighbour that the best rate lacks; None if it has both."""
+    """The neighbor that the best rate lacks; None if it has both."""
     best = min(tuning, key=lambda rate: tuning[rate])
     if len(tuning) >= MOST_RATES:
         return None

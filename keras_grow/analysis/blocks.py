@@ -1,4 +1,4 @@
-"""Running the blocks of a Gemma by hand, with a view of its heads.
+"""Running the blocks of a model by hand, with a view of its heads.
 
 Nothing of the model is replaced, not even for a moment: KerasHub's own `call`
 of a block and of its attention are run on stand-ins that have the layers'
@@ -8,7 +8,7 @@ their way to the output projection.
 
 import contextlib
 from collections.abc import Callable
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,10 +18,40 @@ from keras import ops
 
 from keras_grow.growth import families
 from keras_grow.growth.state import check_only_mlps
+from keras_grow.layers.int8 import float_kernel
 from keras_grow.selection.kernels import Array
 
 Tensor = Any
 EditHeads = Callable[[Tensor], Tensor]
+_models = keras_hub.models
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """How the blocks of a family are called, and what they are fed."""
+
+    padding_mask: str
+    cache: str
+    cache_update_index: str
+    scaled_embedding: bool = False
+    cache_is_a_pair: bool = False
+
+
+_DECODER = _Calls(
+    "decoder_padding_mask",
+    "self_attention_cache",
+    "self_attention_cache_update_index",
+)
+_GEMMA = ("padding_mask", "cache", "cache_update_index", True)
+_CALLS = {
+    _models.GemmaBackbone: _Calls(*_GEMMA),
+    _models.Gemma3Backbone: _Calls(*_GEMMA, cache_is_a_pair=True),
+    _models.LlamaBackbone: _DECODER,
+    _models.Llama3Backbone: _DECODER,
+    _models.MistralBackbone: _DECODER,
+    _models.QwenBackbone: _DECODER,
+    _models.Qwen3Backbone: _DECODER,
+}
 
 
 class _StandIn:
@@ -35,96 +65,146 @@ class _StandIn:
         return getattr(self._layer, name)
 
 
-def run_block(
-    block: keras.layers.Layer, x: Tensor, edit_heads: EditHeads, **kwargs: Any
-) -> Any:
-    """Run a decoder block, its heads passing through `edit_heads`.
+class Blocks:
+    """The blocks of a Gemma 1 to 3, Llama, Mistral or Qwen 2.5 or 3.
+
+    Where they are and where their heads end is the family's row of data.
 
     Args:
-        block: a Gemma or Gemma 3 decoder block.
-        x: the residual stream, of shape `(batch, length, hidden)`.
-        edit_heads: function of the outputs of the heads, of shape `(batch,
-            length, heads, head_dim)`, that returns the like.
-        **kwargs: what else the block takes: `padding_mask`, or `cache` and
-            `cache_update_index`.
-
-    Returns:
-        What the block returns.
-    """
-    attention = block.attention
-
-    def output_dense(heads: Tensor) -> Tensor:
-        return attention.output_dense(edit_heads(heads))
-
-    stand_in = _StandIn(attention, output_dense=output_dense)
-
-    def attend(*args: Any, **kwargs: Any) -> Any:
-        return type(attention).call(stand_in, *args, **kwargs)
-
-    return type(block).call(_StandIn(block, attention=attend), x, **kwargs)
-
-
-def gemma_of(model: Any) -> tuple[keras.Model, Sequence[keras.layers.Layer]]:
-    """The backbone and blocks of a Gemma 1, 2 or 3.
+        model: a KerasHub task or backbone, grown or not.
 
     Raises:
         ValueError: if `model` is another model, or more than MLPs has grown.
     """
-    backbone = families.backbone_of(model)
-    known = (
-        keras_hub.models.GemmaBackbone,
-        keras_hub.models.Gemma3Backbone,
-    )
-    if not isinstance(backbone, known):
-        raise ValueError(
-            "Expected a Gemma 1, 2 or 3 text model. "
-            f"Received: {type(backbone).__name__}"
+
+    def __init__(self, model: Any) -> None:
+        self.backbone = families.backbone_of(model)
+        known = [c for c in type(self.backbone).__mro__ if c in _CALLS]
+        if not known:
+            raise ValueError(
+                "Expected a text model of the families Gemma 1, 2 or 3, Llama, "
+                "Mistral, Qwen 2.5 or Qwen 3. "
+                f"Received: {type(self.backbone).__name__}"
+            )
+        check_only_mlps(self.backbone)
+        self._calls = _CALLS[known[0]]
+        family = families.family_of(self.backbone)
+        self._stack = family.blocks_of(self.backbone)
+        self._output = family.attention[-1]
+        # Layers, heads, and the size of a head.
+        self.shape = (len(self._stack), *self._kernel(0).shape[:2])
+
+    def __len__(self) -> int:
+        return len(self._stack)
+
+    def embed(self, token_ids: Array) -> Tensor:
+        """The residual stream that enters block 0."""
+        ids = ops.convert_to_tensor(token_ids, "int32")
+        x = self.backbone.token_embedding(ids)
+        if not self._calls.scaled_embedding:
+            return x
+        return x * ops.cast(ops.sqrt(self.backbone.hidden_dim), x.dtype)
+
+    def run(
+        self,
+        index: int,
+        x: Tensor,
+        edit_heads: EditHeads | None = None,
+        **inputs: Any,
+    ) -> Any:
+        """Run a block, its heads passing through `edit_heads`.
+
+        Args:
+            index: of the block.
+            x: the residual stream, of shape `(batch, length, hidden)`.
+            edit_heads: function of the outputs of the heads, of shape
+                `(batch, length, heads, head_dim)`, that returns the like.
+                Defaults to `None`: the block as it is.
+            **inputs: what else the block takes: `padding_mask`, or `cache`
+                and `cache_update_index`.
+
+        Returns:
+            What the block returns.
+        """
+        block = self._stack[index]
+        inputs = {getattr(self._calls, k): v for k, v in inputs.items()}
+        if edit_heads is None:
+            return block(x, **inputs)
+        holder, name = self._output.rsplit(".", 1)
+        attention = getattr(block, holder)
+        project = getattr(attention, name)
+        seen = _StandIn(
+            attention, **{name: lambda heads: project(edit_heads(heads))}
         )
-    check_only_mlps(backbone)
-    return backbone, families.family_of(backbone).blocks_of(backbone)
+
+        def attend(*args: Any, **kwargs: Any) -> Any:
+            return type(attention).call(seen, *args, **kwargs)
+
+        stand_in = _StandIn(block, **{holder: attend})
+        return type(block).call(stand_in, x, **inputs)
+
+    def empty_cache(self, x: Tensor) -> Tensor:
+        """A cache of one block, in the form that its class takes."""
+        rows, length = ops.shape(x)[:2]
+        shape = length, self.backbone.num_key_value_heads, self.shape[2]
+        if self._calls.cache_is_a_pair:
+            pair = [ops.zeros((rows, *shape), x.dtype) for _ in range(2)]
+            return tuple(pair)
+        return ops.zeros((rows, 2, *shape), x.dtype)
+
+    def contribution(self, index: int, heads: Array) -> Array:
+        """What each head adds to the residual stream, by block.
+
+        Args:
+            index: of the block.
+            heads: outputs of its heads, of shape `(batch, heads, head_dim)`.
+
+        Returns:
+            Array of shape `(batch, heads, hidden)`.
+        """
+        block = self._stack[index]
+        added: Array = np.einsum("bnh,nhd->bnd", heads, self._kernel(index))
+        if not getattr(block, "use_post_attention_norm", False):
+            return added
+        norm = block.post_attention_norm
+        total = added.sum(axis=1, keepdims=True)
+        square = np.mean(total**2, axis=-1, keepdims=True)
+        gain = (1.0 + as_array(norm.scale)) / np.sqrt(square + norm.epsilon)
+        scaled: Array = added * gain
+        return scaled
+
+    def log_probabilities(
+        self, x: Tensor, targets: Array
+    ) -> tuple[Array, Array]:
+        """Log-probability of target tokens, and the likeliest tokens.
+
+        Args:
+            x: the residual stream after the last block, of shape `(batch,
+                hidden)`.
+            targets: token ids, of shape `(batch,)`.
+
+        Returns:
+            Two arrays of shape `(batch,)`.
+        """
+        x = self.backbone.layer_norm(x[:, None])
+        logits = self.backbone.token_embedding(x, reverse=True)[:, 0]
+        logits = ops.cast(logits, "float32")
+        index = ops.convert_to_tensor(targets[:, None], "int32")
+        chosen = ops.take_along_axis(logits, index, axis=1)[:, 0]
+        return (
+            ops.convert_to_numpy(chosen - ops.logsumexp(logits, axis=1)),
+            ops.convert_to_numpy(ops.argmax(logits, axis=1)),
+        )
+
+    def _kernel(self, index: int) -> Array:
+        """Of the output projection, `(heads, head_dim, hidden)`."""
+        holder, name = families.holder_of(self._stack[index], self._output)
+        return as_array(float_kernel(getattr(holder, name)))
 
 
-def embed(backbone: keras.Model, token_ids: Array) -> Tensor:
-    """The residual stream that enters block 0."""
-    x = backbone.token_embedding(ops.convert_to_tensor(token_ids, "int32"))
-    return x * ops.cast(ops.sqrt(backbone.hidden_dim), x.dtype)
-
-
-def log_probabilities(
-    backbone: keras.Model, x: Tensor, targets: Array
-) -> tuple[Array, Array]:
-    """Log-probability of target tokens, and the likeliest tokens.
-
-    Args:
-        backbone: the model.
-        x: the residual stream after the last block, of shape `(batch,
-            hidden)`.
-        targets: token ids, of shape `(batch,)`.
-
-    Returns:
-        Two arrays of shape `(batch,)`.
-    """
-    x = backbone.layer_norm(x[:, None])
-    logits = backbone.token_embedding(x, reverse=True)[:, 0]
-    logits = ops.cast(logits, "float32")
-    index = ops.convert_to_tensor(targets[:, None], "int32")
-    chosen = ops.take_along_axis(logits, index, axis=1)[:, 0]
-    return (
-        ops.convert_to_numpy(chosen - ops.logsumexp(logits, axis=1)),
-        ops.convert_to_numpy(ops.argmax(logits, axis=1)),
-    )
-
-
-def empty_cache(backbone: keras.Model, x: Tensor) -> Tensor:
-    """A cache of one block, in the form that its class takes."""
-    shape = (
-        *ops.shape(x)[:2],
-        backbone.num_key_value_heads,
-        backbone.head_dim,
-    )
-    if isinstance(backbone, keras_hub.models.Gemma3Backbone):
-        return ops.zeros(shape, x.dtype), ops.zeros(shape, x.dtype)
-    return ops.zeros((shape[0], 2, *shape[1:]), x.dtype)
+def as_array(x: Any) -> Array:
+    """A tensor as an array of float32."""
+    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))
 
 
 def at(x: Tensor, positions: Array) -> Tensor:

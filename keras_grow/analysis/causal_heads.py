@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_grow.analysis import blocks
+from keras_grow.analysis.blocks import Blocks
+from keras_grow.analysis.blocks import as_array
+from keras_grow.analysis.blocks import at
+from keras_grow.analysis.blocks import without_gradients
 from keras_grow.analysis.prompts import PromptBatch
-from keras_grow.layers.int8 import float_kernel
 from keras_grow.selection.kernels import Array
 
 Progress = Callable[[int, int], None]
@@ -45,7 +47,8 @@ def mean_head_activations(
     is not altered. Cost: a forward pass of the prompts without the logits.
 
     Args:
-        lm: a KerasHub Gemma 1, 2 or 3, task or backbone, grown or not.
+        lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
+            task or backbone, grown or not.
         prompts: the clean prompts.
         batch_size: prompts of a pass. Defaults to 16.
         progress: called with the prompts done and their total.
@@ -65,7 +68,7 @@ def mean_head_activations(
     means.activations.shape  # (18, 4, 256)
     ```
     """
-    backbone, stack = blocks.gemma_of(lm)
+    blocks = Blocks(lm)
     activations: list[Array] = []
     contributions: list[Array] = []
     for start in range(0, len(prompts), batch_size):
@@ -75,20 +78,17 @@ def mean_head_activations(
         heads: list[Array] = []
 
         def keep(x: Any, last: Array = last, heads: list[Array] = heads) -> Any:
-            heads.append(_numpy(blocks.at(x, last)))
+            heads.append(as_array(at(x, last)))
             return x
 
-        with blocks.without_gradients():
-            x = blocks.embed(backbone, prompts.token_ids[rows])
-            for block in stack:
-                x = blocks.run_block(block, x, keep, padding_mask=mask)
+        with without_gradients():
+            x = blocks.embed(prompts.token_ids[rows])
+            for index in range(len(blocks)):
+                x = blocks.run(index, x, keep, padding_mask=mask)
         activations.append(np.stack(heads, axis=1))
         contributions.append(
             np.stack(
-                [
-                    _contribution(b, h)
-                    for b, h in zip(stack, heads, strict=True)
-                ],
+                [blocks.contribution(i, h) for i, h in enumerate(heads)],
                 axis=1,
             )
         )
@@ -123,7 +123,8 @@ def causal_indirect_effects(
     Cost: for each prompt, a forward pass, and one more token for each head.
 
     Args:
-        lm: a KerasHub Gemma 1, 2 or 3 task or backbone, grown or not.
+        lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
+            task or backbone, grown or not.
         prompts: the corrupted prompts.
         activations: array of shape `(layers, heads, head_dim)`, see
             `HeadMeans`.
@@ -147,8 +148,8 @@ def causal_indirect_effects(
     average = effects.mean(axis=0)
     ```
     """
-    backbone, stack = blocks.gemma_of(lm)
-    shape = (len(stack), backbone.num_query_heads, backbone.head_dim)
+    blocks = Blocks(lm)
+    shape = blocks.shape
     if activations.shape != shape:
         raise ValueError(
             "Expected the mean activation of every head of the model, of "
@@ -157,15 +158,12 @@ def causal_indirect_effects(
     heads = list(np.ndindex(*shape[:2]))
     effects = np.zeros((len(prompts), *shape[:2]))
     for i in range(len(prompts)):
-        with blocks.without_gradients():
-            inputs, caches = _read(
-                backbone, stack, prompts.token_ids[i : i + 1]
-            )
+        with without_gradients():
+            inputs, caches = _read(blocks, prompts.token_ids[i : i + 1])
             for start in range(0, len(heads), heads_per_batch):
                 batch = heads[start : start + heads_per_batch]
                 probabilities = _patched_probabilities(
-                    backbone,
-                    stack,
+                    blocks,
                     inputs,
                     caches,
                     int(prompts.lengths[i]) - 1,
@@ -183,23 +181,20 @@ def causal_indirect_effects(
     return effects
 
 
-def _read(
-    backbone: keras.Model, stack: Any, token_ids: Array
-) -> tuple[list[Any], list[Any]]:
+def _read(blocks: Blocks, token_ids: Array) -> tuple[list[Any], list[Any]]:
     """The input and the keys and values of every block for one prompt."""
-    x = blocks.embed(backbone, token_ids)
+    x = blocks.embed(token_ids)
     inputs, caches = [], []
-    for block in stack:
+    for index in range(len(blocks)):
         inputs.append(x)
-        empty = blocks.empty_cache(backbone, x)
-        x, cache = block(x, cache=empty, cache_update_index=0)
+        empty = blocks.empty_cache(x)
+        x, cache = blocks.run(index, x, cache=empty, cache_update_index=0)
         caches.append(cache)
     return inputs, caches
 
 
 def _patched_probabilities(
-    backbone: keras.Model,
-    stack: Any,
+    blocks: Blocks,
     inputs: list[Any],
     caches: list[Any],
     position: int,
@@ -212,7 +207,7 @@ def _patched_probabilities(
     first = heads[0][0]
     x = inputs[first][:, position : position + 1]
     x = ops.repeat(x, rows, axis=0)
-    for layer in range(first, len(stack)):
+    for layer in range(first, len(blocks)):
         is_patched = np.zeros((rows, 1, activations.shape[1], 1), bool)
         for row, (patched_layer, head) in enumerate(heads, start=1):
             is_patched[row, 0, head, 0] = patched_layer == layer
@@ -229,26 +224,9 @@ def _patched_probabilities(
         cache = keras.tree.map_structure(
             lambda t: ops.repeat(t, rows, axis=0), caches[layer]
         )
-        x, _ = blocks.run_block(
-            stack[layer], x, patch, cache=cache, cache_update_index=position
+        x, _ = blocks.run(
+            layer, x, patch, cache=cache, cache_update_index=position
         )
-    logs, _ = blocks.log_probabilities(backbone, x[:, 0], np.full(rows, target))
+    logs, _ = blocks.log_probabilities(x[:, 0], np.full(rows, target))
     probabilities: Array = np.exp(logs.astype("float64"))
     return probabilities
-
-
-def _contribution(block: keras.layers.Layer, heads: Array) -> Array:
-    """What each head adds to the residual stream, `(batch, heads, hidden)`."""
-    kernel = _numpy(float_kernel(block.attention.output_dense))
-    added: Array = np.einsum("bnh,nhd->bnd", heads, kernel)
-    if not block.use_post_attention_norm:
-        return added
-    norm = block.post_attention_norm
-    total = added.sum(axis=1, keepdims=True)
-    square = np.mean(total**2, axis=-1, keepdims=True)
-    gain: Array = (1.0 + _numpy(norm.scale)) / np.sqrt(square + norm.epsilon)
-    return added * gain
-
-
-def _numpy(x: Any) -> Array:
-    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))

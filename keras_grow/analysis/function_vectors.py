@@ -130,7 +130,8 @@ def find_function_vector(
     model.
 
     Args:
-        lm: a KerasHub Gemma 1, 2 or 3 causal language model, grown or not.
+        lm: a KerasHub causal language model of Gemma 1, 2 or 3, Llama, Mistral,
+            Qwen 2.5 or Qwen 3, grown or not.
         task: the task, see `InContextTask.built_in`.
         tokenizer: a KerasHub tokenizer. Defaults to that of `lm`.
         prompts: number of prompts. Defaults to 16.

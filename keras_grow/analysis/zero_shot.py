@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_grow.analysis import blocks
+from keras_grow.analysis.blocks import Blocks
+from keras_grow.analysis.blocks import at
+from keras_grow.analysis.blocks import without_gradients
 from keras_grow.analysis.prompts import PromptBatch
 from keras_grow.selection.kernels import Array
 
@@ -41,7 +43,8 @@ def zero_shot(
     moves in its log-probabilities before it does in its answers.
 
     Args:
-        lm: a KerasHub Gemma 1, 2 or 3, task or backbone, grown or not.
+        lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
+            task or backbone, grown or not.
         prompts: prompts with no example, see `task_prompts`.
         vector: array of shape `(hidden,)`. Defaults to `None`: the model as it
             is.
@@ -55,18 +58,19 @@ def zero_shot(
         ValueError: if only one of `vector` and `layer` is given, or they do
             not fit the model.
     """
-    backbone, stack = blocks.gemma_of(lm)
+    blocks = Blocks(lm)
+    hidden = blocks.backbone.hidden_dim
     if (vector is None) != (layer is None):
         raise ValueError(
             "Expected `vector` and `layer` together, or neither. Received: "
             f"vector={vector}, layer={layer}"
         )
     if vector is not None and (
-        vector.shape != (backbone.hidden_dim,) or layer not in range(len(stack))
+        vector.shape != (hidden,) or layer not in range(len(blocks))
     ):
         raise ValueError(
-            f"Expected `vector` of shape ({backbone.hidden_dim},) and `layer` "
-            f"from 0 to {len(stack) - 1}. Received: shape {vector.shape}, "
+            f"Expected `vector` of shape ({hidden},) and `layer` "
+            f"from 0 to {len(blocks) - 1}. Received: shape {vector.shape}, "
             f"layer={layer}"
         )
     right, total = 0, 0.0
@@ -75,14 +79,14 @@ def zero_shot(
         last = prompts.lengths[rows] - 1
         mask = ops.convert_to_tensor(prompts.padding_mask[rows], "int32")
         is_last = np.arange(mask.shape[1])[None, :] == last[:, None]
-        with blocks.without_gradients():
-            x = blocks.embed(backbone, prompts.token_ids[rows])
-            for index, block in enumerate(stack):
-                x = block(x, padding_mask=mask)
+        with without_gradients():
+            x = blocks.embed(prompts.token_ids[rows])
+            for index in range(len(blocks)):
+                x = blocks.run(index, x, padding_mask=mask)
                 if index == layer:
                     x = x + ops.cast(is_last[..., None] * vector, x.dtype)
             logs, likeliest = blocks.log_probabilities(
-                backbone, blocks.at(x, last), prompts.targets[rows]
+                at(x, last), prompts.targets[rows]
             )
         right += int(np.sum(likeliest == prompts.targets[rows]))
         total += float(np.sum(logs, dtype="float64"))

@@ -1,4 +1,4 @@
-"""`keras-grow dial`: choose how much of a growth a budget allows."""
+"""`keras-grow dial`: choose the scale of a growth that a budget allows."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     """
     parser = subparsers.add_parser(
         "dial",
-        help="choose how much of a growth to use, within what may be lost",
+        help="choose the largest scale of a growth that a budget allows",
         description=(
             "Find the largest scale of a growth at which the perplexity of a "
             "text rises by no more than a budget, and write it into the "
@@ -29,12 +29,12 @@ def add_parser(subparsers: "Subparsers") -> None:
         "growth", help="growth file, or folder of a run that holds one"
     )
     parser.add_argument(
-        "--model", required=True, help="its base: preset, GGUF or folder"
+        "--model", required=True, help="base model: preset, GGUF or folder"
     )
     parser.add_argument(
         "--old",
         required=True,
-        help="text of what must not be lost; WikiText is read as articles",
+        help="text whose perplexity must not rise; WikiText is read by article",
     )
     parser.add_argument(
         "--budget",
@@ -47,10 +47,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="rows of the new skill (.jsonl or .csv), whose loss is reported",
     )
     parser.add_argument(
-        "--name", help="the growth, where the file holds several"
+        "--name", help="which growth, if the file holds several"
     )
     parser.add_argument(
-        "--steps", type=int, default=6, help="halvings (default: 6)"
+        "--steps",
+        type=int,
+        default=6,
+        help="how often to halve the range (default: 6)",
     )
     parser.add_argument(
         "--characters",

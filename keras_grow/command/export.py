@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("transformers", "gguf", "keras")
+_GROWTH_FILE = "growth.grow.safetensors"
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -30,8 +31,9 @@ def add_parser(subparsers: "Subparsers") -> None:
         "source",
         metavar="RUN_OR_GROWTH",
         help=(
-            "folder of a finished run, a growth file (then --model is its "
-            "base), or the name of a model as it is"
+            "folder of a finished run, such as runs/demo/grown-seed0; a "
+            "growth file (then --model is its base); or the name of a model "
+            "as it is"
         ),
     )
     parser.add_argument("path", metavar="PATH", help="folder or file to write")
@@ -60,7 +62,10 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="of a GGUF file's matrices (default: %(default)s)",
     )
     parser.add_argument(
-        "--chat-template", metavar="FILE", help="a Jinja chat template"
+        "--chat-template",
+        metavar="NAME_OR_FILE",
+        help="chat template to write: gemma, llama3, llama3.1, chatml, "
+        "qwen2.5, qwen3, smollm2, smollm3, mistral, or a file of Jinja",
     )
     parser.add_argument(
         "--max-positions",
@@ -96,9 +101,9 @@ def run(args: argparse.Namespace) -> None:
     model, card = _load(Path(args.source), args.source, args.model)
     if args.scale is not None:
         _dial(model, args.scale)
-    template = None
-    if args.chat_template:
-        template = Path(args.chat_template).read_text(encoding="utf-8")
+    template = args.chat_template
+    if template and Path(template).is_file():
+        template = Path(template).read_text(encoding="utf-8")
     options: dict[str, Any] = {
         "verify": args.verify,
         "max_positions": args.max_positions,
@@ -137,6 +142,13 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
 
     if path.is_dir() and (path.parent / "plan.json").exists():
         return _load_run(path)
+    if (path / "plan.json").exists():
+        found = sorted(path.glob(f"*/{_GROWTH_FILE}"))
+        raise ValueError(
+            "Expected the folder of one run. Received: the folder of a "
+            f"comparison, {path}. Its runs with a growth: "
+            f"{', '.join(str(each.parent) for each in found) or 'none'}"
+        )
     if name.endswith(".grow.safetensors"):
         if base is None:
             raise ValueError(
@@ -148,12 +160,12 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
 
 
 def _load_run(own: Path) -> tuple[Any, Any]:
+    from keras_grow.comparison.layout import run_name
     from keras_grow.comparison.plan import Plan
-    from keras_grow.comparison.plan import run_name
     from keras_grow.comparison.results import read_results
     from keras_grow.loading import load_causal_lm
 
-    growth = own / "growth.grow.safetensors"
+    growth = own / _GROWTH_FILE
     if not growth.exists():
         raise ValueError(
             "Expected a finished run that grew its model. Received: "

@@ -3,9 +3,9 @@
 import contextlib
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
+
+from keras_grow.standard_error import without_lines
 
 # As absl writes what is for information or a warning, before it is set up.
 _LOGGED = re.compile(
@@ -31,17 +31,5 @@ def quiet_start() -> Iterator[None]:
     ```
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    own = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(own, 2)
-            os.close(own)
-            said.seek(0)
-            for line in said:
-                if not _LOGGED.match(line):
-                    sys.stderr.write(line.decode(errors="replace"))
+    with without_lines(_LOGGED):
+        yield

@@ -44,7 +44,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--absolute",
         action="store_true",
-        help="do not divide the change by the norm before",
+        help="do not divide the change by the norm of the weights before it",
     )
     parser.add_argument("--top", type=int, help="keep this many blocks")
     parser.add_argument("--save", metavar="FILE", help="write JSON")

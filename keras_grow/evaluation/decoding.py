@@ -25,7 +25,7 @@ from keras_grow.tasks.start_token import start_token
 
 
 class Decoder:
-    r"""Greedy decoding in batches of few shapes, compiled once a state.
+    r"""Greedy decoding in batches of few shapes, compiled once per state.
 
     It runs the function behind the model's own `generate`, with a greedy
     sampler. The model's sampler and its compiled function stay as they were.

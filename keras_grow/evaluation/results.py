@@ -27,7 +27,7 @@ class LogLikelihoods(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A score; its kinds add what belongs to them.
+    """What every score has; subclasses add their own figures.
 
     Args:
         metric: name of the metric.
@@ -80,7 +80,7 @@ class MultipleChoice(Result):
 
 @dataclasses.dataclass(frozen=True)
 class LastWord(Result):
-    """Accuracy of greedy decoding at the last word; `score` is that.
+    """Accuracy of greedy decoding at the last word, also as `score`.
 
     Args:
         accuracy: share of answers that greedy decoding writes whole.
@@ -126,7 +126,7 @@ class Perplexity(Result):
 
 @dataclasses.dataclass(frozen=True)
 class MeanLoss(Result):
-    """Negative log-likelihood of right answers; `score` is that of a token.
+    """Negative log-likelihood of right answers; `score` is the one per token.
 
     Args:
         losses: negative log-likelihood of each answer, in nats.
@@ -139,7 +139,7 @@ class MeanLoss(Result):
 
 @dataclasses.dataclass(frozen=True)
 class ExactMatch(Result):
-    """Share of generated answers that equal the reference; `score` is that.
+    """Share of generated answers that equal the reference, also as `score`.
 
     Args:
         accuracy: the share.
@@ -158,7 +158,7 @@ class ExactMatch(Result):
 
 @dataclasses.dataclass(frozen=True)
 class SacreBleu(Result):
-    """Corpus BLEU by sacrebleu, 0 to 100; `score` is that.
+    """Corpus BLEU by sacrebleu, 0 to 100, also as `score`.
 
     Args:
         signature: sacrebleu's signature, which makes the score comparable.

@@ -17,7 +17,6 @@ from keras_grow.evaluation.batches import pad_rows
 from keras_grow.evaluation.batches import positions
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
-from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.decoding import Decoder
 from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
@@ -26,6 +25,8 @@ from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.training.head import OutputHead
+from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import length_for
 
 # Bytes of float32 logits that are formed at a time.
 _LOGIT_BYTES = 2**28
@@ -117,6 +118,8 @@ class Scorer:
         self._project = PerState(
             backbone, lambda: compile_over(self._logprobs, lm), key
         )
+        # Lengths of rows that have been read.
+        self._compiled: set[int] = set()
         # One chunk of logits stays within _LOGIT_BYTES.
         largest = max(8, _LOGIT_BYTES // (4 * self._head.vocabulary_size))
         self._largest_chunk = min(1024, 2 ** (largest.bit_length() - 1))
@@ -169,9 +172,10 @@ class Scorer:
         # Longest first: what does not fit in memory fails at once.
         rows = sorted(groups, key=len, reverse=True)
         hidden_states, project = self._hidden.get(), self._project.get()
+        lengths = self._lengths_for(rows)
         for start in range(0, len(rows), self.batch_size):
             batch = rows[start : start + self.batch_size]
-            length = compiled_length(len(batch[0]))
+            length = lengths[int(length_for(lengths, len(batch[0])))]
             hidden = hidden_states(*pad_rows(batch, self.batch_size, length))
             wanted = [
                 (request, row * length + len(tokens) - len(pairs[request][1]))
@@ -189,8 +193,19 @@ class Scorer:
         n_tokens = np.array([len(pair[1]) for pair in pairs], dtype="int64")
         return LogLikelihoods(logprob, n_tokens, is_greedy)
 
+    def _lengths_for(self, rows: Sequence[tuple[int, ...]]) -> Sequence[int]:
+        """The lengths to pad rows to, few of them not yet compiled."""
+        if not rows:
+            return ()
+        if keras.config.backend() == "torch":
+            # Nothing is compiled there.
+            return sorted({len(row) for row in rows})
+        lengths = cheapest_lengths([len(row) for row in rows], self._compiled)
+        self._compiled.update(lengths)
+        return lengths
+
     def _chunks(self, count: int) -> Iterator[slice]:
-        """Slices over `count` positions, each of at most a chunk."""
+        """Slices over `count` positions, each at most one chunk long."""
         for start in range(0, count, self._largest_chunk):
             yield slice(start, min(start + self._largest_chunk, count))
 
@@ -205,12 +220,13 @@ class Scorer:
         count = len(index)
         size = max(8, 2 ** (count - 1).bit_length())
         padding = (0, size - count)
-        logprobs, greedy = project(
-            hidden,
-            # With a dtype: under a bfloat16 floatx JAX makes floats of ints.
-            ops.convert_to_tensor(np.pad(index, padding), "int32"),
-            ops.convert_to_tensor(np.pad(targets, padding), "int32"),
-        )
+        # With a dtype: under a bfloat16 floatx JAX makes floats of ints.
+        index, targets = [
+            ops.convert_to_tensor(np.pad(array, padding), "int32")
+            for array in (index, targets)
+        ]
+        # Outside of what is compiled, which then is the same for all lengths.
+        logprobs, greedy = project(ops.take(hidden, index, axis=0), targets)
         return (
             ops.convert_to_numpy(logprobs)[:count].astype("float64"),
             ops.convert_to_numpy(greedy)[:count],
@@ -225,9 +241,8 @@ class Scorer:
         hidden = self.lm.backbone(inputs, training=False)
         return ops.reshape(hidden, (-1, hidden.shape[-1]))
 
-    def _logprobs(self, hidden: Any, index: Any, targets: Any) -> Any:
+    def _logprobs(self, hidden: Any, targets: Any) -> Any:
         """Log-probability of each target, and whether it is the likeliest."""
-        hidden = ops.take(hidden, index, axis=0)
         logits = ops.cast(self._head(hidden), "float32")
         chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
         likeliest = ops.cast(ops.argmax(logits, axis=-1), targets.dtype)

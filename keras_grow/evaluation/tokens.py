@@ -107,7 +107,7 @@ def windows(
 
 
 def bucketed(length: int, smallest: int = 16) -> int:
-    """Round a length up to one of four sizes an octave.
+    """Round a length up to one of four sizes per power of two.
 
     Args:
         length: the length.

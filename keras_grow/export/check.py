@@ -1,5 +1,6 @@
 """What was exported, loaded again by `transformers` and compared."""
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,21 +40,8 @@ def largest_difference(
     Raises:
         ImportError: if `transformers` or torch is not installed.
     """
+    rows = _rows(model, prompts)
     theirs = load_transformers(path)
-    preprocessor = getattr(model, "preprocessor", None)
-    if prompts is not None and preprocessor is None:
-        raise ValueError(
-            "Expected a model with a preprocessor to encode `prompts` with. "
-            f"Received: {type(model).__name__} without one."
-        )
-    if preprocessor is None:
-        rng = np.random.default_rng(0)
-        size = backbone_of(model).vocabulary_size
-        rows = [rng.integers(0, size, 24)]
-    else:
-        texts = _PROMPTS if prompts is None else prompts
-        rows = [np.asarray(preprocessor.tokenizer(text)) for text in texts]
-    rows = [row for row in rows if len(row)]
     # One batch on our side: a backend that compiles does it once.
     ours = logits(model, rows)
     return max(
@@ -62,16 +50,37 @@ def largest_difference(
     )
 
 
+def check_comparable(
+    model: keras.Model,
+    prompts: Sequence[str] | None = None,
+    gguf_file: bool = False,
+) -> None:
+    """Refuse, before a model is written, what could not be compared after.
+
+    Args:
+        model: a KerasHub `CausalLM` or backbone.
+        prompts: see `largest_difference`.
+        gguf_file: whether a GGUF file is to be loaded.
+
+    Raises:
+        ImportError: if a package that loads what was written is missing.
+        ValueError: if there is nothing to compare on.
+    """
+    needed = ["transformers", "torch", *(["accelerate"] if gguf_file else [])]
+    missing = [name for name in needed if not importlib.util.find_spec(name)]
+    if missing:
+        raise ImportError(
+            f"Expected {' and '.join(needed)}, to load what is exported. "
+            f"Install them with `pip install {' '.join(missing)}`."
+        )
+    _rows(model, prompts)
+
+
 def load_transformers(path: str | os.PathLike[str]) -> Any:
     """Load an exported folder or GGUF file, in float32 and eager attention."""
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM
-    except ImportError as error:
-        raise ImportError(
-            "Expected `transformers` and torch, to load what was exported. "
-            "Install them with `pip install transformers torch`."
-        ) from error
+    import torch
+    from transformers import AutoModelForCausalLM
+
     path = Path(path)
     where: dict[str, Any] = {"pretrained_model_name_or_path": path}
     if path.is_file():
@@ -105,6 +114,35 @@ def logits(model: keras.Model, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
     outputs = keras.ops.cast(outputs, "float32")
     found: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(outputs)
     return found
+
+
+def _rows(
+    model: keras.Model, prompts: Sequence[str] | None
+) -> list[np.ndarray[Any, Any]]:
+    """The token ids of each text to compare logits on."""
+    preprocessor = getattr(model, "preprocessor", None)
+    if preprocessor is None and prompts is None:
+        rng = np.random.default_rng(0)
+        return [rng.integers(0, backbone_of(model).vocabulary_size, 24)]
+    if preprocessor is None:
+        raise ValueError(
+            "Expected a model with a preprocessor to encode `prompts` with. "
+            f"Received: {type(model).__name__} without one."
+        )
+    if isinstance(prompts, str):
+        raise ValueError(
+            "Expected `prompts` to be a list of texts. "
+            f"Received: prompts={prompts!r}"
+        )
+    texts = _PROMPTS if prompts is None else prompts
+    rows = [np.asarray(preprocessor.tokenizer(text)) for text in texts]
+    rows = [row for row in rows if len(row)]
+    if not rows:
+        raise ValueError(
+            "Expected a text with tokens in it to compare logits on. "
+            f"Received: prompts={prompts!r}"
+        )
+    return rows
 
 
 def transformers_logits(model: Any, tokens: Any) -> np.ndarray[Any, Any]:

@@ -47,8 +47,8 @@ def tokenizer_keys(
     ids = token_ids(preprocessor, chat=chat_template is not None)
     end = ids["eos_token_id"]
     if isinstance(end, list):
-        # One end has a key of its own; the turn's is another key.
-        keys["ggml.eot_token_id"] = end[-1]
+        # The end of a text and that of a turn each have a key.
+        keys["ggml.eot_token_id"] = end[1]
         end = end[0]
     for name, value in (
         ("bos", ids["bos_token_id"]),

@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_grow.export.arrange import Array
 from keras_grow.export.card import model_card
+from keras_grow.export.check import check_comparable
 from keras_grow.export.check import largest_difference
-from keras_grow.export.configs import max_positions as family_positions
 from keras_grow.export.families import FAMILIES
 from keras_grow.export.families import ExportFamily
 from keras_grow.export.families import export_family_of
@@ -23,6 +23,10 @@ from keras_grow.export.gguf_layout import change
 from keras_grow.export.gguf_layout import metadata
 from keras_grow.export.gguf_layout import rope_factors
 from keras_grow.export.gguf_tokenizer import tokenizer_keys
+from keras_grow.export.modelfile import modelfile
+from keras_grow.export.modelfile import without_generation_tags
+from keras_grow.export.options import chat_of
+from keras_grow.export.options import longest_text
 from keras_grow.export.plain import plain_model
 from keras_grow.export.tensors import Tensor
 from keras_grow.export.tensors import padding
@@ -31,6 +35,7 @@ from keras_grow.export.to_transformers import Export
 from keras_grow.export.to_transformers import say_padding
 from keras_grow.files import write_atomically
 from keras_grow.growth.families import backbone_of
+from keras_grow.tasks.chat_template import ChatTemplate
 
 QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0")
 _FLOAT32 = np.dtype(np.float32)
@@ -44,7 +49,7 @@ def export_gguf(
     verify: bool = False,
     prompts: Sequence[str] | None = None,
     max_positions: int | None = None,
-    chat_template: str | None = None,
+    chat_template: str | ChatTemplate | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> Export:
     """Write a model as a GGUF file, which llama.cpp and Ollama run.
@@ -67,7 +72,9 @@ def export_gguf(
         prompts: texts to compare them on. Defaults to texts of its own.
         max_positions: the longest text that the file promises. Defaults to
             that of the family's published models.
-        chat_template: a Jinja chat template to put into the file.
+        chat_template: the chat template to put into the file and, in
+            Ollama's language, into the `Modelfile`; such as `"gemma"`, or
+            the text of one. See `ChatTemplate.of`.
         card: see `export_transformers`.
 
     Returns:
@@ -75,9 +82,10 @@ def export_gguf(
 
     Raises:
         TypeError: if `model` is no KerasHub model.
-        ValueError: if the file exists, the quantization is unknown, the
-            family cannot be exported or computed by llama.cpp, or the model
-            has no tokenizer, is quantized or inside `growth_disabled`.
+        ValueError: if the file exists, the quantization or the chat template
+            is unknown, the family cannot be exported or computed by
+            llama.cpp, or the model has no tokenizer, is quantized or inside
+            `growth_disabled`.
         OSError: if the disk is full.
         ImportError: if the `gguf` package is not installed.
 
@@ -100,6 +108,9 @@ def export_gguf(
             "another."
         )
     gguf = _gguf()
+    chat = chat_of(chat_template)
+    if verify:
+        check_comparable(model, prompts, gguf_file=True)
     plain = plain_model(model, "float32")
     backbone = backbone_of(plain)
     family = export_family_of(backbone)
@@ -111,16 +122,17 @@ def export_gguf(
             f"tokenizer in it. Received: {type(model).__name__} without one."
         )
     config = family.config(backbone)
-    config["max_position_embeddings"] = max_positions or family_positions(
-        backbone
-    )
+    config["max_position_embeddings"] = longest_text(backbone, max_positions)
     keys = {
         "general.name": path.stem,
         "general.file_type": _file_type(gguf, quantization),
         "general.quantization_version": 2,
         **metadata(arch, config),
         **tokenizer_keys(
-            preprocessor, config["vocab_size"], family.split, chat_template
+            preprocessor,
+            config["vocab_size"],
+            family.split,
+            without_generation_tags(chat.source) if chat else None,
         ),
     }
     tensors = tensors_of(backbone, family.weights)
@@ -130,10 +142,10 @@ def export_gguf(
     if plain is not model:
         share = padding(tensors, family.weights)
         padded = share * size // sum(math.prod(t.shape) for t in tensors)
+    text = model_card(model, family, quantization, card, _load(path.name, chat))
     say_padding(size, padded)
     with write_whole(path, size) as part:
         _write(gguf, part / path.name, arch, keys, entries)
-        text = model_card(model, family, quantization, card, _load(path.name))
     with write_atomically(path.with_name(f"{path.name}.md")) as file:
         file.write(text)
     difference = None
@@ -267,11 +279,11 @@ def _gguf() -> Any:
     return gguf
 
 
-def _load(name: str) -> str:
+def _load(name: str, chat: ChatTemplate | None) -> str:
     return (
         "With llama.cpp:\n\n"
         f'```\nllama-cli -m {name} -p "The capital of France is"\n```\n\n'
         "With Ollama, from a `Modelfile`:\n\n"
-        f"```\nFROM ./{name}\n```\n\n"
+        f"```\n{modelfile(name, chat)}```\n\n"
         "```\nollama create mine -f Modelfile && ollama run mine\n```"
     )

@@ -13,11 +13,13 @@ from typing import Any
 import keras
 
 from keras_grow.export.card import model_card
+from keras_grow.export.check import check_comparable
 from keras_grow.export.check import largest_difference
-from keras_grow.export.configs import max_positions as family_positions
 from keras_grow.export.families import export_family_of
 from keras_grow.export.folder import check_empty
 from keras_grow.export.folder import write_whole
+from keras_grow.export.options import chat_of
+from keras_grow.export.options import longest_text
 from keras_grow.export.plain import export_dtype
 from keras_grow.export.plain import numpy_dtype
 from keras_grow.export.plain import plain_model
@@ -27,6 +29,7 @@ from keras_grow.export.tensors import tensors_of
 from keras_grow.export.tokenizer_files import token_ids
 from keras_grow.export.tokenizer_files import write_tokenizer
 from keras_grow.growth.families import backbone_of
+from keras_grow.tasks.chat_template import ChatTemplate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ def export_transformers(
     prompts: Sequence[str] | None = None,
     shard_bytes: int = 5 * 10**9,
     max_positions: int | None = None,
-    chat_template: str | None = None,
+    chat_template: str | ChatTemplate | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> Export:
     """Write a model as a folder that `transformers` loads.
@@ -67,9 +70,9 @@ def export_transformers(
     `transformers.AutoModelForCausalLM.from_pretrained(folder)` computes the
     same function, and so does what reads the same folders (vLLM, llama.cpp's
     converter). A grown model is merged first, at its present state; blocks
-    that grew less than others are padded with zeros to the common width,
-    which a line on stderr gives the bytes of. LoRA is folded in. The folder
-    appears whole or not at all.
+    that grew less than others are padded with zeros to the common width; a
+    line on stderr says how many bytes that costs. LoRA is folded in. The
+    folder appears whole or not at all.
 
     Gemma 1, 2 and 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3, Phi 3,
     SmolLM 3 and GPT-2 can be exported.
@@ -91,8 +94,9 @@ def export_transformers(
             one tensor is held in memory at a time.
         max_positions: the longest text that `config.json` promises. Defaults
             to that of the family's published models.
-        chat_template: a Jinja chat template to write beside the tokenizer;
-            the end of a turn then ends generation. KerasHub keeps none.
+        chat_template: the chat template to write beside the tokenizer, such
+            as `"gemma"`, or the text of one; see `ChatTemplate.of`. The end
+            of a turn then ends generation. KerasHub keeps none.
         card: what the model card says: `base`, `license`, `data` (texts) and
             `scores` (figures by name).
 
@@ -101,9 +105,10 @@ def export_transformers(
 
     Raises:
         TypeError: if `model` is no KerasHub model.
-        ValueError: if the folder has something in it, the dtype is unknown,
-            the family cannot be exported or computed by `transformers`, or
-            the model is quantized or inside `growth_disabled`.
+        ValueError: if the folder has something in it, the dtype or the chat
+            template is unknown, the family cannot be exported or computed by
+            `transformers`, or the model is quantized or inside
+            `growth_disabled`.
         OSError: if the disk is full.
         ImportError: if `verify` is set and `transformers` is not installed.
 
@@ -118,13 +123,16 @@ def export_transformers(
     folder = Path(folder)
     check_empty(folder)
     name = export_dtype(model, dtype)
+    chat = chat_of(chat_template)
+    if verify:
+        check_comparable(model, prompts)
     stored = numpy_dtype(name)
     plain = plain_model(model, dtype)
     backbone = backbone_of(plain)
     family = export_family_of(backbone)
-    positions = max_positions or family_positions(backbone)
+    positions = longest_text(backbone, max_positions)
     preprocessor = getattr(plain, "preprocessor", None)
-    ids = token_ids(preprocessor, chat=chat_template is not None)
+    ids = token_ids(preprocessor, chat=chat is not None)
     config = {
         "architectures": [family.architecture],
         "model_type": family.model_type,
@@ -146,7 +154,11 @@ def export_transformers(
         _write_json(part / "generation_config.json", ids)
         if preprocessor is not None:
             write_tokenizer(
-                preprocessor, part, family.split, positions, chat_template
+                preprocessor,
+                part,
+                family.split,
+                positions,
+                chat.source if chat else None,
             )
         (part / "README.md").write_text(
             model_card(model, family, name, card), encoding="utf-8"

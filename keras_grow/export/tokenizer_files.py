@@ -8,8 +8,8 @@ import keras_hub
 
 from keras_grow.export.tokenizer_json import byte_pair_json
 from keras_grow.export.tokenizer_json import sentencepiece_json
-
-_TURN_ENDS = ("<end_of_turn>", "<|eot_id|>", "<|im_end|>", "<|end|>")
+from keras_grow.tasks.control_tokens import TURN_ENDS
+from keras_grow.tasks.control_tokens import control_tokens
 
 
 def write_tokenizer(
@@ -83,8 +83,7 @@ def token_ids(preprocessor: Any, chat: bool = False) -> dict[str, Any]:
         for name in ("end_token_id", "end_token2_id")
     ]
     if chat:
-        words = set(tokenizer.get_vocabulary())
-        ends += [tokenizer.token_to_id(t) for t in _TURN_ENDS if t in words]
+        ends += control_tokens(tokenizer, TURN_ENDS).values()
     known = list(dict.fromkeys(int(end) for end in ends if end is not None))
     pad = None
     if getattr(tokenizer, "pad_token", None) is not None:

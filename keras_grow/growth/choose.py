@@ -110,7 +110,7 @@ def choose_scale(
     name: str | None = None,
     steps: int = 6,
 ) -> ScaleChoice:
-    """Turn a growth up as far as what was known before may suffer.
+    """Find the largest scale of a growth that keeps an old skill in a budget.
 
     A scale is in the budget where `old` is at most `1 + budget` times what it
     is at scale 0, the other growths standing where they are. Scale 1 is taken

@@ -49,7 +49,7 @@ def check_resettable(model: keras.Model) -> None:
         model: a task or a backbone.
 
     Raises:
-        ValueError: if its optimizer cannot be made anew from its config.
+        ValueError: if its optimizer cannot be rebuilt from its config.
     """
     for part in models_in(model):
         optimizer = getattr(part, "optimizer", None)
@@ -59,7 +59,7 @@ def check_resettable(model: keras.Model) -> None:
         except Exception as error:
             raise ValueError(
                 "Expected a model that is not compiled, or with an optimizer "
-                "that can be made anew from its config. Received: "
+                "that can be rebuilt from its config. Received: "
                 f"{optimizer!r} ({error!r}). Give its schedule a "
                 "`get_config`, or compile the model afterwards."
             ) from error

@@ -129,7 +129,7 @@ def forward_flops(
 
 
 def _extra_width(shape: ModelShape, growth: GrowthConfig) -> int:
-    """Weights of a block that a growth makes each token pass more."""
+    """Weights that a growth adds to each token's path through a block."""
     part = shape.up if growth.strategy == "g_train" else shape.mlp
     return (growth.factor - 1) * part
 
@@ -137,7 +137,7 @@ def _extra_width(shape: ModelShape, growth: GrowthConfig) -> int:
 def sft_step_flops(
     shape: ModelShape, length: int = 512, supervised: float = 1.0
 ) -> float:
-    """Operations of a training step of the whole model, a token."""
+    """Operations per token of a training step of the whole model."""
     return 3 * forward_flops(shape, (), length, supervised)
 
 
@@ -147,7 +147,7 @@ def growth_step_flops(
     length: int = 512,
     supervised: float = 1.0,
 ) -> float:
-    """Operations of a training step of a grown model, a token.
+    """Operations per token of a training step of a grown model.
 
     The last growth trains. Nothing below its lowest block needs a backward
     pass.
@@ -206,7 +206,7 @@ def variable_bytes(variable: Any) -> int:
 
 
 def dtype_bits(dtype: str) -> int:
-    """Bits of a value of a standardised dtype."""
+    """Bits of a value of a standardized dtype."""
     bits = {"bool": 8, "bfloat16": 16, "int4": 4}.get(dtype)
     if bits is None:
         bits = int("".join(c for c in dtype.split("_")[0] if c.isdigit())[:2])

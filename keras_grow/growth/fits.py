@@ -1,4 +1,4 @@
-"""Whether what was stored of a grown model fits a base: before any change."""
+"""Does a stored growth fit a base? Checked before anything changes."""
 
 import math
 from collections.abc import Sequence

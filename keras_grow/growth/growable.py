@@ -74,7 +74,7 @@ def _check_on_top(layer: Layer, config: GrowthConfig, name: str) -> None:
 
 
 def warn_dead_point(config: GrowthConfig) -> None:
-    """Say so where the config describes a growth that cannot learn."""
+    """Warn of a config that describes a growth that cannot learn."""
     if config.init == "zeros":
         warnings.warn(
             'With `init="zeros"` up- and down-projection of the new slices '

@@ -80,7 +80,7 @@ def check_not_in_fit(model: keras.Model, what: str) -> None:
 
 
 def check_readable(model: keras.Model, what: str) -> None:
-    """Refuse to read weights that are in the hands of a loop on JAX.
+    """Refuse to read weights that a running loop holds on JAX.
 
     Args:
         model: the model that would be read.

@@ -102,7 +102,7 @@ def check_strategies(growths: Iterable[GrowthConfig]) -> None:
 
 
 def missing_beneath(growths: Iterable[GrowthConfig]) -> list[str]:
-    """Names of growths that others were trained on, and that come not before.
+    """Names of growths that others were trained on but do not come after.
 
     A model has none; a file that holds one growth of several may.
     """

@@ -37,7 +37,7 @@ def check_growable(layer: Any) -> None:
         raise ValueError(
             "Expected an `EinsumDense` with a kernel of two dimensions that "
             "maps the last axis of its input to the last axis of its output, "
-            'such as equation="btd,df->btf", and at most one bias a feature. '
+            'such as equation="btd,df->btf", and at most one bias per feature. '
             f"Received: equation={layer.equation!r}, "
             f"bias_axes={layer.bias_axes!r}"
         )

@@ -172,7 +172,7 @@ class GrowableDense(keras.layers.Layer):
         self._note_scales(scales)
 
     def _note_scales(self, scales: Sequence[float]) -> None:
-        """Decide what is computed: which slices, and whether the base."""
+        """Decide what is computed: which slices, and whether the base is."""
         # Private: what is compiled must not depend on the numbers.
         self._scales = tuple(float(scale) for scale in scales)
         self.active = tuple(scale != 0.0 for scale in self._scales)
@@ -250,7 +250,7 @@ class GrowableDense(keras.layers.Layer):
 
     @property
     def kernel(self) -> Any:
-        """The kernel that a caller multiplies with who does not call us.
+        """The merged kernel, for callers that multiply with it themselves.
 
         Gemma 4 does. One product rounds in another way than one per slice, so
         there a growth preserves the function to about 1e-5 and not to the bit.

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,11 @@ from keras_grow.loading.gemma3_layout import slots
 from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto
 from keras_grow.loading.gguf_file import GgufFile
 from keras_grow.loading.gguf_file import read_gguf
+from keras_grow.standard_error import without_lines
+
+# TensorFlow Text tells of every SentencePiece model like Gemma's, and has no
+# setting against it.
+_LOGGED = re.compile(rb"normalizer\.cc\(\d+\) LOG\(INFO\)")
 
 
 def load_gemma3_gguf(
@@ -213,10 +219,11 @@ def _tokenizer(proto: bytes) -> Any:
     import keras_hub
 
     try:
-        # A text model takes no images, so its tokenizer needs no image ids.
-        return keras_hub.models.Gemma3Tokenizer(
-            proto=proto, has_vision_tokens=False
-        )
+        with without_lines(_LOGGED):
+            # A text model takes no images, and no tokens for them.
+            return keras_hub.models.Gemma3Tokenizer(
+                proto=proto, has_vision_tokens=False
+            )
     except RuntimeError as error:
         raise ValueError(
             "Expected a vocabulary that SentencePiece can load. "

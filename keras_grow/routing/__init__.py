@@ -1,4 +1,4 @@
-"""The router: which growth is a prompt for, and its answer by that growth."""
+"""The router: picks the growth for each prompt, and answers with it."""
 
 from keras_grow.routing.grouped import Routes
 from keras_grow.routing.judge import HeldOut

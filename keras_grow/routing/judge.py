@@ -1,4 +1,4 @@
-"""What decides whose a prompt is, of arrays alone: it knows no model.
+"""Which skill a prompt belongs to, decided from arrays, without a model.
 
 Two questions are asked of a prompt's features. Which skill is the likeliest,
 and is it likelier than a threshold? That tells skills and the text that was
@@ -29,9 +29,9 @@ class Judge:
     Attributes:
         mean: of each feature, `[d]`.
         spread: of each feature, `[d]`.
-        logistic: the classifier of standardised features; its last class is
+        logistic: the classifier of standardized features; its last class is
             none of the skills.
-        middles: mean standardised features of each skill, `[skills, d]`.
+        middles: mean standardized features of each skill, `[skills, d]`.
         reaches: how far from its middle a skill reaches, `[skills]`.
         threshold: the least probability of a skill, exclusive.
     """

@@ -1,6 +1,6 @@
 """Multinomial logistic regression in NumPy: one minimum, found by Newton.
 
-With ridge regularisation the loss is convex with one minimum up to a shift of
+With ridge regularization the loss is convex with one minimum up to a shift of
 all biases, so the result depends on the data alone: no seed, no order, no
 learning rate.
 """
@@ -43,7 +43,7 @@ def softmax(logits: Array) -> Array:
 def fit_logistic(
     features: Array, labels: NDArray[np.int64], classes: int, ridge: float
 ) -> Logistic:
-    """The classifier of least loss: a class counts the same, rare or not.
+    """Fit the classifier of least loss; rare classes count as much as others.
 
     The loss is `mean over classes of mean over its rows of -log p(label)`
     and `ridge / 2 * sum(weights ** 2)`; biases are free.

@@ -1,14 +1,19 @@
 """A fingerprint of the base weights: which model does a growth belong to?"""
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import ml_dtypes
 import numpy as np
-from keras import ops
+from numpy.typing import NDArray
 
+from keras_grow.distribution.processes import is_spread
+from keras_grow.distribution.processes import row_blocks
+from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_of
@@ -21,7 +26,9 @@ def base_fingerprint(model: keras.Model) -> str:
     """Hash every weight of the base of a model, grown or not.
 
     Covers name, shape, dtype and every byte of every variable but for slices
-    and LoRA kernels, and is the same on every backend.
+    and LoRA kernels, and is the same on every backend. Where several processes
+    hold a weight together, all of them must call this; a chunk of it at a time
+    comes to each.
 
     Args:
         model: a KerasHub task or backbone.
@@ -56,13 +63,7 @@ def base_fingerprint(model: keras.Model) -> str:
     ]
     # Hashing releases the interpreter lock.
     with ThreadPoolExecutor() as pool:
-        rows = [
-            (
-                weight.path,
-                [pool.submit(_sha256, part) for part in _parts(weight)],
-            )
-            for weight in weights
-        ]
+        rows = [(weight.path, _submitted(weight, pool)) for weight in weights]
         digests = sorted(
             (path, [part.result() for part in parts]) for path, parts in rows
         )
@@ -110,19 +111,48 @@ def slice_variables(
 
 def stored_array(variable: Any) -> np.ndarray:
     """The value of a variable, in the dtype in which it is stored."""
-    array = ops.convert_to_numpy(variable)
+    return _as_stored(variable, whole_value(variable))
+
+
+def _submitted(variable: Any, pool: ThreadPoolExecutor) -> list[Future[str]]:
+    """The hashes of a variable's parts, to come."""
+    parts = []
+    for part in _parts(variable):
+        parts.append(pool.submit(_sha256, part))
+        if is_spread(variable):
+            # Or the base would gather in the queue.
+            parts[-1].result()
+    return parts
+
+
+def _as_stored(variable: Any, array: NDArray[Any]) -> np.ndarray:
     if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
         # Keras returns float32 where the backend has no such NumPy dtype.
         array = array.astype(ml_dtypes.bfloat16)
     return np.asarray(array, order="C")
 
 
-def _parts(variable: Any) -> list[Any]:
+def _parts(variable: Any) -> Iterator[Any]:
     """The dtype, shape and bytes of a variable, cut for several threads."""
-    array = stored_array(variable)
-    data = array.reshape(-1).view(np.uint8)
-    head = f"{array.dtype} {array.shape}".encode()
-    return [head, *(data[i : i + CHUNK] for i in range(0, len(data), CHUNK))]
+    if not is_spread(variable):
+        array = stored_array(variable)
+        yield _head(array.dtype, array.shape)
+        data = array.reshape(-1).view(np.uint8)
+        yield from (data[i : i + CHUNK] for i in range(0, len(data), CHUNK))
+        return
+    yield _head(variable.value.dtype, tuple(variable.shape))
+    held = np.empty(0, np.uint8)
+    for block in row_blocks(variable, CHUNK):
+        held = np.concatenate([held, block.reshape(-1).view(np.uint8)])
+        while len(held) >= CHUNK:
+            yield held[:CHUNK]
+            held = held[CHUNK:]
+    if len(held):
+        yield held
+
+
+def _head(dtype: Any, shape: tuple[int, ...]) -> bytes:
+    return f"{dtype} {shape}".encode()
 
 
 def _digest(variable: Any) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_grow.distribution.processes import any_process
+from keras_grow.distribution.processes import one_writer
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import in_file
 from keras_grow.growth import lora
@@ -49,7 +51,8 @@ def save_growth(
     The file holds no weight of the base, but a fingerprint of all of them, so
     that `load_growth` can tell whether it is given the right one. It is
     written under another name and renamed at the end: a save that is
-    interrupted leaves an older file as it was.
+    interrupted leaves an older file as it was. Where several processes hold
+    the model, all of them must call this, and the first one writes.
 
     Args:
         model: a grown KerasHub task or backbone.
@@ -72,7 +75,9 @@ def save_growth(
     ```
     """
     path = Path(path)
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    with one_writer() as writes:
+        refused = path.is_dir() or not os.access(path.parent, os.W_OK)
+    if any_process(writes and refused):
         raise ValueError(
             "Expected a path that can be written. Received: "
             f"path={os.fspath(path)!r}, which is a folder, or whose folder "
@@ -100,7 +105,9 @@ def save_growth(
         {key: stored_array(variable) for key, variable in variables.items()},
     )
     check_zeros(file)
-    save_tensors(file.tensors, path, file.metadata)
+    with one_writer() as writes:
+        if writes:
+            save_tensors(file.tensors, path, file.metadata)
 
 
 def load_growth(
@@ -111,12 +118,13 @@ def load_growth(
     check_base: bool = True,
     allow_non_finite: bool = False,
 ) -> keras.Model:
-    """Grow a model as a saved growth says, with the weights it learned.
+    """Grow a model by a growth file, with the weights that it holds.
 
     The model is the base that the growth was made on, or that base with other
     growths: the new one then lies beside them, and `set_growths` chooses. The
-    file may have been saved under another backend. Everything is checked
-    before the model is touched.
+    file may have been saved under another backend, or by many processes; each
+    process that holds the model reads it. Everything is checked before the
+    model is touched.
 
     Args:
         model: a KerasHub task or backbone. It is changed in place.

@@ -1,4 +1,4 @@
-"""`LayerScores`: blocks in order of worth, whatever the measure was."""
+"""`LayerScores`: blocks in order of importance, by any measure."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Chats as text: a model's own template, in Jinja, and what is answer in it."""
+"""Chats as text: a model's Jinja template, and which text is an answer."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ class ChatTemplate:
     def turns(
         self, messages: Sequence[Message], **variables: Any
     ) -> tuple[Turn, ...]:
-        """The text of a chat, cut round each answer; the start token left out.
+        """The text of a chat, cut around each answer, without the start token.
 
         Args:
             messages: the turns, an assistant's last.
@@ -141,7 +141,7 @@ class ChatTemplate:
         if len(spans) != len(answers):
             raise ValueError(
                 f"Expected the template to write {len(answers)} answers. "
-                f"Received: {len(spans)}. Put its generation tags round each."
+                f"Received: {len(spans)}. Put its generation tags around each."
             )
         found = []
         tail = self._tail(messages, variables)

@@ -2,13 +2,25 @@
 
 from typing import Any
 
-TURN_ENDS = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>")
+# Gemma 1 to 3, Gemma 4, Llama 3, ChatML, Phi 3.
+TURN_ENDS = (
+    "<end_of_turn>",
+    "<turn|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+)
 CONTROL_TOKENS = (
     *TURN_ENDS,
     "<start_of_turn>",
+    "<|turn>",
     "<|start_header_id|>",
     "<|end_header_id|>",
     "<|im_start|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
 )
 
 

@@ -1,4 +1,4 @@
-"""CSV as people have it: of any separator, and of two encodings."""
+"""CSV as people have it: with any separator, in several encodings."""
 
 import csv
 import io

@@ -212,7 +212,7 @@ def _tokens(examples: Sequence[Example], tokenizer: Any) -> list[Tokens]:
 
 
 def _chat_rows(chats: list[tuple[Turn, ...]], tokenizer: Any) -> list[Tokens]:
-    """Tokens of chats; a marker that is no token of its own is told."""
+    """Tokens of chats; warns of a marker that is no token of its own."""
     if not chats:
         return []
 

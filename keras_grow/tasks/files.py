@@ -44,7 +44,7 @@ def read_examples(
 
     Args:
         source: a file that ends in `.jsonl`, `.json` (an array, or one
-            object a line), `.csv` or `.tsv` (with a header), each of which
+            object per line), `.csv` or `.tsv` (with a header), each of which
             may be compressed (`.gz`), or `.parquet`; a Hugging Face
             `datasets.Dataset`; or other rows in memory.
         format: a format's name. Defaults to `"auto"`: the format whose fields
@@ -156,7 +156,7 @@ def file_task(
     given = [(part, rows) for part, rows in sources.items() if rows is not None]
     if not given:
         raise ValueError(
-            "Expected a file for one split at least. "
+            "Expected a file for at least one split. "
             "Received: train=None, validation=None, test=None"
         )
     if split is not None and (train is None or validation is not None):
@@ -222,8 +222,8 @@ def _chosen(
         return formats[wanted]
     if wanted in CHATS:
         raise ValueError(
-            f"Expected `template` for the chats of {name}, as text is made of "
-            'them in another way for each family. Pass template="gemma", for '
-            "example. Received: template=None"
+            f"Expected `template` for the chats of {name}: each family of "
+            "models writes chats in its own way. Received: template=None. Pass "
+            'template="gemma", for example.'
         )
     return FORMATS[wanted]

@@ -1,4 +1,4 @@
-"""A part of the rows held out from training, where there is one file."""
+"""Holding out a part of the rows where there is only one file."""
 
 import hashlib
 import warnings
@@ -26,7 +26,7 @@ class Split(NamedTuple):
 def hold_out(
     examples: Sequence[Example], split: float, name: str = "the rows"
 ) -> Split:
-    """Hold a part of the examples out, the same one whenever it is asked.
+    """Hold out a part of the examples, always the same part.
 
     Which part depends on the examples' texts alone: not on their order, nor
     on a seed or the machine. An example that the training part holds as well

@@ -106,7 +106,7 @@ def _decode(text: str, position: int) -> tuple[Any, int]:
         raise ValueError("nested too deeply") from None
     except ValueError:
         # Python reads no number of more than some thousand digits.
-        raise ValueError("a number of too many digits") from None
+        raise ValueError("a number with too many digits") from None
 
 
 _DECODER = json.JSONDecoder()

@@ -67,7 +67,7 @@ def collect(
         except ValueError as error:
             if on_error == "raise":
                 raise MalformedRowError(
-                    f"{place}: {error}. Mend the row, or leave such rows out "
+                    f"{place}: {error}. Fix the row, or leave such rows out "
                     'with on_error="skip".'
                 ) from error
             skipped.append(f"{place}: {error}")

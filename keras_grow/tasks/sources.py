@@ -96,7 +96,7 @@ def _file_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Any]]:
     data = b"".join(_lines(path))
     if kind != ".json":
         return read_csv(data, name, known, "\t" if kind == ".tsv" else None)
-    # Files of one object a line are often called .json, too.
+    # Files with one object per line are often called .json, too.
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
         return read_json_array(data, name)
     return read_json_lines(data.split(b"\n"), name)

@@ -26,7 +26,7 @@ def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
         path: a file of WikiText-2 or WikiText-103, in UTF-8.
 
     Returns:
-        One text an article.
+        One text per article.
 
     Raises:
         OSError: if the file cannot be read.

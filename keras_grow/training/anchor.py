@@ -201,8 +201,9 @@ class KLAnchor:
             tokens = max(self.arrays[n].max() for n in ("token_ids", "indices"))
             if tokens >= head.input_dim:
                 raise ValueError(
-                    "The anchor was prepared with another model: it has token "
-                    f"id {tokens}, and the vocabulary {head.input_dim} tokens."
+                    "Expected a model with the vocabulary that the anchor was "
+                    f"prepared with, which has token {tokens}. Received: a "
+                    f"vocabulary of {head.input_dim} tokens."
                 )
             # Its own weights may have moved since.
             if self._prepared is None or self._prepared() is not backbone:
@@ -216,12 +217,11 @@ class KLAnchor:
             )
         if not inputs["padding_mask"].any(axis=1).all():
             raise ValueError(
-                "`passages` must hold a token each. Received: an empty one. "
-                "Leave it out."
+                "Expected at least one token in each passage. Received: an "
+                "empty one. Leave it out."
             )
-        order = np.random.default_rng(self.seed).permutation(
-            len(inputs["token_ids"])
-        )
+        count = len(inputs["token_ids"])
+        order = np.random.default_rng(self.seed).permutation(count)
         inputs = {name: array[order] for name, array in inputs.items()}
         self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
         self.base = base_fingerprint(backbone)

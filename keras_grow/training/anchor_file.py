@@ -126,7 +126,7 @@ def _check_values(arrays: dict[str, np.ndarray]) -> None:
     if not arrays["padding_mask"].any(axis=1).all():
         raise ValueError(
             "Expected a token in each passage. Received: `padding_mask` with "
-            "a passage of none."
+            "a x."
         )
     totals = np.exp(np.minimum(arrays["log_probs"], 1.0)).sum(-1)
     if not np.isfinite(arrays["log_probs"]).all() or (

@@ -22,6 +22,9 @@ class OutputHead:
     Args:
         lm: a KerasHub `CausalLM`.
 
+    Attributes:
+        hidden: the symbolic output of the backbone in `lm`.
+
     Raises:
         TypeError: `lm` is not a functional model of a backbone and a head.
     """
@@ -35,7 +38,7 @@ class OutputHead:
         ]
         self.vocabulary_size = int(lm.outputs[0].shape[-1])
         self._function = keras.Function(hidden, lm.outputs[0])
-        self._states = hidden.shape[-1], hidden.dtype
+        self.hidden = hidden
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -67,7 +70,7 @@ class OutputHead:
                     "the head too. Quantize with "
                     "`keras_grow.quantize_base(lm)` instead."
                 )
-        width, dtype = self._states
+        width, dtype = self.hidden.shape[-1], self.hidden.dtype
         rng = np.random.default_rng(0)
         states = ops.convert_to_tensor(rng.standard_normal((3, width)), dtype)
         together, alone = [

@@ -282,7 +282,7 @@ def test_weights_load_into_a_base_that_is_grown_alike(tmp_path):
     np.testing.assert_array_equal(logits(other), logits(lm))
 
 
-def quantised():
+def quantized():
     lm = small_lm("gemma3")
     lm.backbone.transformer_layers[0].attention.query_dense.quantize("int8")
     return lm
@@ -311,7 +311,7 @@ def with_lora():
             "not grown yet.*block 0, grown in 'heads'",
         ),
         (with_lora, {}, "without LoRA.*rank 2"),
-        (quantised, {}, "float weights to copy.*int8"),
+        (quantized, {}, "float weights to copy.*int8"),
     ],
 )
 def test_misuse_is_refused_and_changes_nothing(make, kwargs, message):

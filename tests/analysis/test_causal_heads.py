@@ -3,18 +3,23 @@
 import keras
 import numpy as np
 import pytest
+from family_models import CONFIGS
+from family_models import tiny_family
 from keras import ops
 from tiny_models import tiny_lm
 
 from keras_grow import grow_model
 from keras_grow.analysis import PromptBatch
-from keras_grow.analysis import blocks
 from keras_grow.analysis import causal_indirect_effects
 from keras_grow.analysis import mean_head_activations
 from keras_grow.analysis import top_heads
 from keras_grow.analysis import zero_shot
+from keras_grow.analysis.blocks import Blocks
+from keras_grow.growth.families import family_of
+from keras_grow.growth.families import holder_of
 
-FAMILIES = ["gemma", "gemma2", "gemma3"]
+OTHERS_THAN_GEMMA = ["Llama", "Llama 3", "Mistral", "Qwen 2.5", "Qwen 3"]
+FAMILIES = ["gemma", "gemma2", "gemma3", *OTHERS_THAN_GEMMA]
 HEADS = 4
 
 
@@ -38,7 +43,14 @@ def one_prompt_twice() -> PromptBatch:
 
 
 def two_blocks(family: str = "gemma3", **options):
+    if family in CONFIGS:
+        return tiny_family(family, vocabulary_size=80)
     return tiny_lm(family, num_layers=2, **options)
+
+
+def output_of(lm, block):
+    """The layer that holds the output projection of a block, and its name."""
+    return holder_of(block, family_of(lm.backbone).attention[-1])
 
 
 def inputs(batch: PromptBatch) -> dict:
@@ -75,9 +87,10 @@ class Patched(keras.layers.Layer):
 def test_blocks_run_by_hand_equal_the_backbone_bit_for_bit(family):
     lm, batch = two_blocks(family), prompts()
     mask = ops.convert_to_tensor(batch.padding_mask, "int32")
-    x = blocks.embed(lm.backbone, batch.token_ids)
-    for block in lm.backbone.transformer_layers:
-        x = blocks.run_block(block, x, lambda heads: heads, padding_mask=mask)
+    blocks = Blocks(lm)
+    x = blocks.embed(batch.token_ids)
+    for index in range(len(blocks)):
+        x = blocks.run(index, x, lambda heads: heads, padding_mask=mask)
     np.testing.assert_array_equal(
         ops.convert_to_numpy(lm.backbone.layer_norm(x)),
         ops.convert_to_numpy(lm.backbone(inputs(batch))),
@@ -86,14 +99,20 @@ def test_blocks_run_by_hand_equal_the_backbone_bit_for_bit(family):
 
 # Batches of heads that are a layer each, and one that begins within a layer.
 @pytest.mark.parametrize(
-    ("family", "heads_per_batch"), [("gemma", 4), ("gemma2", 4), ("gemma3", 5)]
+    ("family", "heads_per_batch"),
+    [
+        ("gemma", 4),
+        ("gemma2", 4),
+        ("gemma3", 5),
+        *((family, 5) for family in OTHERS_THAN_GEMMA),
+    ],
 )
 def test_every_effect_is_that_of_patching_the_whole_forward_pass(
     family, heads_per_batch
 ):
     lm, batch = two_blocks(family), prompts()
     rng = np.random.default_rng(1)
-    means = rng.normal(size=(2, HEADS, 8)).astype("float32")
+    means = rng.normal(size=Blocks(lm).shape).astype("float32")
     counts = []
     effects = causal_indirect_effects(
         lm,
@@ -107,15 +126,16 @@ def test_every_effect_is_that_of_patching_the_whole_forward_pass(
     assert effects.shape == (2, 2, HEADS)
     before = probabilities(lm, batch)
     for layer, block in enumerate(lm.backbone.transformer_layers):
-        dense = block.attention.output_dense
+        holder, name = output_of(lm, block)
+        dense = getattr(holder, name)
         for head in range(HEADS):
             patched = Patched(
                 dense, head, batch.lengths - 1, means[layer, head]
             )
             # The test may do what the library does not: change the model.
-            object.__setattr__(block.attention, "output_dense", patched)
+            object.__setattr__(holder, name, patched)
             after = probabilities(lm, batch)
-            object.__setattr__(block.attention, "output_dense", dense)
+            object.__setattr__(holder, name, dense)
             np.testing.assert_allclose(
                 effects[:, layer, head], after - before, atol=1e-6
             )
@@ -133,16 +153,18 @@ def test_patching_in_a_prompts_own_activations_changes_nothing():
 def test_contributions_sum_to_what_attention_adds_to_the_stream(family):
     lm, batch = two_blocks(family), one_prompt_twice()
     means = mean_head_activations(lm, batch)
-    x = blocks.embed(lm.backbone, batch.token_ids)
+    x = Blocks(lm).embed(batch.token_ids)
+    # The norm that follows the attention's residual.
+    name = "pre_ffw_norm" if "gemma" in family else "_feedforward_layernorm"
     for layer, block in enumerate(lm.backbone.transformer_layers):
         seen = []
-        norm = block.pre_ffw_norm
+        norm = getattr(block, name)
         watch = keras.layers.Lambda(
             lambda h, n=norm, s=seen: s.append(h) or n(h)
         )
-        object.__setattr__(block, "pre_ffw_norm", watch)
+        object.__setattr__(block, name, watch)
         after = block(x)
-        object.__setattr__(block, "pre_ffw_norm", norm)
+        object.__setattr__(block, name, norm)
         added = ops.convert_to_numpy(seen[-1] - x)[0, -1]
         np.testing.assert_allclose(
             means.contributions[layer].sum(axis=0), added, atol=1e-5
@@ -287,6 +309,8 @@ def test_misuse_is_named():
         causal_indirect_effects(lm, batch, np.zeros((4, 2, 8)))
     with pytest.raises(TypeError, match="Expected a KerasHub model"):
         mean_head_activations(keras.Sequential(), batch)
+    with pytest.raises(ValueError, match="Received: GPT2Backbone"):
+        mean_head_activations(tiny_family("GPT-2"), batch)
     with pytest.raises(ValueError, match="together, or neither"):
         zero_shot(lm, batch, layer=1)
     for vector, layer in ((np.zeros(3), 1), (np.zeros(16), 4)):

@@ -93,7 +93,7 @@ def test_an_upload_is_shown_as_prompts_or_refused_in_words(
     for name, content, message in (
         ("bad.jsonl", b'{"prompt": 1}\n' * 9, "Error"),
         ("few.jsonl", b'{"prompt": "a", "response": "b"}', "at least 8"),
-        ("odd.csv", b"x,y\n1,2\n", "fields of a format"),
+        ("odd.csv", b"x,y\n1,2\n", "names that say nothing"),
         ("bytes.csv", bytes(range(256)) * 20, "Error"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -129,12 +129,14 @@ def check_of(app, path):
         if component["props"].get("elem_id") == "upload"
     ]
     event = next(
-        dependency["id"]
+        dependency
         for dependency in config["dependencies"]
-        if dependency["inputs"] == [upload]
+        if dependency["inputs"][:1] == [upload]
     )
+    values = {c["id"]: c["props"].get("value") for c in config["components"]}
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [file], "fn_index": event, "session_hash": "x"}
+    data = [file, *(values[each] for each in event["inputs"][1:])]
+    body = {"data": data, "fn_index": event["id"], "session_hash": "x"}
     return post(app, "/gradio_api/run/predict", json.dumps(body).encode())
 
 
@@ -189,8 +191,10 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     page, other = visit(app), visit(app)
     upload(page, write_rows(tmp_path / "rows.jsonl"))
     says(page, "upload-check", "20 rows")
+    page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Grown blocks").fill("2")
     page.get_by_label("Updates").fill("2000")
+    page.get_by_label("Name", exact=True).fill("trained in the app")
     page.get_by_label("Learning rate").fill("0.01")
     page.locator("#train").click()
     says(page, "train-progress", "Update")

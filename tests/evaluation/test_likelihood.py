@@ -153,6 +153,25 @@ def test_a_tasks_metric_is_chosen_by_name(scorer):
 
 
 @pytest.mark.no_backend
+def test_rows_of_many_lengths_are_read_in_few_shapes(scorer, monkeypatch):
+    scorer = Scorer(scorer.lm, batch_size=4)
+    read, shapes = scorer._hidden_states, []
+
+    def traced(token_ids, padding_mask):
+        shapes.append(token_ids.shape)
+        return read(token_ids, padding_mask)
+
+    monkeypatch.setattr(scorer, "_hidden_states", traced)
+    pairs = [([2] * length, [5, 6]) for length in range(1, 60)]
+    together = scorer.score_tokens(pairs)
+    # Where the functions are compiled, they are traced once for each shape.
+    assert shapes == [(4, 64)]
+    alone = scorer.score_tokens(pairs[:3])
+    assert shapes == [(4, 64)]
+    np.testing.assert_allclose(together.logprob[:3], alone.logprob, rtol=1e-5)
+
+
+@pytest.mark.no_backend
 def test_sizes_have_four_steps_an_octave():
     sizes = {bucketed(length) for length in range(1, 1025)}
     assert len(sizes) == 20

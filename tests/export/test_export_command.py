@@ -12,9 +12,9 @@ import tiny_tokenizers
 
 import keras_grow
 from keras_grow.command import main
+from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
 from keras_grow.export import check
 from keras_grow.loading import load_gemma3_gguf
 
@@ -23,7 +23,7 @@ IDS = tiny_families.tokens()
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A base as a preset, a growth file on it, and the grown logits."""
+    """A base as a preset, a growth file on it, the logits at two scales."""
     folder = tmp_path_factory.mktemp("made")
     models = keras_hub.models
     base = models.Gemma3CausalLM(
@@ -40,11 +40,16 @@ def made(tmp_path_factory):
     for weight in base.trainable_weights:
         weight.assign(keras.random.normal(weight.shape, seed=1))
     keras_grow.save_growth(base, folder / "french.grow.safetensors")
-    return folder, check.logits(base, [IDS])[0]
+    (name,) = keras_grow.growths(base)
+    logits = {}
+    for scale in (1, 0.5):
+        keras_grow.set_growths(base, {name: scale})
+        logits[scale] = check.logits(base, [IDS])[0]
+    return folder, logits
 
 
 def test_a_growth_file_becomes_a_transformers_folder(made, tmp_path, capsys):
-    folder, expected = made
+    folder, logits = made
     growth = str(folder / "french.grow.safetensors")
     out = str(tmp_path / "out")
     options = ["--to", "transformers", "--model", str(folder / "base")]
@@ -53,7 +58,7 @@ def test_a_growth_file_becomes_a_transformers_folder(made, tmp_path, capsys):
     assert f"wrote {out}" in printed
     assert float(printed.rsplit(maxsplit=1)[1]) < 1e-4
     found = check.transformers_logits(check.load_transformers(out), IDS)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, logits[1], rtol=0, atol=1e-4)
     # Without its base a growth is nothing, and the folder is taken now.
     assert main(["export", growth, out, "--to", "gguf"]) == 1
     assert "Expected --model" in capsys.readouterr().err
@@ -61,8 +66,8 @@ def test_a_growth_file_becomes_a_transformers_folder(made, tmp_path, capsys):
     assert "new or empty" in capsys.readouterr().err
 
 
-def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path):
-    folder, expected = made
+def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path, capsys):
+    folder, logits = made
     method = Method("G-Freeze", "g_freeze", learning_rate=1e-4)
     plan = Plan(str(folder / "base"), "multi30k", (method,))
     plan_file = tmp_path / "plan.json"
@@ -77,6 +82,8 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path):
     (tmp_path / "results.jsonl").write_text(json.dumps(row) + "\n")
     path = str(tmp_path / "out.gguf")
     options = ["--to", "gguf", "--quantization", "f32"]
+    assert main(["export", str(tmp_path), path, *options]) == 1
+    assert f"Its runs with a growth: {own}" in capsys.readouterr().err
     try:
         assert main(["export", str(own), path, *options]) == 0
     finally:
@@ -84,19 +91,22 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path):
             folder / "french.grow.safetensors"
         )
     found = check.logits(load_gemma3_gguf(path), [IDS])[0]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, logits[1], rtol=0, atol=1e-4)
     card = (tmp_path / "out.gguf.md").read_text()
     assert "| new/chrf, after 60 updates | 41.25 |" in card
     assert "Trained on: multi30k" in card
     assert "old/loss" not in card
 
 
-@pytest.mark.parametrize("name", ["preset", "model.keras"])
-def test_a_growth_file_becomes_a_plain_keras_model(made, tmp_path, name):
-    folder, expected = made
+@pytest.mark.parametrize(("name", "scale"), [("preset", 0.5), ("a.keras", 1)])
+def test_a_growth_file_becomes_a_plain_keras_model_at_a_scale(
+    made, tmp_path, name, scale
+):
+    folder, logits = made
     growth = str(folder / "french.grow.safetensors")
     out = tmp_path / name
     options = ["--to", "keras", "--model", str(folder / "base")]
+    options += ["--scale", str(scale)]
     assert main(["export", growth, str(out), *options]) == 0
     if out.is_file():
         plain = keras.saving.load_model(out, compile=False)
@@ -105,5 +115,6 @@ def test_a_growth_file_becomes_a_plain_keras_model(made, tmp_path, name):
     assert type(plain) is keras_hub.models.Gemma3CausalLM
     assert type(plain.backbone) is keras_hub.models.Gemma3Backbone
     found = check.logits(plain, [IDS])[0]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, logits[scale], rtol=0, atol=1e-4)
+    assert np.abs(logits[1] - logits[0.5]).max() > 1e-2
     assert [p.name for p in tmp_path.iterdir()] == [name]

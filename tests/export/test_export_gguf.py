@@ -5,109 +5,38 @@ import types
 
 import gguf
 import keras
-import keras_hub
 import numpy as np
 import pytest
 import tiny_families
-import tiny_pieces
 import tiny_tokenizers
+from tiny_gguf_tasks import GGUF_FAMILIES
+from tiny_gguf_tasks import gguf_task
 
 import keras_grow
 from keras_grow.export import check
 from keras_grow.export import export_gguf
 from keras_grow.export import gguf_layout
 from keras_grow.export import to_gguf
+from keras_grow.export.modelfile import modelfile
+from keras_grow.export.modelfile import without_generation_tags
 from keras_grow.loading import load_gemma3_gguf
-
-MODELS = keras_hub.models
-# Rows of whole blocks of 32 weights, so that all of them are quantised.
-SIZES = dict(hidden_dim=32, intermediate_dim=32, vocabulary_size=448)
-
-
-def task(family, grow=True):
-    """A tiny task with a tokenizer, its last block grown."""
-    text = tiny_tokenizers
-    make, preprocessor, tokenizer = {
-        "gemma3": (
-            MODELS.Gemma3CausalLM,
-            MODELS.Gemma3CausalLMPreprocessor,
-            text.gemma,
-        ),
-        "llama": (
-            MODELS.LlamaCausalLM,
-            MODELS.LlamaCausalLMPreprocessor,
-            text.llama,
-        ),
-        "mistral": (
-            MODELS.MistralCausalLM,
-            MODELS.MistralCausalLMPreprocessor,
-            lambda: MODELS.MistralTokenizer(proto=text.llama().proto),
-        ),
-        "llama3": (
-            MODELS.Llama3CausalLM,
-            MODELS.Llama3CausalLMPreprocessor,
-            lambda: text.byte_pairs("llama3"),
-        ),
-        "qwen": (
-            MODELS.QwenCausalLM,
-            MODELS.QwenCausalLMPreprocessor,
-            lambda: text.byte_pairs("qwen2"),
-        ),
-        "qwen3": (MODELS.Qwen3CausalLM, MODELS.Qwen3CausalLMPreprocessor, None),
-    }[family]
-    sizes = dict(SIZES)
-    if family == "gemma3":
-        # The head sizes that transformers takes for granted in a GGUF file,
-        # of which it reads no cap and no factor either.
-        sizes.update(
-            head_dim=256,
-            num_query_heads=2,
-            num_key_value_heads=1,
-            global_rope_scaling_factor=1.0,
-            final_logit_soft_cap=None,
-        )
-    if family == "qwen3":
-        sizes.update(head_dim=128)
-    if family == "mistral":
-        sizes.update(sliding_window=None)
-    if family == "llama3":
-        sizes.update(
-            rope_frequency_adjustment_factor=None,
-            rope_low_freq_factor=None,
-            rope_high_freq_factor=None,
-            rope_pretraining_sequence_length=None,
-        )
-    if family == "qwen":
-        sizes.update(rope_scaling_factor=1.0)
-    if tokenizer is None:
-        vocabulary, merges = text.learned(tiny_pieces.CORPUS)
-        for token in ("<|endoftext|>", "<|im_end|>"):
-            vocabulary[token] = len(vocabulary)
-
-        def tokenizer():
-            return MODELS.Qwen3Tokenizer(vocabulary=vocabulary, merges=merges)
-
-    build = tiny_families.grown if grow else tiny_families.backbone
-    return make(
-        backbone=build(family, **sizes), preprocessor=preprocessor(tokenizer())
-    )
+from keras_grow.tasks import ChatTemplate
+from keras_grow.tasks.chat_templates import TEMPLATES
 
 
 @pytest.fixture(scope="module")
 def gemma3():
-    return task("gemma3")
+    return gguf_task("gemma3")
 
 
-FAMILIES = ["gemma3"]
-if keras.backend.backend() == "jax":
-    FAMILIES += ["llama", "llama3", "mistral", "qwen", "qwen3"]
+FAMILIES = GGUF_FAMILIES if keras.backend.backend() == "jax" else ("gemma3",)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_transformers_read_the_same_logits(family, tmp_path, request):
     pytest.importorskip("accelerate", reason="transformers need it for GGUF")
     is_gemma = family == "gemma3"
-    lm = request.getfixturevalue("gemma3") if is_gemma else task(family)
+    lm = request.getfixturevalue("gemma3") if is_gemma else gguf_task(family)
     path = tmp_path / "tiny.gguf"
     exported = export_gguf(lm, path, "f32")
     assert exported.padding_bytes > 0
@@ -200,10 +129,50 @@ def test_the_card_has_a_modelfile(gemma3, tmp_path):
     assert "https://ai.google.dev/gemma/terms" in text
 
 
+def test_a_chat_is_in_the_file_and_in_ollamas_language(gemma3, tmp_path):
+    path = tmp_path / "tiny.gguf"
+    export_gguf(gemma3, path, chat_template="gemma")
+    text = (tmp_path / "tiny.gguf.md").read_text()
+    turns = (
+        "<start_of_turn>user\n{}{{{{ .Prompt }}}}<end_of_turn>\n"
+        "<start_of_turn>model\n{{{{ .Response }}}}<end_of_turn>\n"
+    )
+    system = turns.format("{{ .System }}\n\n")
+    assert (
+        "FROM ./tiny.gguf\n"
+        f'TEMPLATE """{{{{ if .System }}}}{system}'
+        f'{{{{ else }}}}{turns.format("")}{{{{ end }}}}"""\n'
+        'PARAMETER stop "<end_of_turn>"\n'
+    ) in text
+    keys = gguf.GGUFReader(path).fields
+    turn = gemma3.preprocessor.tokenizer.token_to_id("<end_of_turn>")
+    assert keys["tokenizer.ggml.eos_token_id"].contents() == 1
+    assert keys["tokenizer.ggml.eot_token_id"].contents() == turn
+    source = keys["tokenizer.chat_template"].contents()
+    assert "generation %}" not in source.replace("add_generation", "")
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_without_generation_tags_makes_the_same_text(name):
+    chat = ChatTemplate.of(name)
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Why"},
+    ]
+    source = without_generation_tags(chat.source)
+    assert source != chat.source
+    plain = ChatTemplate(source, chat.bos_token, chat.eos_token)
+    assert plain.render(turns) == chat.render(turns)
+    assert f'stop "{chat.turns(turns)[0].end}"' in modelfile("a.gguf", chat)
+
+
 def test_what_cannot_be_written_is_refused(gemma3, tmp_path, monkeypatch):
     path = tmp_path / "out.gguf"
     with pytest.raises(ValueError, match="Received: quantization='q4_k_m'"):
         export_gguf(gemma3, path, "q4_k_m")
+    with pytest.raises(ValueError, match="Expected a template in Jinja"):
+        export_gguf(gemma3, path, chat_template="{% if %}{{ 1 }}")
     with pytest.raises(ValueError, match="without one"):
         export_gguf(gemma3.backbone, path)
     with pytest.raises(ValueError, match="Received: gpt2"):

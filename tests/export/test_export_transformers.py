@@ -13,6 +13,7 @@ import pytest
 import tiny_families
 from safetensors import safe_open
 from tiny_models import tiny_lm
+from transformers import AutoTokenizer
 
 import keras_grow
 from keras_grow.export import arrange
@@ -22,6 +23,7 @@ from keras_grow.export import shards
 from keras_grow.export.tensors import tensors_of
 from keras_grow.export.weight_maps import Row
 from keras_grow.export.weight_maps import WeightMap
+from keras_grow.tasks import ChatTemplate
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,22 @@ def test_configs_name_tokens_dtype_class_and_length(lm, tmp_path):
     assert found == ids
     with safe_open(tmp_path / "out/model.safetensors", "numpy") as file:
         assert file.get_slice("model.norm.weight").get_dtype() == "BF16"
+
+
+def test_a_chat_template_is_taken_by_its_name_and_a_turn_ends(lm, tmp_path):
+    export_transformers(
+        lm, tmp_path / "out", chat_template="gemma", max_positions=64
+    )
+    ends = [1, lm.preprocessor.tokenizer.token_to_id("<end_of_turn>")]
+    found = json.loads((tmp_path / "out/generation_config.json").read_text())
+    assert found["eos_token_id"] == ends
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert config["max_position_embeddings"] == 64
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
+    chat = [{"role": "user", "content": "hello"}]
+    assert theirs.apply_chat_template(
+        chat, tokenize=False, add_generation_prompt=True
+    ) == ChatTemplate.of("gemma").render(chat, add_generation_prompt=True)
 
 
 def test_shards_hold_what_one_file_holds(lm, tmp_path):
@@ -174,6 +192,31 @@ def test_an_empty_folder_is_filled(tmp_path):
     assert (tmp_path / "config.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(chat_template="gemma5"), "template='gemma5'"),
+        (dict(chat_template="{% for m in messages %}\n{{ m }}"), "Line 2"),
+        (dict(max_positions=0), "max_positions=0"),
+        (dict(verify=True, prompts="hello"), "list of texts"),
+        (dict(verify=True, prompts=["", ""]), "a text with tokens in it"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_refused(lm, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        export_transformers(lm, tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_loads_the_export_is_missed_before_it_is_written(
+    lm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match="pip install transformers torch"):
+        export_transformers(lm, tmp_path / "out", verify=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_exported_is_refused(lm, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ValueError, match="Received: dtype='int8'"):
@@ -194,10 +237,10 @@ def test_what_cannot_be_exported_is_refused(lm, tmp_path):
     )
     with pytest.raises(ValueError, match="Received: BertBackbone"):
         export_transformers(other, out)
-    quantised = tiny_families.backbone("llama")
-    quantised.token_embedding.quantize("int8")
+    quantized = tiny_families.backbone("llama")
+    quantized.token_embedding.quantize("int8")
     with pytest.raises(ValueError, match="Expected a float model"):
-        export_transformers(quantised, out)
+        export_transformers(quantized, out)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from tiny_tokenizers import byte_pairs
 from tiny_tokenizers import gemma
 from tiny_tokenizers import learned
 from tiny_tokenizers import llama
-from tiny_tokenizers import normalised
+from tiny_tokenizers import normalized
 from transformers import AutoTokenizer
 
 from keras_grow.export.tokenizer_files import token_ids
@@ -23,13 +23,13 @@ PLAIN = ["the quick brown fox", "bonjour le monde", "Füchse 東京", "", "x"]
 MODELS = keras_hub.models
 
 
-@pytest.mark.parametrize("make", [gemma, llama, normalised])
+@pytest.mark.parametrize("make", [gemma, llama, normalized])
 def test_sentencepiece_ids_are_equal(make, tmp_path):
     tokenizer = make()
     theirs = written(tokenizer, tmp_path)
     start = tokenizer.start_token_id
     # A space before every text and symbols of its own: no family has both.
-    for text in TEXTS[:-1] if make is normalised else TEXTS:
+    for text in TEXTS[:-1] if make is normalized else TEXTS:
         ids = [int(i) for i in tokenizer(text)]
         assert theirs(text, add_special_tokens=False).input_ids == ids, text
         # The preprocessor puts the start token before a text, so do they.

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from keras_hub import models
 from tiny_models import GEMMA3
-from tiny_models import randomise
+from tiny_models import randomize
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -36,7 +36,7 @@ class Mine(models.Gemma3CausalLM):
 
 @pytest.mark.exact
 def test_a_users_subclasses_stay_what_they_are():
-    backbone = randomise(Tripled(**{**GEMMA3, "num_layers": 1}))
+    backbone = randomize(Tripled(**{**GEMMA3, "num_layers": 1}))
     lm = Mine(backbone=backbone, preprocessor=None)
     before, hidden = outputs(lm), outputs(backbone)
     keras_grow.grow_model(lm)
@@ -52,7 +52,7 @@ def test_a_users_subclasses_stay_what_they_are():
 
 def test_verify_preserved_compares_with_the_class_that_was_there():
     """A grown class that computed something else would be found out."""
-    backbone = randomise(Tripled(**{**GEMMA3, "num_layers": 1}))
+    backbone = randomize(Tripled(**{**GEMMA3, "num_layers": 1}))
     keras_grow.grow_model(backbone)
     assert keras_grow.verify_preserved(backbone, BATCH).exact
     plain = models.Gemma3Backbone.call

@@ -86,7 +86,7 @@ def test_mixed_precision_trains(dtype):
 
 
 @pytest.mark.exact
-def test_rematerialised_blocks_train_to_the_same_weights():
+def test_rematerialized_blocks_train_to_the_same_weights():
     plain = tiny_lm("gemma3")
     # mode="full" fails on any KerasHub model on JAX (tied embedding), and
     # layers called with keyword arguments do on TensorFlow.

@@ -1,14 +1,19 @@
 """Families grow as the architectures that `transformers` has, not as ours.
 
 A random checkpoint is written by `transformers` and loaded by KerasHub's own
-converter; families that KerasHub has no converter for are not here.
+converter, which some families lack: see `WITHOUT_CONVERTER`.
 """
+
+import json
 
 import keras
 import numpy as np
 import pytest
+from family_models import few_programs
 from keras import ops
 from keras_hub import models
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file
 
 import keras_grow
 
@@ -63,37 +68,36 @@ CONFIGS = {
 }
 
 
-def logits_of(model, tokens):
-    with torch.no_grad():
-        return model(torch.tensor(tokens)).logits.float().numpy()
+WITHOUT_CONVERTER = ["Phi3", "OPT", "GPTNeoX", "Bloom", "Falcon"]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
-    name, tmp_path
-):
+def drawn(source):
+    """A model with random weights in which a difference shows."""
     torch.manual_seed(0)
-    config = getattr(transformers, f"{name}Config")(**CONFIGS[name])
-    source = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in source.parameters():
             # The defaults are too small for a difference to show, and some
             # converters go through float16.
             parameter.add_(0.2 * torch.randn_like(parameter))
             parameter.copy_(parameter.half().float())
-    source.save_pretrained(tmp_path)
-    # For Gemma 4 `CausalLM` finds the class of its assistants.
-    task = models.Gemma4CausalLM if "Gemma4" in name else models.CausalLM
-    lm = task.from_preset(str(tmp_path), preprocessor=None)
+    return source.eval()
+
+
+def logits_of(model, tokens, **inputs):
+    with torch.no_grad():
+        return model(torch.tensor(tokens), **inputs).logits.float().numpy()
+
+
+def random_batch():
     tokens = np.random.default_rng(0).integers(4, 40, (2, LENGTH))
-    wanted = logits_of(source, tokens)
-    batch = {
+    return tokens, {
         "token_ids": tokens.astype("int32"),
         "padding_mask": np.ones_like(tokens, "bool"),
     }
-    if name == "Gemma4Text":
-        positions = np.broadcast_to(np.arange(LENGTH), tokens.shape)
-        batch["position_ids"] = positions.astype("int32")
+
+
+def compare(lm, batch, wanted):
+    """The logits of `lm`, as it is and grown, with those of transformers."""
     assert np.std(wanted) > 0.1
     scale = np.abs(wanted).max()
     for _ in ("before", "after"):
@@ -101,3 +105,106 @@ def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
         np.testing.assert_allclose(found, wanted, atol=1e-4 * scale)
         if not keras_grow.growths(lm):
             keras_grow.grow_model(lm)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
+    name, tmp_path
+):
+    config = getattr(transformers, f"{name}Config")(**CONFIGS[name])
+    source = drawn(transformers.AutoModelForCausalLM.from_config(config))
+    source.save_pretrained(tmp_path)
+    # For Gemma 4 `CausalLM` finds the class of its assistants.
+    task = models.Gemma4CausalLM if "Gemma4" in name else models.CausalLM
+    lm = task.from_preset(str(tmp_path), preprocessor=None)
+    tokens, batch = random_batch()
+    if name == "Gemma4Text":
+        positions = np.broadcast_to(np.arange(LENGTH), tokens.shape)
+        batch["position_ids"] = positions.astype("int32")
+    compare(lm, batch, logits_of(source, tokens))
+
+
+@pytest.mark.parametrize("experts", [{}, _EXPERTS], ids=["dense", "moe"])
+def test_the_text_half_of_qwen_3_5_computes_what_transformers_does(
+    experts, tmp_path
+):
+    name = "Qwen3_5Moe" if experts else "Qwen3_5"
+    config = getattr(transformers, f"{name}Config")(
+        text_config=dict(_SMALL, **_LINEAR, **experts),
+        vision_config=dict(
+            depth=1,
+            hidden_size=8,
+            num_heads=2,
+            intermediate_size=8,
+            out_hidden_size=_SMALL["hidden_size"],
+        ),
+    )
+    source = drawn(transformers.AutoModelForImageTextToText.from_config(config))
+    source.save_pretrained(tmp_path)
+    # The converter takes this for a model of text alone.
+    file = tmp_path / "config.json"
+    written = json.loads(file.read_text())
+    del written["vision_config"]
+    file.write_text(json.dumps(written))
+    with few_programs():
+        lm = models.CausalLM.from_preset(str(tmp_path), preprocessor=None)
+        tokens, batch = random_batch()
+        compare(lm, batch, logits_of(source, tokens))
+
+
+def test_pali_gemma_computes_what_transformers_does(tmp_path):
+    vocabulary_size = _SMALL["vocab_size"]
+    config = transformers.PaliGemmaConfig(
+        text_config=dict(
+            _SMALL,
+            model_type="gemma",
+            vocab_size=vocabulary_size + 1,
+            num_key_value_heads=1,
+            # The converter takes the number of patches for the size of a head:
+            # both are 256 in what was published.
+            head_dim=4,
+        ),
+        vision_config=dict(
+            model_type="siglip_vision_model",
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
+            vision_use_head=False,
+        ),
+        image_token_index=vocabulary_size,
+        projection_dim=_SMALL["hidden_size"],
+        hidden_size=_SMALL["hidden_size"],
+    )
+    source = drawn(transformers.AutoModelForImageTextToText.from_config(config))
+    source.save_pretrained(tmp_path)
+    # What was published has a level more than transformers 5 writes.
+    file = tmp_path / "model.safetensors"
+    save_file(
+        {
+            path.replace("vision_tower.", "vision_tower.vision_model."): weight
+            for path, weight in load_file(file).items()
+        },
+        file,
+    )
+    lm = models.CausalLM.from_preset(str(tmp_path), preprocessor=None)
+    tokens, batch = random_batch()
+    images = np.random.default_rng(1).normal(size=(2, 16, 16, 3))
+    batch["images"] = images.astype("float32")
+    batch["response_mask"] = np.zeros_like(tokens, "int32")
+    patches = np.full((2, 4), vocabulary_size)
+    wanted = logits_of(
+        source,
+        np.concatenate([patches, tokens], axis=1),
+        pixel_values=torch.tensor(batch["images"].transpose(0, 3, 1, 2)),
+    )
+    compare(lm, batch, wanted[:, -LENGTH:, :vocabulary_size])
+
+
+@pytest.mark.parametrize("name", WITHOUT_CONVERTER)
+def test_keras_hub_has_no_converter_for_the_others(name, tmp_path):
+    getattr(transformers, f"{name}Config")().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="has no converter"):
+        models.Backbone.from_preset(str(tmp_path))

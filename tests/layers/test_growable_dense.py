@@ -196,7 +196,7 @@ def test_a_pair_as_wide_as_gemmas_keeps_every_bit(how):
         ),
         (
             keras.layers.EinsumDense("btd,df->btf", (5, 4), bias_axes="tf"),
-            "one bias a feature.*bias_axes='tf'",
+            "one bias per feature.*bias_axes='tf'",
         ),
     ],
     ids=["conv", "str", "three dimensions", "other axis", "bias a position"],

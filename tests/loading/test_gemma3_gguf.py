@@ -31,14 +31,14 @@ def tokenizer():
 def write(tmp_path, tokenizer):
     """Write a model as GGUF, with changed metadata and tensors."""
 
-    def to_file(lm, entries=(), tensors=(), drop=(), quantisation="F32"):
+    def to_file(lm, entries=(), tensors=(), drop=(), quantization="F32"):
         found = {**tiny_gguf.metadata(lm, tokenizer), **dict(entries)}
         arrays = {**tiny_gguf.tensors(lm), **dict(tensors)}
         return tiny_gguf.write(
             tmp_path / "tiny.gguf",
             {key: found[key] for key in found if key not in drop},
             {key: arrays[key] for key in arrays if key not in drop},
-            quantisation,
+            quantization,
         )
 
     return to_file
@@ -79,13 +79,13 @@ def test_the_loaded_model_is_the_one_written(write, tokenizer, size):
     np.testing.assert_allclose(logits(loaded), logits(lm), atol=2e-5)
 
 
-def test_quantised_weights_are_what_the_gguf_package_makes_of_them(
+def test_quantized_weights_are_what_the_gguf_package_makes_of_them(
     write, tokenizer
 ):
     lm = tiny_gguf.gemma3(
         tokenizer, hidden_dim=32, intermediate_dim=64, head_dim=16
     )
-    loaded = load_gemma3_gguf(write(lm, quantisation="Q8_0"))
+    loaded = load_gemma3_gguf(write(lm, quantization="Q8_0"))
     kind = gguf.GGMLQuantizationType.Q8_0
     kernel = keras.ops.convert_to_numpy(
         lm.backbone.transformer_layers[1].ffw_linear.kernel

@@ -157,7 +157,7 @@ def test_an_embedding_shorter_than_the_vocabulary_is_refused(write):
 
 
 @pytest.mark.no_backend
-def test_a_quantised_dtype_is_refused():
+def test_a_quantized_dtype_is_refused():
     with pytest.raises(ValueError, match=r"floating-point `dtype`.*int8"):
         load_gemma3_gguf("any.gguf", dtype="int8_from_float32")
 

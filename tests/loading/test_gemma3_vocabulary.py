@@ -7,6 +7,7 @@ import numpy as np
 import sentencepiece
 import tiny_gguf
 
+from keras_grow.loading.gemma3_gguf import _tokenizer
 from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto
 
 TRICKY = [
@@ -49,6 +50,12 @@ def entries(original, **changes):
         **changes,
     }
     return {f"tokenizer.ggml.{key}": value for key, value in found.items()}
+
+
+@pytest.mark.no_backend
+def test_loading_a_tokenizer_writes_nothing(original, capfd):
+    _tokenizer(sentencepiece_proto(entries(original)))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.no_backend

@@ -62,13 +62,13 @@ def refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "quantisation",
+    "quantization",
     ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
 )
 def test_metadata_and_tensors_are_those_of_the_gguf_package(
-    tmp_path, quantisation
+    tmp_path, quantization
 ):
-    kind = gguf.GGMLQuantizationType[quantisation]
+    kind = gguf.GGMLQuantizationType[quantization]
     values = np.random.default_rng(0).normal(size=(3, 5, 64)).astype("float32")
     writer = gguf.GGUFWriter(tmp_path / "a.gguf", "gemma3")
     writer.add_uint32("a.number", 2**32 - 1)
@@ -99,9 +99,9 @@ def test_metadata_and_tensors_are_those_of_the_gguf_package(
     np.testing.assert_array_equal(file.read("y"), [0, 1, 2])
 
 
-@pytest.mark.parametrize("quantisation", ["Q2_K", "Q4_K", "Q6_K", "IQ4_NL"])
-def test_long_tensors_are_dequantised_in_parts_alike(tmp_path, quantisation):
-    kind = gguf.GGMLQuantizationType[quantisation]
+@pytest.mark.parametrize("quantization", ["Q2_K", "Q4_K", "Q6_K", "IQ4_NL"])
+def test_long_tensors_are_dequantized_in_parts_alike(tmp_path, quantization):
+    kind = gguf.GGMLQuantizationType[quantization]
     block, size = gguf.GGML_QUANT_SIZES[kind]
     columns, rows = 256, 2**19 // 256 * 2 + 3
     packed = np.random.default_rng(0).integers(

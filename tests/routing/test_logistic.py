@@ -18,7 +18,7 @@ def clouds(counts=(30, 12, 50), width=7):
 
 
 def loss(weights, bias, features, labels, ridge=RIDGE):
-    """What is minimised, written down class by class."""
+    """What is minimized, written down class by class."""
     logits = features @ weights + bias
     total = np.log(np.exp(logits).sum(axis=1))
     classes = range(weights.shape[1])

@@ -23,6 +23,7 @@ _JAX = {
     "tests/distribution/test_eight_devices.py": 50.0,
     "tests/test_guides.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
+    "tests/growth/test_transformers_checkpoints.py": 50.0,
     "tests/growth/test_merge.py": 50.0,
     "tests/training/test_anchored_loss.py": 35.0,
     "tests/apps/test_train_tab.py": 35.0,

@@ -1,9 +1,15 @@
 """A tiny random-weight model of two blocks of every built-in family."""
 
+import contextlib
+import functools
+from unittest import mock
+
 import keras
 import keras_hub
 import numpy as np
-from tiny_models import randomise
+from keras import ops
+from keras_hub.src.models.qwen3_5 import qwen3_5_gated_delta_net
+from tiny_models import randomize
 
 VOCABULARY_SIZE = 40
 LENGTH = 8
@@ -165,6 +171,34 @@ CONFIGS = {
 }
 
 
+@contextlib.contextmanager
+def few_programs():
+    """Spare JAX the programs that tests of many families would compile most.
+
+    Keras' initializers compile one per shape: NumPy draws instead. KerasHub
+    unrolls linear attention over chunks of 64 tokens: of 8, as the texts have.
+    """
+    rng = np.random.default_rng(0)
+
+    def draw(initializer, shape, dtype=None, **kwargs):
+        return ops.convert_to_tensor(rng.normal(0.0, 0.1, shape), dtype)
+
+    linear = "_chunk_gated_delta_rule"
+    rule = getattr(qwen3_5_gated_delta_net, linear)
+    with contextlib.ExitStack() as stack:
+        for name in ("RandomNormal", "TruncatedNormal", "VarianceScaling"):
+            cls = getattr(keras.initializers, name)
+            stack.enter_context(mock.patch.object(cls, "__call__", draw))
+        stack.enter_context(
+            mock.patch.object(
+                qwen3_5_gated_delta_net,
+                linear,
+                functools.partial(rule, chunk_size=LENGTH),
+            )
+        )
+        yield
+
+
 def tiny_backbone(name: str, **overrides) -> keras.Model:
     """The backbone of a family, with the weights that Keras gives it."""
     stem, config = CONFIGS[name]
@@ -176,7 +210,7 @@ def tiny_family(name: str, **overrides) -> keras.Model:
     """A causal language model of a family; token ids go in and out."""
     task = getattr(keras_hub.models, f"{CONFIGS[name][0]}CausalLM")
     # Before the task: that of Gemma 3n keeps the embeddings it was built with.
-    backbone = randomise(tiny_backbone(name, **overrides))
+    backbone = randomize(tiny_backbone(name, **overrides))
     return task(backbone=backbone, preprocessor=None)
 
 

@@ -1,7 +1,5 @@
 """A tiny random backbone of every family that exports."""
 
-import contextlib
-
 import keras
 import keras_hub
 import numpy as np
@@ -99,21 +97,6 @@ BACKBONES = {
         dict(num_heads=4, max_sequence_length=32, dropout=0.0),
     ),
 }
-# Grown by a row of data; SmolLM 3 names its weights of all blocks alike.
-_GATED = ("_feedforward_gate_dense", "_feedforward_intermediate_dense")
-_MLPS = {
-    "llama": (_GATED, "_feedforward_output_dense"),
-    "llama3": (_GATED, "_feedforward_output_dense"),
-    "mistral": (_GATED, "_feedforward_output_dense"),
-    "qwen": (_GATED, "_feedforward_output_dense"),
-    "qwen3": (_GATED, "_feedforward_output_dense"),
-    "phi3": (
-        tuple(name.removeprefix("_") for name in _GATED),
-        "feedforward_output_dense",
-    ),
-    "gpt2": (("_feedforward_intermediate_dense",), "_feedforward_output_dense"),
-}
-GROWN = ("gemma3", "gemma", "gemma2", *_MLPS)
 
 
 def backbone(family: str, seed: int = 0, **overrides) -> keras.Model:
@@ -125,13 +108,6 @@ def backbone(family: str, seed: int = 0, **overrides) -> keras.Model:
 
 def grown(family: str, **overrides) -> keras.Model:
     """The same, its last block grown by slices that are not copies."""
-    cls, _ = BACKBONES[family]
-    if family in _MLPS:
-        up, down = _MLPS[family]
-        row = keras_grow.Family(cls, up=up, down=down)
-        # Rows that keras_grow has already, or an earlier test registered.
-        with contextlib.suppress(ValueError):
-            keras_grow.register_family(row)
     made = backbone(family, **overrides)
     keras_grow.grow_model(made, layers=1)
     for index, weight in enumerate(made.trainable_weights):

@@ -6,7 +6,7 @@ import keras_hub
 import numpy as np
 import sentencepiece
 from tiny_models import GEMMA3
-from tiny_models import randomise
+from tiny_models import randomize
 from tiny_pieces import trained
 
 HEADS, KEY_VALUE_HEADS, HEAD_DIM = 4, 2, 8
@@ -125,8 +125,8 @@ def tensors(lm: keras.Model) -> dict[str, np.ndarray]:
     return {f"{name}.weight": value for name, value in found.items()}
 
 
-def write(path, entries: dict, arrays: dict, quantisation: str = "F32"):
-    """Write a GGUF file; matrices in the quantisation, norms in float32."""
+def write(path, entries: dict, arrays: dict, quantization: str = "F32"):
+    """Write a GGUF file; matrices in the quantization, norms in float32."""
     writer = gguf.GGUFWriter(path, entries["general.architecture"])
     for key, value in entries.items():
         if key == "general.architecture":
@@ -142,8 +142,8 @@ def write(path, entries: dict, arrays: dict, quantisation: str = "F32"):
         else:
             writer.add_array(key, value)
     for name, value in arrays.items():
-        kind = gguf.GGMLQuantizationType[quantisation]
-        if value.ndim == 1 or quantisation == "F32":
+        kind = gguf.GGMLQuantizationType[quantization]
+        if value.ndim == 1 or quantization == "F32":
             writer.add_tensor(name, np.ascontiguousarray(value))
         else:
             writer.add_tensor(
@@ -169,4 +169,4 @@ def gemma3(tokenizer, seed: int = 0, **overrides) -> keras.Model:
     }
     backbone = keras_hub.models.Gemma3Backbone(**arguments)
     lm = keras_hub.models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
-    return randomise(lm, seed)
+    return randomize(lm, seed)

@@ -75,7 +75,7 @@ def tokenizer_proto() -> bytes:
     )
 
 
-def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every weight of `model` a known random value, norms included."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
@@ -114,7 +114,7 @@ def tiny_lm(
                 sequence_length=16,
             )
         lm = models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
-    return randomise(lm, seed)
+    return randomize(lm, seed)
 
 
 def token_batch(batch: int = 2, length: int = 12, seed: int = 0) -> dict:

@@ -39,7 +39,7 @@ def llama() -> keras_hub.tokenizers.Tokenizer:
     return MODELS.LlamaTokenizer(proto=proto)
 
 
-def normalised() -> keras_hub.tokenizers.Tokenizer:
+def normalized() -> keras_hub.tokenizers.Tokenizer:
     """No byte fallback, NFKC, spaces squeezed: SentencePiece's defaults."""
     return MODELS.GemmaTokenizer(proto=tokenizer_proto())
 

@@ -43,6 +43,17 @@ def test_what_ends_a_turn_ends_an_answer_in_every_family(qwen):
     assert "<|im_end|>" not in control_tokens(gemma)
 
 
+@pytest.mark.parametrize(
+    ("family", "end"), [("Phi 3", "<|end|>"), ("Gemma 4", "<turn|>")]
+)
+def test_the_turn_of_a_further_family_ends_an_answer(family, end):
+    tokenizer = byte_pairs(keras_hub.models.QwenTokenizer, "<|endoftext|>", end)
+    assert end_tokens(tokenizer) == {
+        tokenizer.end_token_id,
+        tokenizer.token_to_id(end),
+    }
+
+
 def test_markers_that_a_tokenizer_splits_are_whole_tokens_here(qwen):
     text = "<|im_start|>user\nhi<|im_end|>"
     (ids,) = tokenize(qwen, [text])

@@ -58,9 +58,9 @@ def jsonl(*rows):
 
 
 def published_files():
-    unlabelled = {k: v for k, v in WINOGRANDE.items() if k != "answer"}
+    unlabeled = {k: v for k, v in WINOGRANDE.items() if k != "answer"}
     bad_options = {**MATH_QA, "options": "a ) 1 , b ) 2", "correct": "b"}
-    files = {"winogrande_1.1/test.jsonl": jsonl(unlabelled)}
+    files = {"winogrande_1.1/test.jsonl": jsonl(unlabeled)}
     for split in ("train_xs", "train_s", "train_m", "train_l", "dev"):
         files[f"winogrande_1.1/{split}.jsonl"] = jsonl(WINOGRANDE)
     files["winogrande_1.1/train_xl.jsonl"] = jsonl(

@@ -1,4 +1,4 @@
-"""WikiText with its tokenisation undone."""
+"""WikiText with its tokenization undone."""
 
 import pytest
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.no_backend
 
 
 @pytest.mark.parametrize(
-    ("tokenised", "text"),
+    ("tokenized", "text"),
     [
         ("a well @-@ known man .", "a well-known man."),
         ("( 1 @,@ 000 m or 0 @.@ 5 )", "(1,000 m or 0.5)"),
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.no_backend
         ("<unk> stays", "<unk> stays"),
     ],
 )
-def test_spaces_are_as_usually_written(tokenised, text):
-    assert detokenize_wikitext(tokenised) == text
+def test_spaces_are_as_usually_written(tokenized, text):
+    assert detokenize_wikitext(tokenized) == text
 
 
 def test_a_file_is_split_into_articles(tmp_path):

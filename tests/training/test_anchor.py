@@ -50,7 +50,7 @@ def test_the_base_of_a_grown_model_is_the_model_without_growth():
     assert_predictions_of(base, anchor)
 
 
-def test_strings_are_tokenised_and_cut():
+def test_strings_are_tokenized_and_cut():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     anchor = KLAnchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
     assert anchor.arrays["token_ids"].shape == (2, 5)

@@ -5,7 +5,7 @@ import keras_hub
 import numpy as np
 import pytest
 from keras import ops
-from tiny_models import randomise
+from tiny_models import randomize
 from tiny_models import tiny_lm
 
 from keras_grow.training import supervised_logits
@@ -68,7 +68,7 @@ def family(name):
         return tiny_lm(name, num_layers=1, vocabulary_size=V)
     backbone = getattr(keras_hub.models, f"{name}Backbone")(**FAMILIES[name])
     task = getattr(keras_hub.models, f"{name}CausalLM")
-    lm = randomise(task(backbone=backbone, preprocessor=None))
+    lm = randomize(task(backbone=backbone, preprocessor=None))
     # Dropout would draw other masks for the two.
     for layer in lm._flatten_layers():
         if isinstance(layer, keras.layers.Dropout):

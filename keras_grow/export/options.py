@@ -1,0 +1,38 @@
+"""The options that all exports share, checked before anything is written."""
+
+from typing import Any
+
+from keras_grow.export.configs import max_positions as family_positions
+from keras_grow.tasks.chat_template import ChatTemplate
+
+
+def longest_text(backbone: Any, max_positions: int | None) -> int:
+    """How long a text to promise, in tokens.
+
+    Args:
+        backbone: a plain KerasHub backbone.
+        max_positions: what the user asked for, or None.
+
+    Raises:
+        ValueError: if it is no positive whole number.
+    """
+    if max_positions is None:
+        return family_positions(backbone)
+    if not isinstance(max_positions, int) or max_positions < 1:
+        raise ValueError(
+            "Expected `max_positions` to be a positive integer. "
+            f"Received: max_positions={max_positions!r}"
+        )
+    return max_positions
+
+
+def chat_of(template: str | ChatTemplate | None) -> ChatTemplate | None:
+    """The chat template to write, or None.
+
+    Args:
+        template: see `ChatTemplate.of`, or None.
+
+    Raises:
+        ValueError: if there is none of that name, or it is no Jinja.
+    """
+    return None if template is None else ChatTemplate.of(template)

@@ -1,0 +1,40 @@
+"""The standard error without lines that C++ libraries write on it."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without_lines(pattern: re.Pattern[bytes]) -> Iterator[None]:
+    """Drop the lines on the standard error that begin with a pattern.
+
+    What else is written to it meanwhile comes when the block ends, or fails.
+
+    Args:
+        pattern: what the lines to drop begin with.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        own = os.dup(2)
+    except OSError:
+        # A process without a standard error, such as a Windows service.
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            os.dup2(own, 2)
+            os.close(own)
+            said.seek(0)
+            for line in said:
+                if not pattern.match(line) and sys.stderr is not None:
+                    sys.stderr.write(line.decode(errors="replace"))

@@ -1,0 +1,246 @@
+"""Batches of rows of like length, in a few static shapes."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import choose_lengths
+from keras_grow.training.lengths import example_order
+from keras_grow.training.lengths import length_for
+from keras_grow.training.lengths import row_lengths
+
+Rows = NDArray[np.int64]
+
+
+class LengthBuckets(keras.utils.PyDataset):
+    """Rows in batches of like length, each cut to the length it needs.
+
+    Padding costs what tokens cost. Here a row is in a batch with rows of its
+    length, and a batch is as long as one of a few lengths, so that few shapes
+    are compiled. Rows are shuffled within a length, and batches among each
+    other, anew for each epoch, in an order that `seed` and the number of the
+    epoch decide. Each row is in an epoch once. The last batch is filled up
+    with rows of weight zero, so that its shape is none of its own.
+
+    `fit` goes on with the next epoch each time it is called. To resume in a
+    new process, pass `initial_epoch`, or set `epoch`, which a callback can do
+    at the start of each: `keras.callbacks.LambdaCallback(on_epoch_begin=
+    lambda epoch, logs: setattr(data, "epoch", epoch))`.
+
+    Args:
+        x: inputs by name, arrays `[N, S, ...]`, a `padding_mask` among them,
+            as `keras_grow.tasks.encode` makes them.
+        y: next tokens, `[N, S]`.
+        sample_weight: weights of the positions, `[N, S]`.
+        batch_size: rows of a batch. Defaults to 8.
+        lengths: how many lengths there may be at most, or the lengths
+            themselves. Of a number, those that pad least are chosen, in
+            multiples of 8; with `None`, as many as save more padding in an
+            epoch than compiling them is worth. Defaults to 4.
+        seed: seed of the order. Defaults to 0.
+        group: whether rows of like length come together. With `False`, each
+            update has the examples that it would have without, and only what
+            none of them needs is cut. Defaults to `True`.
+        same_loss: whether to scale the weights so that Keras' default
+            reduction, which divides by all positions of a batch, gives each
+            token the share that it has in rows of S positions. Pass `False`
+            for a loss with another reduction. Defaults to `True`.
+        initial_epoch: number of the first epoch. Defaults to 0.
+        updates: first update, and the one after the last, of the endless
+            sequence of epochs: what is to be drawn in place of an epoch.
+            Defaults to `None`.
+
+    Attributes:
+        lengths: the lengths, ascending.
+        epoch: number of the epoch that is drawn now.
+
+    Raises:
+        ValueError: if the arrays have different numbers of rows or positions,
+            there is no padding mask, or an argument is out of range.
+
+    Example:
+
+    ```python
+    x, y, sample_weight = keras_grow.tasks.encode(examples, tokenizer)
+    data = keras_grow.LengthBuckets(x, y, sample_weight, batch_size=8)
+    print(data.lengths, data.padding_share)
+    # The rows are tokens already: past the task's preprocessor.
+    keras.Model.fit(lm, data, epochs=3)
+    ```
+    """
+
+    def __init__(
+        self,
+        x: Mapping[str, Any],
+        y: NDArray[Any],
+        sample_weight: NDArray[Any],
+        batch_size: int = 8,
+        lengths: int | Sequence[int] | None = 4,
+        seed: int = 0,
+        group: bool = True,
+        same_loss: bool = True,
+        initial_epoch: int = 0,
+        updates: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        shape = np.shape(y)
+        _check_arrays({**x, "sample_weight": sample_weight}, shape)
+        if batch_size < 1 or initial_epoch < 0:
+            raise ValueError(
+                "Expected a positive `batch_size` and an `initial_epoch` of 0 "
+                f"or more. Received: batch_size={batch_size}, "
+                f"initial_epoch={initial_epoch}"
+            )
+        if updates is not None and not 0 <= updates[0] < updates[1]:
+            raise ValueError(
+                "Expected `updates` to be a first update and a later one. "
+                f"Received: updates={updates}"
+            )
+        self.x, self.y, self.sample_weight = dict(x), y, sample_weight
+        self.batch_size = batch_size
+        self.seed = seed
+        self.group = group
+        self.same_loss = same_loss
+        self.epoch = initial_epoch
+        self.updates = updates
+        self._rows = row_lengths(x["padding_mask"], sample_weight)
+        self.lengths = _lengths(lengths, self._rows, shape[1])
+        self._plans: dict[int, list[Rows]] = {}
+        # Batches drawn of the epoch that runs, or None between epochs.
+        self._drawn: int | None = None
+
+    def __len__(self) -> int:
+        if self.updates is not None:
+            return self.updates[1] - self.updates[0]
+        return self._per_epoch
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
+        """The next batch while `fit` draws an epoch, or number `index`."""
+        if self._drawn is not None:
+            # `fit` shuffles the indices unless told not to: the order is ours.
+            index = self._drawn
+            self._drawn += 1
+        elif keras.config.backend() == "tensorflow":
+            # Keras reads the first two batches to learn what all may be like,
+            # and holds every batch to the length of two that are as long.
+            ends = (self.lengths[0], self.lengths[-1])
+            return self._cut(self.rows(index), ends[index % 2])
+        return self.batch(index)
+
+    def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
+        """Batch number `index`, whatever `fit` has drawn."""
+        rows = self.rows(index)
+        length = self.lengths[int(length_for(self.lengths, self._needed(rows)))]
+        return self._cut(rows, length)
+
+    def rows(self, index: int) -> Rows:
+        """Which rows are in batch number `index`, without those that fill."""
+        size, count = self.batch_size, len(self._rows)
+        if self.group:
+            first = self.updates[0] if self.updates else 0
+            epoch, place = divmod(first + index, self._per_epoch)
+            return self._plan(epoch if self.updates else self.epoch)[place]
+        if self.updates:
+            update = self.updates[0] + index
+            return example_order(count, self.seed, update * size, size)
+        first, left = index * size, count - index * size
+        first += self.epoch * count
+        return example_order(count, self.seed, first, min(size, left))
+
+    def _needed(self, rows: Rows) -> int:
+        """Positions that the longest of some rows needs."""
+        return int(self._rows[rows].max())
+
+    @property
+    def padding_share(self) -> float:
+        """Share of the positions of what is drawn now that is padding."""
+        batches = [self.rows(index) for index in range(len(self))]
+        needed = [self._needed(rows) for rows in batches]
+        lengths = np.array(self.lengths)[length_for(self.lengths, needed)]
+        used = sum(int(self._rows[rows].sum()) for rows in batches)
+        return 1.0 - used / float(lengths.sum() * self.batch_size)
+
+    def on_epoch_begin(self) -> None:
+        """Keras begins to draw an epoch."""
+        self._drawn = 0
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch, if this one was drawn to its end."""
+        # Keras also ends an epoch of which it wanted one batch, to build.
+        self.epoch += self._drawn == len(self)
+        self._drawn = None
+
+    @property
+    def _per_epoch(self) -> int:
+        return -(-len(self._rows) // self.batch_size)
+
+    def _plan(self, epoch: int) -> list[Rows]:
+        """The batches of an epoch, rows of like length together."""
+        if epoch not in self._plans:
+            rng = np.random.default_rng([self.seed, epoch])
+            order = rng.permutation(len(self._rows))
+            bucket = length_for(self.lengths, self._rows[order])
+            batches: list[Rows] = []
+            rest = order[:0]
+            for number in range(len(self.lengths)):
+                # What fills no batch is with the rows of the next length.
+                rest = np.concatenate([rest, order[bucket == number]])
+                full = len(rest) // self.batch_size * self.batch_size
+                batches += list(rest[:full].reshape(-1, self.batch_size))
+                rest = rest[full:]
+            if len(rest):
+                batches.append(rest)
+            self._plans = {
+                epoch: [batches[i] for i in rng.permutation(len(batches))]
+            }
+        return self._plans[epoch]
+
+    def _cut(self, rows: Rows, length: int) -> tuple[dict[str, Any], Any, Any]:
+        """Some rows as a batch of one length."""
+        size, real = self.batch_size, len(rows)
+        rows = np.concatenate([rows, np.repeat(rows[:1], size - real)])
+        x = {name: values[rows, :length] for name, values in self.x.items()}
+        weights = np.array(self.sample_weight[rows, :length], dtype="float32")
+        weights[real:] = 0.0
+        if self.same_loss:
+            weights *= size * length / (real * self.sample_weight.shape[1])
+        return x, self.y[rows, :length], weights
+
+
+def _lengths(
+    lengths: int | Sequence[int] | None, rows: Rows, longest: int
+) -> tuple[int, ...]:
+    if lengths is None:
+        found = cheapest_lengths(rows, multiple_of=8)
+        return tuple(sorted({min(length, longest) for length in found}))
+    if isinstance(lengths, int) and lengths > 0:
+        return choose_lengths(rows, lengths, longest=longest)
+    chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))
+    if not chosen or not rows.max() <= chosen[-1] <= longest or chosen[0] < 1:
+        raise ValueError(
+            "Expected `lengths` to be a positive int, or lengths of which the "
+            f"last holds the longest row, {int(rows.max())} positions, and is "
+            f"at most {longest}. Received: lengths={lengths}"
+        )
+    return chosen
+
+
+def _check_arrays(arrays: dict[str, Any], shape: tuple[int, ...]) -> None:
+    if "padding_mask" not in arrays:
+        raise ValueError(
+            "Expected `x` to hold arrays by name, a `padding_mask` among "
+            f"them. Received: x with {sorted(arrays)}"
+        )
+    shapes = {name: tuple(np.shape(array)) for name, array in arrays.items()}
+    if len(shape) != 2 or any(s[:2] != shape for s in shapes.values()):
+        raise ValueError(
+            "Expected arrays of the same rows and positions as `y`, [N, S]. "
+            f"Received: y of shape {shape}, {shapes}"
+        )
+    if not shape[0]:
+        raise ValueError("Expected one row at least. Received: none.")

@@ -1,0 +1,186 @@
+"""Few lengths for rows of many: which to compile, and what they pad."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def row_lengths(*marks: NDArray[Any]) -> NDArray[np.int64]:
+    """Positions of each row up to the last one that is marked.
+
+    Args:
+        *marks: arrays `[N, S]`, not zero where a position is used: a padding
+            mask, sample weights.
+
+    Returns:
+        Int array `[N]`, at least 1.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from keras_grow.training.lengths import row_lengths
+
+    row_lengths(np.array([[1, 1, 0], [1, 0, 0]]))  # [2, 1]
+    ```
+    """
+    used = np.any([np.asarray(mark) != 0 for mark in marks], axis=0)
+    from_the_end = np.argmax(used[:, ::-1], axis=1)
+    lengths = used.shape[1] - from_the_end
+    return np.where(used.any(axis=1), lengths, 1).astype("int64")
+
+
+def choose_lengths(
+    rows: Sequence[int] | NDArray[Any],
+    count: int = 4,
+    multiple_of: int = 8,
+    longest: int | None = None,
+) -> tuple[int, ...]:
+    """The lengths to pad rows to that pad least, by dynamic programming.
+
+    Args:
+        rows: the length of each row.
+        count: the most lengths; each is a shape that is compiled. Defaults
+            to 4.
+        multiple_of: what lengths are rounded up to. Defaults to 8.
+        longest: no length is rounded above this one. Defaults to `None`.
+
+    Returns:
+        At most `count` lengths, ascending; the longest row fits in the last.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import choose_lengths
+
+    choose_lengths([3, 5, 20, 24, 60], count=2)  # (24, 64)
+    ```
+    """
+    rounded = -(-np.asarray(rows, dtype="int64") // multiple_of) * multiple_of
+    if longest is not None:
+        rounded = np.minimum(rounded, longest)
+    sizes, counts = np.unique(rounded, return_counts=True)
+    # `below[i]`: rows in the sizes before number i.
+    below = np.concatenate([[0], np.cumsum(counts)])
+    # `cost[i]`: positions of the rows in the sizes before number i.
+    cost = np.concatenate([[0.0], np.full(len(sizes), np.inf)])
+    choices = []
+    for _ in range(min(count, len(sizes))):
+        padded = (below[None, 1:] - below[:-1, None]) * sizes[None]
+        total = np.where(padded > 0, cost[:-1, None] + padded, np.inf)
+        start = np.argmin(total, axis=0)
+        best = total[start, np.arange(len(sizes))]
+        choices.append(start)
+        cost = np.concatenate([[0.0], best])
+    chosen, end = [], len(sizes)
+    for start in reversed(choices):
+        if end == 0:
+            break
+        chosen.append(int(sizes[end - 1]))
+        end = int(start[end - 1])
+    return tuple(reversed(chosen))
+
+
+def cheapest_lengths(
+    rows: Sequence[int] | NDArray[Any],
+    known: Iterable[int] = (),
+    price: int = 8192,
+    multiple_of: int = 16,
+) -> tuple[int, ...]:
+    """The lengths that cost least where each new one costs something too.
+
+    Args:
+        rows: the length of each row.
+        known: lengths that cost nothing, for they are compiled already.
+        price: positions that one may pad to save a new length. Defaults to
+            8192.
+        multiple_of: what new lengths are rounded up to. Defaults to 16.
+
+    Returns:
+        Lengths, ascending; the longest row fits in the last.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import cheapest_lengths
+
+    cheapest_lengths([20] * 99 + [100] * 9)  # (112,)
+    cheapest_lengths([20] * 99 + [100] * 9, known=[32])  # (32, 112)
+    ```
+    """
+    lengths = np.asarray(rows, dtype="int64")
+    rounded = -(-lengths // multiple_of) * multiple_of
+    known = np.array(sorted(known), dtype="int64")
+    sizes = np.union1d(rounded, known)
+    # `below[i]`: rows that need less than or as much as the sizes before `i`.
+    below = np.searchsorted(np.sort(lengths), sizes, side="right")
+    below = np.concatenate([[0], below])
+    prices = np.where(np.isin(sizes, known), 0, price)
+    cost, start = np.zeros(len(sizes) + 1), np.zeros(len(sizes) + 1, "int64")
+    for end, size in enumerate(sizes, start=1):
+        held = below[end] - below[:end]
+        each = cost[:end] + held * size + prices[end - 1]
+        start[end] = np.argmin(each)
+        cost[end] = each[start[end]]
+    enough = np.nonzero(below == len(lengths))[0]
+    end, chosen = int(enough[np.argmin(cost[enough])]), []
+    while end:
+        chosen.append(int(sizes[end - 1]))
+        end = int(start[end])
+    return tuple(reversed(chosen))
+
+
+def length_for(
+    lengths: Sequence[int], row: int | Sequence[int] | NDArray[Any]
+) -> NDArray[np.int64]:
+    """Which of some lengths is the shortest that holds a row.
+
+    Args:
+        lengths: lengths, ascending.
+        row: positions of a row, or of each of several.
+
+    Returns:
+        The index of the length.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import length_for
+
+    length_for((24, 64), 25)  # 1
+    ```
+    """
+    return np.asarray(np.searchsorted(lengths, row), dtype="int64")
+
+
+def example_order(
+    count: int, seed: int, first: int, length: int
+) -> NDArray[np.int64]:
+    """Indices of examples, epoch after epoch, each in an order of its own.
+
+    Args:
+        count: examples of the data set.
+        seed: seed of the order.
+        first: position in the endless sequence.
+        length: indices wanted.
+
+    Returns:
+        Int array `[length]`.
+
+    Example:
+
+    ```python
+    from keras_grow.training.lengths import example_order
+
+    example_order(3, seed=0, first=3, length=3)  # The second epoch.
+    ```
+    """
+    epochs = range(first // count, (first + length - 1) // count + 1)
+    order = np.concatenate(
+        [np.random.default_rng([seed, e]).permutation(count) for e in epochs]
+    )
+    offset = first - epochs[0] * count
+    return order[offset : offset + length]

@@ -1,0 +1,47 @@
+"""Weights that are on disk for a while, and not in memory."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_grow.keras_internals import empty_variable
+from keras_grow.keras_internals import fill_variable
+from keras_grow.saving.fingerprint import stored_array
+
+
+@contextmanager
+def on_disk(
+    variables: Sequence[keras.Variable], folder: str | os.PathLike[str]
+) -> Iterator[None]:
+    """Keep the values of variables on disk for the length of a `with` block.
+
+    Nothing that holds one of them can be used meanwhile. What was compiled
+    over them on TensorFlow holds them in memory: forget it first.
+
+    Args:
+        variables: the variables.
+        folder: where to make a folder for them, which is removed at the end.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix="below-") as place:
+        shapes = []
+        for number, variable in enumerate(variables):
+            array = stored_array(variable)
+            array.tofile(Path(place) / str(number))
+            shapes.append((array.dtype, array.shape))
+        try:
+            for variable in variables:
+                empty_variable(variable)
+            yield
+        finally:
+            for number, (dtype, shape) in enumerate(shapes):
+                raw = np.fromfile(Path(place) / str(number), dtype="uint8")
+                fill_variable(variables[number], raw.view(dtype).reshape(shape))

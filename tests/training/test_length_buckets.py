@@ -1,0 +1,173 @@
+"""Length buckets change what padding costs, and not what is learned."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_models import tiny_lm
+from tiny_rows import LENGTH
+from tiny_rows import rows_of_lengths
+
+from keras_grow.training import LengthBuckets
+from keras_grow.training import supervised_logits
+from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import choose_lengths
+
+ROWS = 22
+
+
+def drawn(data):
+    """The rows of each batch of an epoch, as `fit` draws it."""
+    rows = [data.rows(index) for index in range(len(data))]
+    data.on_epoch_begin()
+    batches = [data[index] for index in range(len(data))]
+    data.on_epoch_end()
+    return rows, batches
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize("group", [True, False])
+def test_every_row_is_in_an_epoch_once_with_all_its_tokens(group):
+    x, y, weights = rows_of_lengths()
+    data = LengthBuckets(
+        x, y, weights, batch_size=4, group=group, same_loss=False
+    )
+    rows, batches = drawn(data)
+    assert sorted(np.concatenate(rows)) == list(range(ROWS))
+    assert len(data.lengths) == 4
+    shapes = {batch[1].shape for batch in batches}
+    assert shapes <= {(4, length) for length in data.lengths}
+    for own, (inputs, targets, some) in zip(rows, batches, strict=True):
+        width, real = targets.shape[1], len(own)
+        assert not x["padding_mask"][own, width:].any()
+        np.testing.assert_array_equal(
+            inputs["token_ids"][:real], x["token_ids"][own, :width]
+        )
+        np.testing.assert_array_equal(targets[:real], y[own, :width])
+        np.testing.assert_array_equal(some[:real], weights[own, :width])
+        assert not some[real:].any()
+
+
+@pytest.mark.no_backend
+def test_rows_of_like_length_pad_less():
+    data = [
+        LengthBuckets(*rows_of_lengths(400), batch_size=4, **options)
+        for options in ({}, {"group": False}, {"lengths": 1})
+    ]
+    grouped, cut, padded = [each.padding_share for each in data]
+    mask = data[0].x["padding_mask"]
+    assert padded == pytest.approx(1 - mask.mean())
+    assert grouped < 0.2 < cut < padded
+
+
+@pytest.mark.no_backend
+def test_the_order_is_the_seed_s_alone_and_can_be_resumed():
+    arrays = rows_of_lengths()
+
+    def epochs(count, **options):
+        data = LengthBuckets(*arrays, batch_size=4, **options)
+        return [np.concatenate(drawn(data)[0]).tolist() for _ in range(count)]
+
+    first, second, third = epochs(3, seed=1)
+    assert epochs(2, seed=1, initial_epoch=1) == [second, third]
+    assert first != second
+    assert epochs(1, seed=2) != [first]
+    size = len(LengthBuckets(*arrays, batch_size=4))
+    (across,) = epochs(1, seed=1, updates=(size - 1, size + 2))
+    assert across == [*first[-4:], *second[:8]]
+
+
+@pytest.mark.no_backend
+def test_an_order_that_fit_shuffles_and_an_epoch_that_it_breaks_off():
+    arrays = rows_of_lengths()
+    data = LengthBuckets(*arrays, batch_size=4)
+    expected = drawn(LengthBuckets(*arrays, batch_size=4))[1]
+    data.on_epoch_begin()
+    data[0]
+    data.on_epoch_end()  # Keras has drawn one batch to build a model.
+    data.on_epoch_begin()
+    for index, batch in zip([3, 0, 5, 1], expected, strict=False):
+        np.testing.assert_array_equal(data[index][1], batch[1])
+    assert data.epoch == 0
+
+
+@pytest.mark.no_backend
+def test_the_chosen_lengths_pad_least():
+    # 2 rows of 8, 1 of 16, 3 of 40: every pair with 40 in it, by hand.
+    rows = [5, 8, 16, 40, 33, 40]
+    assert choose_lengths(rows, 2) == (16, 40)
+    assert choose_lengths(rows, 9) == (8, 16, 40)
+    assert choose_lengths(rows, 1, longest=38) == (38,)
+
+
+def test_a_fit_on_buckets_learns_what_a_fit_on_padded_rows_learns():
+    x, y, weights = rows_of_lengths(16)
+    lms = [tiny_lm(num_layers=1) for _ in range(2)]
+    for lm in lms:
+        lm.compile(
+            optimizer=keras.optimizers.SGD(0.5),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        supervised_logits(lm, chunk_size=8)
+    data = LengthBuckets(x, y, weights, batch_size=4, lengths=2)
+    order = []
+    for epoch in range(2):
+        data.epoch = epoch
+        order += [data.rows(index) for index in range(4)]
+    data.epoch = 0
+    ours = keras.Model.fit(lms[0], data, epochs=2, verbose=0).history["loss"]
+    assert data.epoch == 2
+    order = np.concatenate(order)
+    plain = lms[1].fit(
+        {name: array[order] for name, array in x.items()},
+        y[order],
+        sample_weight=weights[order],
+        batch_size=4,
+        shuffle=False,
+        verbose=0,
+    )
+    assert np.mean(ours) == pytest.approx(plain.history["loss"][0], rel=1e-5)
+    for a, b in zip(*(lm.get_weights() for lm in lms), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.no_backend
+def test_a_new_length_must_save_what_compiling_it_is_worth():
+    rows = [20] * 99 + [100] * 9
+    # A length of 32 would save 99 * 80 = 7920 positions.
+    assert cheapest_lengths(rows, price=7921) == (112,)
+    assert cheapest_lengths(rows, price=7919) == (32, 112)
+    assert cheapest_lengths(rows, known=[32]) == (32, 112)
+    assert cheapest_lengths([5], known=[64]) == (64,)
+    x, y, weights = rows_of_lengths(4)
+    assert LengthBuckets(x, y, weights, lengths=None).lengths == (LENGTH,)
+
+
+@pytest.mark.no_backend
+def test_updates_without_groups_go_through_the_epochs_without_a_break():
+    arrays = rows_of_lengths()
+    whole = LengthBuckets(*arrays, batch_size=4, seed=3, group=False)
+    order = np.concatenate([rows for _ in range(3) for rows in drawn(whole)[0]])
+    data = LengthBuckets(
+        *arrays, batch_size=4, seed=3, group=False, updates=(4, 12)
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(drawn(data)[0]), order[4 * 4 : 12 * 4]
+    )
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(x={}), "padding_mask"),
+        (dict(sample_weight=np.ones((3, 4))), "same rows and positions"),
+        (dict(batch_size=0), "batch_size=0"),
+        (dict(updates=(3, 3)), r"updates=\(3, 3\)"),
+        (dict(lengths=(8, 16)), "holds the longest row"),
+        (dict(lengths=0), "lengths=0"),
+    ],
+)
+def test_what_is_refused(change, message):
+    x, y, weights = rows_of_lengths()
+    with pytest.raises(ValueError, match=message):
+        LengthBuckets(**{"x": x, "y": y, "sample_weight": weights, **change})
