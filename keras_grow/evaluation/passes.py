@@ -117,6 +117,13 @@ class Passes:
     def _held(self, states: Sequence[State]) -> Iterator[Any]:
         """The model for one thread alone, and scales `[rows, growths]`."""
         names = [growth.name for growth in growths_of(self.lm)]
+        gone = {name for own in states for name in own} - {*names}
+        if gone:
+            raise ValueError(
+                "Expected the growths that an answer began with to stay. "
+                f"Received: {sorted(gone)}, which were removed meanwhile. "
+                "Begin the answer again."
+            )
         scales = [[own.get(name, 0.0) for name in names] for own in states]
         with self._lock, contextlib.ExitStack() as held:
             if any(states):

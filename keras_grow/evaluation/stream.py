@@ -21,7 +21,8 @@ class Written:
         text: what has been written so far.
         token_ids: its tokens, without those of the end token or stop text
             that ended it.
-        logprobs: log-likelihood of each of them under the model, in nats.
+        logprobs: log-likelihood of each new one under the model, in nats.
+        lengths: characters of the text after each of them.
         finished: `"end"` after an end token, `"stop"` after a stop text,
             `"length"` after the most tokens; None before.
         cut: tokens that the prompt lost on its left.
@@ -39,6 +40,7 @@ class Written:
         self.text = ""
         self.token_ids: list[int] = list(begun)
         self.logprobs: list[float] = []
+        self.lengths: list[int] = []
         self.finished: str | None = None
         self.cut = cut
         self._streamer = streamer
@@ -63,6 +65,7 @@ class Written:
         self.token_ids.append(token)
         self.logprobs.append(float(logits[token] - total))
         text = self._decoded()
+        self.lengths.append(len(text))
         # Many answers begin with a line break, which ends nothing.
         begun = len(text) - len(text.lstrip())
         found = [text.find(mark, begun) for mark in self._stop]
@@ -85,6 +88,7 @@ class Written:
                 self.token_ids = [*kept, last]
                 break
             self.logprobs = self.logprobs[:-1]
+            self.lengths = self.lengths[:-1]
         return self._grow(text)
 
     def _unsure(self, text: str) -> int:

@@ -58,9 +58,9 @@ def row_scales(model: keras.Model, scales: Any) -> Iterator[None]:
     names = state.names
     for layer in state.grown_layers:
         own = [names.index(new.name) for new in layer.slices]
-        layer._row_scales = ops.take(scales, ops.array(own, "int32"), axis=1)
+        layer.row_scales = ops.take(scales, ops.array(own, "int32"), axis=1)
     try:
         yield
     finally:
         for layer in state.grown_layers:
-            layer._row_scales = None
+            layer.row_scales = None

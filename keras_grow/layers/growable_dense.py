@@ -123,7 +123,7 @@ class GrowableDense(keras.layers.Layer):
         ]
         self._note_scales(scales)
         # Scales `[rows, slices]` where each row of a batch has its own.
-        self._row_scales: Any = None
+        self.row_scales: Any = None
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
@@ -214,11 +214,10 @@ class GrowableDense(keras.layers.Layer):
         if self.base_active:
             outputs = multiply(self.base, parts.pop(0))
             if any(self.base_shares[index] for index in active):
-                left = ops.cast(self.left_of_base(), outputs.dtype)
-                outputs = outputs * left
+                outputs = self._scaled(outputs, self.left_of_base())
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
-            product = product * ops.cast(self._scale(index), product.dtype)
+            product = self._scaled(product, self._scale(index))
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
@@ -236,9 +235,17 @@ class GrowableDense(keras.layers.Layer):
         return left
 
     def _scale(self, index: int) -> Any:
-        if self._row_scales is None:
+        if self.row_scales is None:
             return self.scale_variables[index]
-        return ops.reshape(self._row_scales[:, index], (-1, 1, 1))
+        return self.row_scales[:, index]
+
+    def _scaled(self, outputs: Any, scale: Any) -> Any:
+        scale = ops.cast(scale, outputs.dtype)
+        if self.row_scales is None:
+            return outputs * scale
+        # Of `[rows, positions, features]`, which some layers flatten.
+        rows = ops.reshape(outputs, (self.row_scales.shape[0], -1))
+        return ops.reshape(rows * scale[:, None], ops.shape(outputs))
 
     def _slice_product(
         self, index: int, inputs: Any, training: bool | None

@@ -166,20 +166,33 @@ def test_every_family_streams_the_likeliest_tokens(name):
         weight.assign(weight * 1.5)
     streamer = Streamer(lm, max_length=16, piece=4)
     prompt, length = PROMPTS[1], 3
-    stream = streamer.stream(prompt, length)
-    list(stream)
-    assert len(stream.token_ids) == length
-    tokens, total = streamer.encode(prompt), 0.0
-    for found in stream.token_ids:
+    whole = streamer.together(prompt, length, [None, {}])
+    while not whole.finished:
+        whole.advance()
+    grown, base = whole.answers
+    assert len(grown.token_ids) == len(base.token_ids) == length
+    total = likeliest(lm, streamer.encode(prompt), grown.token_ids)
+    found = streamer.logprobs(prompt, grown.token_ids).sum()
+    assert found == pytest.approx(total, rel=1e-4)
+    assert sum(grown.logprobs) == pytest.approx(total, rel=1e-4)
+    with growth_disabled(lm):
+        total = likeliest(lm, streamer.encode(prompt), base.token_ids)
+    assert sum(base.logprobs) == pytest.approx(total, rel=1e-4)
+    assert sum(base.logprobs) != pytest.approx(sum(grown.logprobs), rel=1e-3)
+
+
+def likeliest(lm, tokens, answer):
+    """Check an answer token by token; its log-likelihood."""
+    total = 0.0
+    for found in answer:
         padded = np.zeros((1, 16), "int32")
         padded[0, : len(tokens)] = tokens
         x = {"token_ids": padded, "padding_mask": padded > 0}
         logits = ops.convert_to_numpy(lm(x))[0, len(tokens) - 1]
         assert found == logits.argmax()
         total += logits[found] - np.log(np.exp(logits.astype("float64")).sum())
-        tokens.append(found)
-    found = streamer.logprobs(prompt, stream.token_ids).sum()
-    assert found == pytest.approx(total, rel=1e-4)
+        tokens = [*tokens, found]
+    return total
 
 
 def test_pieces_of_text_make_up_the_text(streamer):
