@@ -9,9 +9,9 @@ from typing import Any
 
 from .answers import Answer
 from .answers import Question
-from .models import Choice
+from .choices import Choice
+from .choices import Unavailable
 from .models import Models
-from .models import Unavailable
 from .owner import Turns
 
 _STOPPED = Answer("empty", message="Stopped before it began.")
@@ -53,18 +53,18 @@ class Ask:
 
     def tell(self, pane: int, answer: Answer) -> None:
         """Show this in a pane."""
-        self._answers = {**self._answers, pane: answer}
+        self._answers[pane] = answer
         self._wake()
 
     def close(self, pane: int) -> None:
         """Say that nothing more comes for a pane."""
-        self._open = self._open - {pane}
+        self._open.discard(pane)
         self._wake()
 
     def stop(self) -> None:
         """End the answers where they are."""
         self.stopped = True
-        for pane, answer in self._answers.items():
+        for pane, answer in list(self._answers.items()):
             if answer.state == "waiting":
                 self.tell(pane, _STOPPED)
                 self.close(pane)
@@ -78,14 +78,15 @@ class Ask:
         """The answers after each change, until the last."""
         while not self.left:
             self._changed.clear()
-            over, answers = not self._open, self._answers
+            over, answers = not self._open, dict(self._answers)
             yield answers
             if over:
                 return
             await self._changed.wait()
 
     def _wake(self) -> None:
-        self._loop.call_soon_threadsafe(self._changed.set)
+        if not self._loop.is_closed():  # As it is when the app ends.
+            self._loop.call_soon_threadsafe(self._changed.set)
 
 
 class Visitors:
@@ -157,12 +158,14 @@ def _answer(
         ready = {}
         for pane, own in asked.items():
             try:
-                for key in models.needs(own.choice):
+                keys = models.needs(own.choice)
+                for key in keys:
                     future = models.want(key)
                     while not future.done() and not ask.stopped:
                         message = models.part(key).message
                         ask.tell(pane, Answer(message=message))
                         yield future
+                for key in () if ask.stopped else keys:
                     models.check(key)
                 ready[pane] = own
             except Unavailable as error:
@@ -198,7 +201,8 @@ def _write(
         yield None
         if ask.stopped:
             return
-    first, answers = 0.0, {}
+    first = 0.0
+    answers: dict[int, Answer] = {}
     while not (found.whole.finished or ask.stopped):
         found.whole.advance()
         now = time.perf_counter() - ask.begun
@@ -223,15 +227,14 @@ def _write(
             )
             ask.tell(pane, answers[pane])
         yield None
-    for pane, own in asked.items():
-        answer = answers[pane]
+    for pane, answer in answers.items():
         if answer.state == "writing":
             answer = dataclasses.replace(answer, state="stopped")
             ask.tell(pane, answer)
         if question.drift and not ask.left:
             yield None
             drift = models.drift(
-                own.choice, prompt, answer.token_ids, answer.logprobs
+                asked[pane].choice, prompt, answer.token_ids, answer.logprobs
             )
             ask.tell(pane, dataclasses.replace(answer, drift=tuple(drift)))
         ask.close(pane)
