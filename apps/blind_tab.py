@@ -92,7 +92,8 @@ def build(
                 ("answers.md", "Markdown"),
             )
         }
-    text, name = gr.State(""), gr.State("")
+    # A `gr.State` would stay with the server.
+    text, name = (gr.Textbox("", visible="hidden") for _ in range(2))
     events = CompareEvents(models, visitors)
 
     async def run(

@@ -154,7 +154,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
         )  # fmt: skip
         link = gr.Button("Make a link", size="sm", elem_id="make-link")
     link_box = gr.Textbox(
-        label="Link", interactive=False, visible=False, buttons=["copy"],
+        label="Link", interactive=False, visible="hidden", buttons=["copy"],
         elem_id="link",
     )  # fmt: skip
     own = settings.build(models.is_chat)

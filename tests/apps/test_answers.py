@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -102,6 +103,12 @@ def asked(*keys):
     return {index: Asked(Choice(key)) for index, key in enumerate(keys)}
 
 
+def ended(coroutine):
+    """What it returns; browser tests leave a loop in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def answers(models, *keys, turns=100, then=lambda ask: None):
     """The answers of one question, after so many turns of the owner."""
 
@@ -116,7 +123,7 @@ def answers(models, *keys, turns=100, then=lambda ask: None):
             then(ask)
         return [found async for found in ask.read()][-1]
 
-    return asyncio.run(run())
+    return ended(run())
 
 
 def test_base_and_grown_are_one_batch_and_others_go_beside_it():
@@ -148,7 +155,7 @@ def test_visitors_write_a_token_each_in_turn_and_one_who_left_is_dropped():
             models.owner.turn()
         return counts, len(models.owner._waiting), asks
 
-    counts, waiting, asks = asyncio.run(run())
+    counts, waiting, asks = ended(run())
     assert counts == [2] * 5
     assert waiting == 4
     assert len(asks[0]._answers[0].token_ids) == 2
@@ -203,7 +210,7 @@ def test_a_new_question_takes_the_place_of_the_old_in_its_panes():
         visitors.begin("a", [1])
         return first.left, other.left
 
-    assert asyncio.run(run()) == (True, False)
+    assert ended(run()) == (True, False)
 
 
 def test_notes_say_what_happened():

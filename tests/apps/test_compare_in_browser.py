@@ -134,7 +134,9 @@ def test_a_growth_file_is_uploaded_and_answers(
 ):
     page = visit(app)
     file = run_folder / "grown-seed0" / "growth.grow.safetensors"
-    page.locator("#add-growth input[type=file]").set_input_files(file)
+    with page.expect_file_chooser() as chooser:
+        page.locator("#add-growth").click()
+    chooser.value.set_files(file)
     settings(page)
     page.wait_for_timeout(1500)
     choose(page, 1, "growth.grow.safetensors")
@@ -279,8 +281,7 @@ def test_on_a_phone_a_swipe_brings_the_next_answer(app, visit):
     page = visit(app, viewport={"width": 390, "height": 844})
     boxes = [page.locator(f"#answer-{i}").bounding_box() for i in range(3)]
     assert all(box["y"] < 844 for box in boxes)
-    assert len({round(box["y"]) for box in boxes}) == 1
-    assert boxes[0]["x"] < 390 <= boxes[1]["x"] + boxes[1]["width"]
+    assert boxes[0]["x"] < boxes[1]["x"] < 390 < boxes[2]["x"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

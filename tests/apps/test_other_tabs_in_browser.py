@@ -194,7 +194,7 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Grown blocks").fill("2")
     page.get_by_label("Updates").fill("2000")
-    page.get_by_label("Name", exact=True).fill("trained in the app")
+    page.locator("#train-name textarea").fill("trained in the app")
     page.get_by_label("Learning rate").fill("0.01")
     page.locator("#train").click()
     says(page, "train-progress", "Update")

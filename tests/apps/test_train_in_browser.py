@@ -97,7 +97,7 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     says(page, "upload-check", "24 rows")
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Updates").fill("2000")
-    page.get_by_label("Name", exact=True).fill("mine")
+    page.locator("#train-name textarea").fill("mine")
     page.locator("#train").click()
     says(page, "train-progress", "Training.")
     app.kill()
