@@ -23,8 +23,10 @@ from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
 _LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line,
-    drift, chat, system, opened, ...rest) => {
-  const panes = opened.map((open, i) => open && [rest[i], rest[4 + i]]);
+    drift, chat, system, ...rest) => {
+  const panes = [0, 1, 2, 3].map((i) =>
+    document.getElementById(`pane-${i}`)?.offsetParent &&
+    [rest[i], rest[4 + i]]);
   const url = new URL(window.location.href);
   const query = new URLSearchParams({prompt, sampler, temperature, top_k,
     length, seed, one_line: one_line ? 1 : 0, drift: drift ? 1 : 0,
@@ -228,8 +230,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
         lambda: [None] * PANES + [html.answer("Chat", Answer())] * PANES,
         None, [*kept, *texts], **QUIET,
     )  # fmt: skip
-    link.click(None, [*fields, tab.opened, *tab.choosers, *tab.dials],
-               link_box, js=_LINK)  # fmt: skip
+    link.click(None, [*fields, *tab.choosers, *tab.dials], link_box, js=_LINK)
     link.click(lambda: gr.Textbox(visible=True), None, link_box, **QUIET)
     changes = [each.input for each in pair] + [each.change for each in kept]
     gr.on(changes, _differ, [*pair, *kept], shown, **QUIET)
