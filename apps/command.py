@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_MAX_UPLOAD = "5mb"
+_MAX_UPLOAD = "4gb"  # A growth file; rows have a limit of their own.
 _MAX_WAITING = 200
 
 

@@ -1,31 +1,75 @@
 """What happens on the first tab: asking, stopping, history and links."""
 
 import dataclasses
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from . import words
+from . import pane
+from . import rows
 from .answers import Answer
 from .answers import Question
-from .answers import answer
-from .jobs import Jobs
-from .models import PANES
+from .asking import Asked
+from .asking import Visitors
+from .asking import begin
+from .catalog import MIXED
+from .choices import Choice
+from .history import PANES
+from .history import History
+from .history import Kept
+from .history import remembered
+from .history import restored
+from .history import turns_of
 from .models import Models
+from .placing import offers
 from .quick_gradio import gradio as gr
+from .settings import MIXES
 
-KEPT = 20  # Questions in a visitor's history.
-History = list[dict[str, Any]]
-_SETTINGS: dict[str, Callable[[str], Any]] = {
-    "prompt": str,
-    "sampler": str,
-    "temperature": float,
-    "top_k": int,
-    "length": int,
-    "seed": int,
-    "one_line": lambda text: text == "1",
-    "dial": float,
-}
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What the page sends with every question.
+
+    Attributes:
+        history: the visitor's earlier questions.
+        kept: for each pane, what it was asked last, and its answer.
+        opened: whether each pane is there.
+        keys: what is chosen in each.
+        dials: where the dial of each stands.
+        mix: the dials of the growths that are mixed.
+        plain: whether a chat is shown as text, not as Markdown.
+        settings: the fields of a `Question`.
+    """
+
+    history: History | None
+    kept: list[Kept | None]
+    opened: list[bool]
+    keys: list[str]
+    dials: list[float]
+    mix: list[float]
+    plain: bool
+    settings: list[Any]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> "Form":
+        """Take the values in the order in which the page sends them."""
+        found = iter(values)
+
+        def next_ones(count: int) -> list[Any]:
+            return [next(found) for _ in range(count)]
+
+        return cls(
+            next(found),
+            next_ones(PANES),
+            next(found),
+            next_ones(PANES),
+            next_ones(PANES),
+            next_ones(MIXES),
+            next(found),
+            list(found),
+        )
 
 
 class CompareEvents:
@@ -33,141 +77,176 @@ class CompareEvents:
 
     Args:
         models: what answers.
-        jobs: the queue of prompts.
+        visitors: who has asked what.
     """
 
-    def __init__(self, models: Models, jobs: Jobs) -> None:
+    def __init__(self, models: Models, visitors: Visitors) -> None:
         self.models = models
-        self.jobs = jobs
+        self.visitors = visitors
 
-    def clear(self, request: gr.Request) -> list[Any]:
-        """Make room for the next answers, unless some are being written."""
-        if self.jobs.before(str(request.session_hash)) is not None:
-            return [gr.skip()] * (2 * len(PANES))
-        return shown(dict.fromkeys(PANES, Answer()))
+    def choice(self, key: str, dial: float, mix: Sequence[float]) -> Choice:
+        """What answers in a pane in which this is chosen."""
+        grown = list(self.models.grown())
+        if key == MIXED:
+            return Choice(key, dict(zip(grown, mix, strict=False)))
+        return Choice(key, {key: dial} if key in grown else {})
 
-    def enter(self, request: gr.Request, *inputs: Any) -> list[None]:
-        """Take a place in the queue, just before Gradio takes the same one.
+    def choose(self, key: str) -> list[Any]:
+        """Load what was chosen at once; show its dial, and how it stands."""
+        try:
+            for each in self.models.needs(self.choice(key, 1.0, ())):
+                self.models.want(each, again=True)
+        except ValueError:
+            pass  # It has gone; the question will say so.
+        return [self.dial(key), pane.heading(self.models.part(key))]
 
-        What Gradio turns away, such as a setting that it refuses, a prompt
-        that the queue has no room for or a second click, has no place here.
+    def dial(self, key: str | None) -> Any:
+        """The dial of a pane, there where a growth is chosen."""
+        return gr.Slider(visible=key in self.models.grown())
+
+    def asking(self, panes: Sequence[int], mode: str = "ask") -> Any:
+        """A handler that asks some of the panes.
+
+        Args:
+            panes: which, of those that are open.
+            mode: "ask" for the prompt that stands there, "again" for what a
+                pane was asked last, "continue" for an answer that was cut.
         """
-        self.jobs.begin(str(request.session_hash))
-        return [None] * len(inputs)
+
+        async def run(
+            request: gr.Request, *values: Any
+        ) -> AsyncIterator[list[Any]]:
+            form = Form.of(values)
+            asked = [index for index in panes if form.opened[index]]
+            async for shown in self._run(request, form, asked, mode):
+                yield shown
+
+        return run
+
+    async def _run(
+        self, request: gr.Request, form: Form, panes: list[int], mode: str
+    ) -> AsyncIterator[list[Any]]:
+        visitor = str(request.session_hash)
+        names = {key: name for name, key in self.models.offered()}
+        titles = [names.get(key, "No model") for key in form.keys]
+        show = partial(self.shown, titles, form.plain)
+        if mode != "ask":
+            panes = [index for index in panes if form.kept[index]]
+        if not panes:
+            yield [gr.skip()] * (4 * PANES + 1)
+            return
+        try:
+            if mode == "ask":
+                question = Question(*form.settings)
+            else:
+                question = Question(**form.kept[panes[0]]["question"])  # type: ignore[index]
+            asked = {
+                index: self._asked(form, index, question, mode)
+                for index in panes
+            }
+        except ValueError as error:
+            refused = Answer("error", message=str(error))
+            yield show(dict.fromkeys(panes, refused))
+            return
+        ask = self.visitors.begin(visitor, panes)
+        answers = dict.fromkeys(panes, Answer())
+        try:
+            begin(self.models, ask, question, asked)
+            async for answers in ask.read():
+                yield show(answers, asked, question)
+            if ask.left:
+                return
+        finally:
+            self.visitors.end(visitor, ask)
+        kept = {
+            index: {
+                "question": dataclasses.asdict(question),
+                "choice": dataclasses.asdict(asked[index].choice),
+                "turns": [list(turn) for turn in asked[index].turns],
+                "answer": dataclasses.asdict(found),
+            }
+            for index, found in answers.items()
+        }
+        history: Any = gr.skip()
+        if mode == "ask":
+            history = remembered(kept, form.history)
+        yield show(answers, asked, question, kept, history)
+
+    def _asked(
+        self, form: Form, index: int, question: Question, mode: str
+    ) -> Asked:
+        kept = form.kept[index]
+        turns = turns_of(kept, through=mode == "ask") if question.chat else ()
+        choice = self.choice(form.keys[index], form.dials[index], form.mix)
+        before = None
+        if mode == "continue" and kept:
+            before = restored(kept["answer"])
+            choice = Choice(**kept["choice"])
+        return Asked(choice, turns, before)
+
+    def shown(
+        self,
+        titles: Sequence[str],
+        plain: bool,
+        answers: dict[int, Answer],
+        asked: dict[int, Asked] | None = None,
+        question: Question | None = None,
+        kept: dict[int, Kept] | None = None,
+        history: Any = None,
+    ) -> list[Any]:
+        """Answers, notes, buttons and memory of all panes, and the history."""
+        chat = question is not None and question.chat
+        texts: list[Any] = []
+        notes: list[Any] = []
+        buttons: list[Any] = []
+        memory: list[Any] = []
+        for index in range(PANES):
+            found = answers.get(index)
+            if found is None:
+                for column in (texts, notes, buttons, memory):
+                    column.append(gr.skip())
+                continue
+            turns: list[tuple[str, str]] = []
+            if question and asked and chat:
+                turns = [*asked[index].turns, (question.prompt, "")]
+            texts.append(
+                pane.answer(titles[index], found, turns, chat and not plain)
+            )
+            notes.append(pane.note(found))
+            cut = found.ended == "length" and found.state == "done"
+            buttons.append(gr.Button(visible=cut))
+            memory.append((kept or {}).get(index, gr.skip()))
+        history = gr.skip() if history is None else history
+        return [*texts, *notes, *buttons, *memory, history]
 
     def refused(self) -> list[Any]:
         """Say that a prompt was not let into the queue."""
-        answer = Answer(
-            "error",
-            message="The prompt was not taken: a setting is out of its range, "
-            "or too many prompts wait. Look at the settings and ask again.",
+        line = pane.note(
+            Answer(
+                "error",
+                message="The prompt was not taken: a setting is out of its "
+                "range, or too many prompts wait. Look at the settings and "
+                "ask again.",
+            )
         )
-        return shown(dict.fromkeys(PANES, answer))
+        return [line] * PANES
 
     def stop(self, request: gr.Request) -> None:
-        """End the visitor's own prompt."""
-        self.jobs.stop(str(request.session_hash))
+        """End the visitor's own answers where they are."""
+        self.visitors.stop(str(request.session_hash))
 
-    def run(
-        self,
-        tuned: str | None,
-        grown: str | None,
-        history: History | None,
-        prompt: str,
-        sampler: str,
-        temperature: float,
-        top_k: float,
-        length: float,
-        seed: float,
-        one_line: bool,
-        dial: float,
-        request: gr.Request,
-    ) -> Iterator[list[Any]]:
-        """Answer when it is this prompt's turn, and remember it."""
-        visitor = str(request.session_hash)
-        stopped = self.jobs.take(visitor)
-        values = [prompt, sampler, temperature, top_k, length, seed]
-        values += [one_line, dial]
-        answers = {pane: Answer() for pane in PANES}
-        try:
-            question = Question(*values)  # type: ignore[arg-type]
-            if not stopped.is_set():
-                self.models.choose("tuned", tuned)
-                self.models.choose("grown", grown)
-            for answers in answer(self.models, question, stopped):
-                yield [*shown(answers), gr.skip()]
-        except ValueError as error:
-            refused = Answer("error", message=str(error))
-            yield [*shown(dict.fromkeys(PANES, refused)), gr.skip()]
-            return
-        finally:
-            self.jobs.end(visitor)
-        yield [*shown(answers), remembered(values, answers, history)]
+    def uploaded(self, path: str) -> list[Any]:
+        """Offer a growth file that a visitor brought."""
+        file = Path(path)
+        key = f"file/{file.parent.name[:12]}/{file.name}"
+        self.models.add_growth(key, file)
+        return offers(self.models)
 
-
-def shown(answers: dict[str, Answer]) -> list[Any]:
-    """Text and note of every pane, as the page takes them."""
-    values = []
-    for pane in PANES:
-        text = answers[pane].text.lstrip("\n")
-        values += [text, words.pane_note(answers[pane])]
-    return values
-
-
-def remembered(
-    settings: list[Any], answers: dict[str, Answer], history: History | None
-) -> History:
-    """The history with one question more, newest first."""
-    kept = {
-        "settings": settings,
-        "answers": {
-            pane: dataclasses.asdict(found) for pane, found in answers.items()
-        },
-    }
-    past = history if isinstance(history, list) else []
-    return [kept, *past][:KEPT]
-
-
-def show_history(history: History | None) -> list[Any]:
-    """Earlier prompts as a list to choose from, and a line where none are."""
-    labels = [
-        str(item["settings"][0]).replace("\n", " ")[:80]
-        for item in history or []
-    ]
-    samples = gr.Dataset(
-        samples=[[label] for label in labels],
-        sample_labels=labels,
-        visible=bool(labels),
-    )
-    return [samples, no_history(labels)]
-
-
-def no_history(history: list[Any]) -> str:
-    """What stands where earlier prompts will be."""
-    if history:
-        return ""
-    return words.note("info", "Your prompts will be kept in this browser.")
-
-
-def from_history(index: int, history: History) -> list[Any]:
-    """Settings and answers of an earlier question."""
-    item = history[index]
-    answers = {pane: Answer(**item["answers"][pane]) for pane in PANES}
-    return [*item["settings"], *shown(answers)]
-
-
-def follow_link(request: gr.Request) -> list[Any]:
-    """Settings as the page's address gives them, and no other."""
-    query = dict(request.query_params)
-    given: dict[str, Any] = {}
-    for name, kind in _SETTINGS.items():
-        if name not in query:
-            continue
-        try:
-            changed = {**given, name: kind(query[name])}
-            Question(**{"prompt": "-", **changed})
-        except ValueError:
-            continue  # An address can be cut or mistyped.
-        given = changed
-    # What a visitor has begun to type is not taken from them.
-    return [given.get(name, gr.skip()) for name in _SETTINGS]
+    def examples(self) -> list[Any]:
+        """Prompts of the run's own rows, and whether answers are one line."""
+        found = rows.examples(self.models.runs)
+        choices = [(text.replace("\n", " ")[:80], text) for text in found]
+        return [
+            gr.Dropdown(choices=choices),
+            rows.ends_with_line(self.models.runs),
+        ]

@@ -1,52 +1,43 @@
-"""Compare: one prompt, three answers, written side by side."""
+"""Compare: one prompt, several models, their answers side by side."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from . import words
-from .answers import LIMITS
+from . import blind_tab
+from . import pane as html
+from . import settings
 from .answers import MAX_PROMPT
-from .answers import SAMPLERS
-from .compare_events import KEPT
+from .answers import Answer
+from .asking import Visitors
+from .catalog import BASE
 from .compare_events import CompareEvents
-from .compare_events import follow_link
-from .compare_events import from_history
-from .compare_events import no_history
-from .compare_events import show_history
-from .jobs import Jobs
-from .models import PANES
+from .history import KEPT
+from .history import PANES
+from .history import follow_link
+from .history import from_history
+from .history import no_history
+from .history import show_history
 from .models import Models
+from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
-TITLES = {
-    "base": ("Base", "The model as it was before."),
-    "tuned": (
-        "Fine-tuned",
-        "Its own weights were trained, or LoRA beside them.",
-    ),
-    "grown": ("Grown", "The base with new slices, which alone were trained."),
-}
-NEW_SKILL = (
-    "English: Your password was changed.\nFrench:",
-    "English: The file could not be found.\nFrench:",
-    "English: Please enter a valid email address.\nFrench:",
-)
-OLD_SKILLS = (
-    "The capital of France is",
-    "Water boils when",
-    "Once upon a time, there was a",
-)
 _LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line,
-    dial, tuned, grown) => {
+    drift, chat, system, ...rest) => {
+  const panes = [0, 1, 2, 3].map((i) =>
+    document.getElementById(`pane-${i}`)?.offsetParent &&
+    [rest[i], rest[4 + i]]);
   const url = new URL(window.location.href);
-  url.search = new URLSearchParams({prompt, sampler, temperature, top_k,
-    length, seed, one_line: one_line ? 1 : 0, dial, ...(tuned && {tuned}),
-    ...(grown && {grown})}).toString();
+  const query = new URLSearchParams({prompt, sampler, temperature, top_k,
+    length, seed, one_line: one_line ? 1 : 0, drift: drift ? 1 : 0,
+    ...(chat && {chat: 1, system})});
+  for (const pane of panes) if (pane) query.append("pane", pane.join("@"));
+  url.search = query.toString();
   window.history.replaceState(null, "", url);
   return url.href;
 }"""
-_CTRL_ENTER = "Shift+Enter asks, Enter begins a new line."
+# Drift is off at first where the page is narrow.
+_WIDE = "() => window.innerWidth > 700"
 
 
 @dataclass(frozen=True)
@@ -54,114 +45,134 @@ class CompareTab:
     """Components that the rest of the page fills.
 
     Attributes:
-        headings: of the three panes.
-        tuned: which fine-tuned model answers.
-        grown: which grown model answers.
+        columns: of the panes.
+        choosers: of the model in each pane.
+        dials: of each pane.
+        headings: how the model of each pane stands.
+        opened: which panes are open.
+        mix: dials of the growths that are mixed.
     """
 
+    columns: list[Any]
+    choosers: list[Any]
+    dials: list[Any]
     headings: list[Any]
-    tuned: Any
-    grown: Any
+    opened: Any
+    mix: list[Any]
+
+    @property
+    def placed(self) -> list[Any]:
+        """What `place` fills."""
+        return [*self.columns, *self.choosers, *self.dials, self.opened]
 
 
-def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
+def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
     """Lay out the tab and wire it.
 
     Args:
-        page: the `gr.Blocks`.
+        page: the page, a `gr.Blocks`.
         models: what answers.
-        jobs: the queue of prompts.
-        history: the visitor's earlier questions, a `gr.BrowserState`.
+        visitors: who has asked what.
+        history: the visitor's earlier questions.
+
+    Returns:
+        A `CompareTab`.
     """
-    prompt = gr.Textbox(
-        label="Prompt",
-        info=_CTRL_ENTER,
-        lines=3,
-        max_lines=8,
-        max_length=MAX_PROMPT,
-        placeholder="Text for the models to continue",
-        elem_id="prompt",
-    )
-    with gr.Row():
-        ask = gr.Button(
-            "Ask all three", variant="primary", scale=3, elem_id="ask"
+    events = CompareEvents(models, visitors)
+    with gr.Row(equal_height=True, elem_id="asking"):
+        prompt = gr.Textbox(
+            label="Prompt",
+            info="Shift+Enter asks, Enter begins a new line.",
+            lines=2,
+            max_lines=8,
+            max_length=MAX_PROMPT,
+            placeholder="Text for the models to continue",
+            scale=4,
+            elem_id="prompt",
         )
-        stop = gr.Button("Stop", scale=1, elem_id="stop")
-    with gr.Row():
-        new = _examples("Try the new skill", NEW_SKILL, "examples-new")
-        old = _examples("Try old skills", OLD_SKILLS, "examples-old")
-    with gr.Accordion("Settings and models", open=False, elem_id="settings"):
-        with gr.Row():
-            sampler = gr.Radio(
-                list(SAMPLERS),
-                value="greedy",
-                label="Sampler",
-                info="Greedy takes the likeliest token every time.",
-                elem_id="sampler",
+        with gr.Column(scale=1, min_width=220):
+            examples = gr.Dropdown(
+                [], label="Examples", value=None, elem_id="examples"
             )
-            one_line = gr.Checkbox(
-                True, label="End the answer with its line", elem_id="one-line"
-            )
-        with gr.Row():
-            temperature = gr.Slider(
-                *LIMITS["temperature"], 0.8, step=0.05, label="Temperature",
-                elem_id="temperature",
-            )  # fmt: skip
-            top_k = gr.Slider(*LIMITS["top_k"], 40, step=1, label="Top-k")
-        with gr.Row():
-            length = gr.Slider(
-                *LIMITS["length"], 48, step=1, label="Length, in tokens",
-                elem_id="length",
-            )  # fmt: skip
-            # Its range is checked with the question, which says it in words.
-            seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
-        with gr.Row():
-            tuned = _choice("Fine-tuned model", "tuned-model")
-            grown = _choice("Grown model", "grown-model")
-    headings, texts, notes = [], [], []
+            with gr.Row():
+                ask = gr.Button(
+                    "Ask all", variant="primary", min_width=90, elem_id="ask"
+                )
+                stop = gr.Button("Stop", min_width=60, elem_id="stop")
+    tab = CompareTab([], [], [], [], gr.State([True] * 3 + [False]), [])
+    texts: list[Any] = []
+    notes: list[Any] = []
+    more: list[Any] = []
+    alone: list[Any] = []
+    away: list[Any] = []
     with gr.Row(elem_id="panes"):
-        for pane in PANES:
-            with gr.Column(min_width=260, elem_id=f"pane-{pane}"):
-                title, about = TITLES[pane]
-                headings.append(
-                    gr.HTML(
-                        words.pane_heading(title, about, models.parts[pane])
+        for index in range(PANES):
+            with gr.Column(
+                min_width=240, elem_id=f"pane-{index}", visible=index < 3
+            ) as column:
+                tab.columns.append(column)
+                tab.choosers.append(
+                    gr.Dropdown(
+                        [("Base", BASE)], value=BASE,
+                        label=f"Model {index + 1}",
+                        elem_id=f"model-{index}",
                     )
-                )
+                )  # fmt: skip
+                tab.headings.append(gr.HTML(html.heading(models.part(BASE))))
                 texts.append(
-                    gr.Textbox(
-                        label=f"{title}: answer",
-                        lines=4,
-                        max_lines=16,
-                        interactive=False,
-                        buttons=["copy"],
-                        placeholder="No answer yet",
-                        elem_id=f"answer-{pane}",
+                    gr.HTML(
+                        html.answer(f"Model {index + 1}", Answer()),
+                        elem_id=f"answer-{index}",
                     )
                 )
-                notes.append(gr.HTML(elem_id=f"note-{pane}"))
-                if pane == "grown":
-                    dial = gr.Slider(
-                        *LIMITS["dial"], 1.0, step=0.05, label="Dial",
-                        info="0 is the base, 1 the growth as it was trained. "
-                        "For your next prompt.",
-                        elem_id="dial",
-                    )  # fmt: skip
-    gr.HTML(
-        '<p class="kg-about">Drift: how much likelier a model finds the tokens '
-        "of its answer than the base finds the same tokens, log p(model) - log "
-        "p(base). At 0 the base would have said it just so.</p>"
-    )
+                notes.append(gr.HTML(elem_id=f"note-{index}"))
+                tab.dials.append(
+                    gr.Slider(
+                        0.0, 1.0, 1.0, step=0.05, visible=False,
+                        label="Dial: 0 is the base, 1 the growth as trained",
+                        elem_id=f"dial-{index}",
+                    )
+                )  # fmt: skip
+                with gr.Row():
+                    for column, label, name in (
+                        (more, "Continue", "continue"),
+                        (alone, "Ask", "ask"),
+                        (away, "Close", "away"),
+                    ):
+                        column.append(
+                            gr.Button(
+                                f"{label} model {index + 1}",
+                                size="sm",
+                                min_width=60,
+                                visible=column is not more,
+                                elem_id=f"{name}-{index}",
+                            )
+                        )
     with gr.Row():
-        link = gr.Button("Make a link to this prompt", elem_id="make-link")
-        link_box = gr.Textbox(
-            label="Link",
-            interactive=False,
-            buttons=["copy"],
-            placeholder="Opens this page with prompt and settings",
-            elem_id="link",
-        )
-    with gr.Accordion("History", open=False, elem_id="past"):
+        add = gr.Button("Add a pane", size="sm", elem_id="add-pane")
+        growth = gr.UploadButton(
+            "Add a growth file", size="sm", file_types=[".safetensors"],
+            elem_id="add-growth",
+        )  # fmt: skip
+        link = gr.Button("Make a link", size="sm", elem_id="make-link")
+    link_box = gr.Textbox(
+        label="Link", interactive=False, visible="hidden", buttons=["copy"],
+        elem_id="link",
+    )  # fmt: skip
+    own = settings.build(models.is_chat)
+    tab.mix.extend(own.mix)
+    kept = [gr.State(None) for _ in range(PANES)]
+    with gr.Accordion("Differences, word by word", open=False, elem_id="diff"):
+        with gr.Row():
+            pair = [
+                gr.Dropdown(
+                    [(f"Model {i + 1}", i) for i in range(PANES)], value=value,
+                    label=label, elem_id=f"diff-{value}",
+                )
+                for label, value in (("From", 0), ("To", 2))
+            ]  # fmt: skip
+        shown = gr.HTML(elem_id="difference")
+    with gr.Accordion("Earlier prompts", open=False, elem_id="past"):
         empty = gr.HTML(no_history([]))
         past = gr.Dataset(
             components=[gr.Textbox(visible=False)],
@@ -172,76 +183,76 @@ def build(page: Any, models: Models, jobs: Jobs, history: Any) -> CompareTab:
             visible=False,
             elem_id="history",
         )
-    settings = [prompt, sampler, temperature, top_k, length, seed]
-    settings += [one_line, dial]
-    panes = [x for pair in zip(texts, notes, strict=True) for x in pair]
+    fields = [prompt, *own.fields]
+    form = [history, *kept, tab.opened, *tab.choosers, *tab.dials, *own.mix]
+    form += [own.plain, *fields]
+    outputs = [*texts, *notes, *more, *kept, history]
+    blind_tab.build(
+        models, visitors, tab.choosers, tab.dials, own.drawing, history
+    )
 
-    events = CompareEvents(models, jobs)
-    asked = gr.on(
-        [ask.click, prompt.submit],
-        events.clear,
-        None,
-        panes,
-        **QUIET,
-    )
-    ran = asked.then(
-        events.run,
-        [tuned, grown, history, *settings],
-        [*panes, history],
-        show_progress="minimal",
-        show_progress_on=texts,
-        concurrency_id="models",
-        concurrency_limit=1,
-        api_visibility="private",
-        validator=events.enter,
-    )
-    ran.failure(events.refused, None, panes, **QUIET)
-    stop.click(
-        events.stop,
-        None,
-        None,
-        **QUIET,
-    )
-    for examples, texts_ in ((new, NEW_SKILL), (old, OLD_SKILLS)):
-        examples.click(
-            lambda index, texts_=texts_: texts_[index],
-            examples,
-            prompt,
-            **QUIET,
+    def asks(trigger: Any, panes: Any, mode: str, **options: Any) -> None:
+        ran = gr.on(
+            trigger,
+            events.asking(panes, mode),
+            form,
+            outputs,
+            **ANSWERED,
+            **options,
         )
-    link.click(None, [*settings, tuned, grown], link_box, js=_LINK)
-    past.click(
-        from_history,
-        [past, history],
-        [*settings, *panes],
-        **QUIET,
+        ran.failure(events.refused, None, notes, **QUIET)
+
+    asks([ask.click, prompt.submit], range(PANES), "ask")
+    for index in range(PANES):
+        asks([alone[index].click], [index], "ask")
+        asks([more[index].click], [index], "continue")
+        dial = tab.dials[index]
+        asks([dial.input], [index], "again", trigger_mode="multiple")
+        chooser = tab.choosers[index]
+        chooser.input(
+            events.choose, chooser, [dial, tab.headings[index]], **QUIET
+        )
+        away[index].click(
+            lambda opened, index=index: _opened(opened, index, False),
+            tab.opened, [tab.opened, *tab.columns], **QUIET,
+        )  # fmt: skip
+    add.click(
+        lambda opened: _opened(opened, opened.index(False), True)
+        if False in opened
+        else [gr.skip()] * (1 + PANES),
+        tab.opened, [tab.opened, *tab.columns], **QUIET,
+    )  # fmt: skip
+    stop.click(events.stop, None, None, **QUIET)
+    growth.upload(events.uploaded, growth, [*tab.choosers, *own.mix], **QUIET)
+    examples.input(lambda text: [text, None], examples, [prompt, examples],
+                   **QUIET)  # fmt: skip
+    own.clear.click(
+        lambda: [None] * PANES + [html.answer("Chat", Answer())] * PANES,
+        None, [*kept, *texts], **QUIET,
+    )  # fmt: skip
+    link.click(None, [*fields, *tab.choosers, *tab.dials], link_box, js=_LINK)
+    link.click(lambda: gr.Textbox(visible=True), None, link_box, **QUIET)
+    changes = [each.input for each in pair] + [each.change for each in kept]
+    gr.on(changes, _differ, [*pair, *kept], shown, **QUIET)
+    past.click(from_history, [past, history], [*fields, *texts, *notes, *kept],
+               **QUIET)  # fmt: skip
+    page.load(events.examples, None, [examples, own.drawing[-1]], **QUIET).then(
+        follow_link, None, fields, **QUIET
     )
-    page.load(
-        follow_link,
-        None,
-        settings,
-        **QUIET,
-    )
-    gr.on(
-        [page.load, history.change],
-        show_history,
-        history,
-        [past, empty],
-        **QUIET,
-    )
-    return CompareTab(headings, tuned, grown)
+    page.load(None, None, own.drift, js=_WIDE)
+    gr.on([page.load, history.change], show_history, history, [past, empty],
+          **QUIET)  # fmt: skip
+    return tab
 
 
-def _examples(label: str, prompts: tuple[str, ...], elem_id: str) -> Any:
-    return gr.Dataset(
-        components=[gr.Textbox(visible=False)],
-        samples=[[prompt] for prompt in prompts],
-        sample_labels=[prompt.replace("\n", " ") for prompt in prompts],
-        type="index",
-        label=label,
-        elem_id=elem_id,
-    )
+def _opened(opened: list[bool], index: int, there: bool) -> list[Any]:
+    """Open a pane or take it away; one stays."""
+    opened = [there if at == index else own for at, own in enumerate(opened)]
+    if not any(opened):
+        return [gr.skip()] * (1 + PANES)
+    return [opened, *(gr.Column(visible=own) for own in opened)]
 
 
-def _choice(label: str, elem_id: str) -> Any:
-    return gr.Dropdown([], label=label, interactive=True, elem_id=elem_id)
+def _differ(first: int, second: int, *kept: Any) -> str:
+    texts = [own["answer"]["text"] if own else "" for own in kept]
+    return html.difference(texts[first].strip(), texts[second].strip())

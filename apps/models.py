@@ -1,299 +1,280 @@
-"""The models behind the page, loaded in a thread of their own."""
+"""The models behind the page, all of them in one thread that owns them."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+from . import chat
+from . import rows
+from .answers import Question
+from .catalog import BASE
+from .catalog import MIXED
+from .catalog import ROUTED
+from .catalog import Catalog
+from .choices import Choice
+from .choices import Part
+from .choices import Unavailable
+from .choices import Writing
+from .growths import Growths
+from .memory import bytes_of
+from .memory import size
+from .owner import Owner
+from .owner import Turns
 from .runs import Entry
 from .runs import Runs
-from .streamers import Streamers
-from .streamers import Unavailable
 
-PANES = ("base", "tuned", "grown")
 MAX_TOKENS = 512
+_MAX_TUNED = 2
 
 
-@dataclass(frozen=True)
-class Part:
-    """What the page says of the model of one pane.
+class Models(Catalog):
+    """The base with its growths as one model, and others beside it.
 
-    Attributes:
-        state: "empty", "loading", "ready" or "failed".
-        message: the state in words.
-        memory: what it holds in memory, in words.
-    """
-
-    state: str
-    message: str
-    memory: str = ""
-
-
-_EMPTY = {
-    "tuned": "No fine-tuned model here. Train one on the Train tab, or start "
-    "the app on a run that has one.",
-    "grown": "No grown model here. Train one on the Train tab, or start the "
-    "app on a run that has one.",
-}
-# Whose choice decides what a pane has: base and grown are one model.
-_OWNER = {"base": "grown", "grown": "grown", "tuned": "tuned"}
-
-
-class Models:
-    """Base and grown as one model, and a second one beside it.
+    Only `want`, `part`, `loading` and what tells of choices may be called
+    outside of the owner's thread.
 
     Args:
         runs: where models come from.
     """
 
     def __init__(self, runs: Runs) -> None:
-        self.runs = runs
-        self.parts = {name: Part("loading", "Waits to load.") for name in PANES}
-        self.growth_report = ""
+        super().__init__(runs)
+        self.owner = Owner()
         self.num_blocks = 0
-        self._wanted: dict[str, Entry | None] = {}
-        self._loaded: dict[str, Entry | None] = {}
+        self._parts: dict[str, Part] = {}
+        self._wanted: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()  # Of what is wanted alone.
+        self._prepare = ThreadPoolExecutor(1)
         self._base: Any = None
-        self._streamers = Streamers()
-        self._changed = threading.Condition()
-        self._step = ""
+        self._growths: Growths | None = None
+        self._tuned: OrderedDict[str, Any] = OrderedDict()
 
     def start(self) -> None:
         """Begin to load what the page offers first."""
-        first: dict[str, Entry | None] = {"tuned": None, "grown": None}
-        for entry in self.runs.entries():
-            pane = "grown" if entry.is_grown else "tuned"
-            # The last growth of a plan is the one with the most to it.
-            if first[pane] is None or (
-                pane == "grown" and entry.folder == first[pane].folder  # type: ignore[union-attr]
-            ):
-                first[pane] = entry
-        with self._changed:
-            self._wanted = first
-        threading.Thread(target=self._run, daemon=True).start()
+        self.owner.start()
+        self.want(BASE)
+        for key in self.first():
+            self.want(key)
 
-    def wanted(self, pane: str) -> str | None:
-        """Key of the model that a pane has or is about to have."""
-        entry = self._wanted.get(pane)
-        return entry.key if entry else None
+    @property
+    def growth_report(self) -> str:
+        """What the growths that are loaded add to the base."""
+        return self._growths.report if self._growths else ""
 
-    def choose(self, pane: str, key: str | None) -> None:
-        """Put another model into the pane "tuned" or "grown".
-
-        Only where no answer is being written: the model changes in place.
-        """
-        entry = self.runs.entry(key)
-        if entry is None or entry.is_grown != (pane == "grown"):
-            return
-        with self._changed:
-            if entry == self._wanted.get(pane):
-                return
-            if self.parts["base"].state == "failed":
-                return  # Nothing can be loaded any more.
-            self._wanted = {**self._wanted, pane: entry}
-            self._loaded.pop(pane, None)
-            names = ("base", "grown") if pane == "grown" else ("tuned",)
-            for name in names:
-                if self.parts[name].state != "failed" or name != "base":
-                    self._say(name, "loading", f"Loads {entry.label}.")
-            self._changed.notify_all()
-
-    def ready(self, pane: str) -> bool:
-        """Whether a pane can answer now.
-
-        Raises:
-            Unavailable: if it cannot, and loading will not change that.
-        """
-        part = self.parts[pane]
-        if part.state in ("empty", "failed"):
-            raise Unavailable(part.message)
-        return part.state == "ready"
-
-    def stream(self, pane: str, *arguments: Any, dial: float = 1.0) -> Any:
-        """An answer of a pane that is ready, see `Streamer.stream`.
-
-        The dial is the grown pane's. The next token raises `Unavailable` where
-        the model has been changed.
-        """
-        name, settings = self._setting(pane, dial)
-        return self._streamers.stream(name, *arguments, **settings)
-
-    def drift(
-        self, pane: str, prompt: str, token_ids: list[int], dial: float = 1.0
-    ) -> float:
-        """How much likelier than the base a pane finds its own answer.
-
-        Returns:
-            `log p(model) - log p(base)` of the tokens, in nats per token; 0
-            without any.
-        """
-        if pane == "base" or not token_ids:
-            return 0.0
-        found = {
-            each: self._streamers.loglikelihood(
-                name, prompt, token_ids, **settings
-            )
-            for each in ("base", pane)
-            for name, settings in [self._setting(each, dial)]
-        }
-        return (found[pane] - found["base"]) / len(token_ids)
-
-    def _setting(self, pane: str, dial: float) -> tuple[str, dict[str, Any]]:
-        """The streamer of a pane, and the state it answers in."""
-        if pane == "tuned":
-            return "tuned", {"growth": True, "scale": None}
-        grown = self._is_grown()
-        if pane == "base":
-            return "base", {"growth": not grown, "scale": None}
-        return "base", {"growth": True, "scale": dial if grown else None}
+    def part(self, key: str) -> Part:
+        """How a model stands."""
+        return self._parts.get(key, Part("absent", ""))
 
     def loading(self) -> str:
         """What is being loaded, in words; empty when all is done."""
-        if any(part.state == "loading" for part in self.parts.values()):
-            return self._step or "Starting."
-        return ""
+        parts = list(self._parts.values())
+        return next((p.message for p in parts if p.state == "loading"), "")
 
-    def _is_grown(self) -> bool:
-        from keras_grow.growth.state import growths_of
+    def want(self, key: str, again: bool = False) -> "Future[None]":
+        """Load a model, unless it is there or being loaded.
 
-        return bool(growths_of(self._base))
+        Args:
+            key: `BASE` or the key of a model.
+            again: whether one that failed is tried again.
 
-    def _say(
-        self, pane: str, state: str, message: str, memory: str = ""
-    ) -> None:
-        self.parts = {**self.parts, pane: Part(state, message, memory)}
+        Returns:
+            What is done once it is loaded, or has failed.
+        """
+        with self._lock:
+            future = self._wanted.get(key)
+            failed = again and self.part(key).state == "failed"
+            if future is None or failed:
+                future = self._wanted[key] = Future()
+                self._say(key, "loading", f"Waits to load {self.label(key)}.")
+                self.owner.add(self._load(key, future))
+            return future
 
-    def _say_of(self, entry: Entry | None, pane: str, *words: str) -> None:
-        """Say it of a pane, unless another model is wanted there by now."""
-        with self._changed:
-            if self._wanted.get(_OWNER[pane]) == entry:
-                self._say(pane, *words)
+    def needs(self, choice: Choice) -> list[str]:
+        """Keys of what has to be loaded for a choice, the base first."""
+        if choice.key in (BASE, MIXED):
+            return [BASE, *(k for k, dial in choice.dials.items() if dial)]
+        if choice.key == ROUTED:
+            return [BASE, *list(self.grown())[: Growths.MOST]]
+        if choice.key not in dict(map(reversed, self.offered())):  # type: ignore[arg-type]
+            raise Unavailable("No such model here. Choose another.", "empty")
+        return [BASE, choice.key]
 
-    def _run(self) -> None:
-        self._step = "Step 1 of 5: starting Keras."
+    def check(self, key: str) -> None:
+        """Make sure that a model that was wanted can answer.
+
+        Raises:
+            Unavailable: if it did not load, or is not there any more.
+        """
+        part = self.part(key)
+        if part.state != "ready":
+            gone = f"{self.label(key)} had to make room. Ask again."
+            raise Unavailable(part.message or gone)
+        if key in self._tuned:
+            self._tuned.move_to_end(key)
+
+    def shares_base(self, choice: Choice) -> bool:
+        """Whether it is the base with growths, all of it loaded already."""
+        keys = [choice.key, *choice.dials]
+        grown = {BASE, MIXED, *self.grown()}
+        ready = all(self.part(k).state == "ready" for k in keys if k != MIXED)
+        return {*keys} <= grown and ready
+
+    def prompt(
+        self, question: Question, turns: Sequence[tuple[str, str]]
+    ) -> str:
+        """The text that the models continue."""
+        if not question.chat:
+            return question.prompt
+        return chat.prompt(self._base.lm, question, turns)
+
+    def together(
+        self, choices: Sequence[Choice], prompt: str, *arguments: Any
+    ) -> Writing:
+        """Begin answers of models that share their weights.
+
+        Args:
+            choices: one, or several that share the base.
+            prompt: the text to continue.
+            *arguments: as `Streamer.together` takes them after its states.
+        """
+        streamer = self._tuned.get(choices[0].key, self._base)
+        states, labels = [], []
+        for choice in choices:
+            state, label = self._state(choice, prompt)
+            states.append(state)
+            labels.append(label)
+        length, *rest = arguments
+        whole = streamer.together(prompt, length, states, *rest)
+        return Writing(whole, labels)
+
+    def drift(
+        self,
+        choice: Choice,
+        prompt: str,
+        token_ids: Sequence[int],
+        logprobs: Sequence[float],
+    ) -> list[float]:
+        """How much likelier than the base a model finds its own answer.
+
+        Returns:
+            `log p(model) - log p(base)` of each token, in nats.
+        """
+        if choice.key == BASE or not token_ids:
+            return [0.0] * len(token_ids)
+        base = self._base.logprobs(prompt, token_ids, {})
+        return [
+            float(own - other)
+            for own, other in zip(logprobs, base, strict=False)
+        ]
+
+    def _state(
+        self, choice: Choice, prompt: str
+    ) -> tuple[dict[str, float], str]:
+        """The scales of a choice, and what answers, in words."""
+        if choice.key == BASE or choice.key in self._tuned:
+            return {}, self.label(choice.key)
+        assert self._growths is not None
+        if choice.key == ROUTED:
+            return self._growths.route(prompt, self.grown())
+        return self._growths.scales(choice.dials, self.grown())
+
+    def _say(self, key: str, *words: str) -> None:
+        self._parts[key] = Part(*words)
+
+    def _load(self, key: str, future: "Future[None]") -> Turns:
+        """Load a model; whatever fails is its own, and said."""
+        label = self.label(key)
         try:
-            self._load_base()
-        except Exception as error:  # Whatever it is, the page says it.
-            for pane in PANES:
-                self._say(
-                    pane,
-                    "failed",
-                    f"The base model {self.runs.model} did not load. {error}",
-                )
-            return
-        while True:
-            for pane, load in (
-                ("grown", self._load_growth),
-                ("tuned", self._load_tuned),
-            ):
-                with self._changed:
-                    entry = self._wanted.get(pane)
-                    if pane in self._loaded and entry == self._loaded[pane]:
-                        continue
-                self._try(pane, entry, load)
-            with self._changed:
-                if self._wanted == self._loaded:
-                    self._step = ""
-                    self._changed.wait()
+            if key == BASE:
+                yield from self._load_base()
+            else:
+                yield self.want(BASE)
+                self.check(BASE)
+                self._say(key, "loading", f"Loads {label}.")
+                entry = self.runs.entry(key)
+                if key in self.grown():
+                    yield from self._load_growth(key, entry)
+                else:
+                    assert entry is not None
+                    yield from self._load_tuned(entry)
+        except Exception as error:
+            label = f"base model {self.runs.model}" if key == BASE else label
+            words = f"The model {label} did not load. {error}"
+            self._say(
+                key, "failed", words.replace("The model base", "The base")
+            )
+        finally:
+            future.set_result(None)
 
-    def _try(
-        self, pane: str, entry: Entry | None, load: Callable[[Any], None]
-    ) -> None:
-        try:
-            load(entry)
-        except Exception as error:  # One pane's trouble stays its own.
-            name = entry.label if entry else "nothing"
-            words = f"The model {name} did not load. {error}"
-            for own, owner in _OWNER.items():
-                if owner == pane and self.parts[own].state == "loading":
-                    self._say_of(entry, own, "failed", words)
-        with self._changed:
-            if self._wanted.get(pane) == entry:
-                self._loaded[pane] = entry
-
-    def _load_base(self) -> None:
+    def _load_base(self) -> Turns:
+        self._say(BASE, "loading", "Starts Keras.")
+        from keras_grow.evaluation.streaming import Streamer
         from keras_grow.loading import load_causal_lm
 
-        self._step = "Step 2 of 5: loading the base model."
-        self._say("base", "loading", "Loads the weights.")
-        self._base = load_causal_lm(self.runs.model, self.runs.dtype)
-        self.num_blocks = len(self._base.backbone.transformer_layers)
+        self._say(BASE, "loading", f"Loads {self.runs.model}.")
+        lm = load_causal_lm(self.runs.model, self.runs.dtype)
+        self._base = Streamer(lm, MAX_TOKENS)
+        self._growths = Growths(self._base)
+        self.num_blocks = len(lm.backbone.transformer_layers)
+        self._say(BASE, "loading", "Compiles the base model.")
+        if len(self.first()) == 1 or not self.wanted("grown"):
+            # A growth compiles it anew.
+            yield from warm(self._base, [[{}]])
+        memory = f"{size(bytes_of(lm))} of weights"
+        self._say(BASE, "ready", "", memory)
 
-    def _load_growth(self, entry: Entry | None) -> None:
-        import keras_grow
-        from keras_grow.evaluation.streaming import Streamer
-
-        self._step = "Step 3 of 5: growing and compiling."
-        self._streamers.take_out("base")
-        lm = self._base
-        if self._is_grown():
-            keras_grow.remove_growth(lm)
-        base_bytes = _bytes(lm)
-        self.growth_report, failure = "", None
-        try:
-            if entry is not None and entry.growth_file is not None:
-                keras_grow.load_growth(lm, entry.growth_file)
-                report = keras_grow.growth_report(lm)
-                self.growth_report = str(report)
-        except Exception as error:
-            failure = error
-        streamer = Streamer(lm, MAX_TOKENS)
-        grown = failure is None and entry is not None
-        _warm(streamer, growth=not grown)
-        memory = f"{_size(base_bytes)} of weights, shared with the grown model"
-        if not grown:
-            memory = f"{_size(base_bytes)} of weights"
-        self._streamers.put("base", streamer)
-        self._say_of(entry, "base", "ready", self.runs.model, memory)
-        if failure is not None:
-            raise failure
-        if entry is None:
-            self._say_of(entry, "grown", "empty", _EMPTY["grown"])
-            return
-        _warm(streamer, growth=True)
+    def _load_growth(self, key: str, entry: Entry | None) -> Turns:
+        assert self._growths is not None
+        file = (entry.growth_file if entry else None) or self.uploads[key]
+        before = bytes_of(self._base.lm)
+        for gone in self._growths.load(key, file):
+            self._wanted.pop(gone)
+            self._say(gone, "absent", "")
+        if entry:
+            self._growths.learn(key, rows.prompts(entry.folder))
+        yield None
+        name = self._growths.names[key]
+        own = {name: 1.0}
+        yield from warm(self._base, [[{}, own], [own], [{}]])
         memory = (
-            f"{_size(_bytes(lm) - base_bytes)} of new slices, on top of the "
-            "base's own weights"
+            f"{size(bytes_of(self._base.lm) - before)} of new slices, on top "
+            "of the base's own weights"
         )
-        self._say_of(entry, "grown", "ready", entry.label, memory)
+        self._say(key, "ready", "", memory)
 
-    def _load_tuned(self, entry: Entry | None) -> None:
-        from pathlib import Path
-
+    def _load_tuned(self, entry: Entry) -> Turns:
         from keras_grow.comparison import Method
         from keras_grow.comparison import load_run
         from keras_grow.evaluation.streaming import Streamer
 
-        self._streamers.take_out("tuned")
-        if entry is None:
-            self._say_of(entry, "tuned", "empty", _EMPTY["tuned"])
-            return
-        self._step = "Step 4 of 5: loading the fine-tuned model."
+        while len(self._tuned) >= _MAX_TUNED:
+            gone, _ = self._tuned.popitem(last=False)
+            self._wanted.pop(gone)
+            self._say(gone, "absent", "")
+        # Nobody else has it yet: the owner goes on with the others.
         method = Method.from_dict(entry.method)
-        lm = load_run(Path(entry.folder), method, entry.seed)
-        self._step = "Step 5 of 5: compiling the fine-tuned model."
-        streamer = Streamer(lm, MAX_TOKENS)
-        _warm(streamer)
-        self._streamers.put("tuned", streamer)
-        memory = f"{_size(_bytes(lm))} of weights, a second model"
-        self._say_of(entry, "tuned", "ready", entry.label, memory)
+        prepared = self._prepare.submit(
+            load_run, Path(entry.folder), method, entry.seed
+        )
+        yield prepared
+        streamer = Streamer(prepared.result(), MAX_TOKENS)
+        yield from warm(streamer, [[{}]])
+        self._tuned[entry.key] = streamer
+        memory = f"{size(bytes_of(streamer.lm))} of weights, a second model"
+        self._say(entry.key, "ready", "", memory)
 
 
-def _warm(streamer: Any, growth: bool = True) -> None:
+def warm(streamer: Any, batches: Sequence[Sequence[dict[str, float]]]) -> Turns:
     """Compile what answers need, so that no visitor waits for it."""
-    stream = streamer.stream("Warm up", 2, growth=growth)
-    for _ in stream:
-        pass
-    streamer.loglikelihood("Warm up", streamer.encode("now"), growth)
-
-
-def _bytes(lm: Any) -> int:
-    from keras_grow.growth.costs import variable_bytes
-
-    return sum(variable_bytes(weight) for weight in lm.weights)
-
-
-def _size(count: int) -> str:
-    if count < 10**8:
-        return f"{count / 1e6:.1f} MB"
-    return f"{count / 1e9:.2f} GB"
+    for states in batches:
+        whole = streamer.together("Warm up", 2, states)
+        whole.read_piece()
+        yield None
+        while not whole.finished:
+            whole.advance()
+        yield None
+    streamer.logprobs("Warm up", streamer.encode("now"), {})

@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from . import compare_tab
+from . import pane
+from . import placing
 from . import see_tab
 from . import take_away_tab
 from . import train_tab
 from . import words
-from .jobs import Jobs
-from .models import PANES
+from .asking import Visitors
+from .catalog import BASE
+from .history import PANES
+from .memory import resident
+from .memory import size
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -19,7 +24,10 @@ from .training import Trainer
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")
-HEAD = f"<script>{(_HERE / 'page.js').read_text('utf-8')}</script>"
+HEAD = "".join(
+    f"<script>{(_HERE / name).read_text('utf-8')}</script>"
+    for name in ("page.js", "compare.js")
+)
 # Fonts of the visitor's own system: nothing comes from another site.
 THEME = gr.themes.Default(
     font=["system-ui", "sans-serif"],
@@ -44,7 +52,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
     Returns:
         The page, a `gr.Blocks`, to be launched with `THEME`, `CSS` and `HEAD`.
     """
-    jobs, served = Jobs(), Served()
+    visitors, served = Visitors(), Served()
     with gr.Blocks(
         title="keras_grow",
         analytics_enabled=False,
@@ -55,11 +63,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             "language model something new and see what it forgets.</p>"
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
-        history, owner = _kept("questions", []), _kept("owner", "")
+        history, owner = _kept("asked", []), _kept("owner", "")
         status = gr.HTML(words.status("Starting."), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):
-                compare = compare_tab.build(page, models, jobs, history)
+                compare = compare_tab.build(page, models, visitors, history)
             with gr.Tab("See", id="see") as see_page:
                 see = see_tab.build(see_page, runs, models, served)
             with gr.Tab("Train", id="train"):
@@ -69,24 +77,18 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         seen = gr.State("")
         listed = gr.State(0)
         timer = gr.Timer(_REFRESH)
-        offered = [compare.tuned, compare.grown, see, growth]
+        offered = [*compare.choosers, *compare.mix, see, growth]
 
         def refresh(
-            seen: str, listed: int, owner: str, request: gr.Request
+            request: gr.Request, seen: str, listed: int, owner: str, *keys: str
         ) -> list[Any]:
             """What may have changed since this visitor's last look."""
-            before = jobs.before(str(request.session_hash))
-            line = words.status(_status(models, before))
-            headings = [
-                words.pane_heading(
-                    *compare_tab.TITLES[pane], models.parts[pane]
-                )
-                for pane in PANES
-            ]
+            line = words.status(_status(models, str(request.session_hash)))
+            headings = [pane.heading(models.part(key)) for key in keys]
             finished = trainer.finished
             offers = [gr.skip()] * len(offered)
             if finished != listed:
-                offers = _offers(runs)
+                offers = _offers(runs, models)
             look = repr((line, headings, trainer.progress, owner))
             shown = [line, *headings, *train_tab.shown(trainer.progress, owner)]
             if look == seen:
@@ -94,40 +96,53 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             return [*shown, *offers, look, finished]
 
         def leave(request: gr.Request) -> None:
-            jobs.leave(str(request.session_hash))
+            visitors.leave(str(request.session_hash))
 
         def first_choices(request: gr.Request) -> list[Any]:
             """What is offered; chosen are a link's models or the loaded."""
-            wanted = {pane: models.wanted(pane) for pane in ("tuned", "grown")}
-            for pane in wanted:
-                linked = runs.entry(request.query_params.get(pane))
-                if linked and linked.is_grown == (pane == "grown"):
-                    wanted[pane] = linked.key
+            chosen = placing.linked(request, models)
+            for key, _ in chosen:
+                if key in dict(e[::-1] for e in models.offered()):
+                    models.want(key)
             return [
-                *_pane_choices(runs, wanted),
+                *placing.place(models, chosen),
+                *placing.offers(models)[PANES:],
                 see_tab.choices(runs),
                 take_away_tab.choices(runs),
             ]
 
-        def compare_trained(tuned: str | None, grown: str | None) -> list[Any]:
+        def compare_trained(*chosen: Any) -> list[Any]:
+            """The first panes as they are, and the new model beside them."""
             key = trainer.progress.key
             entry = runs.entry(key)
-            chosen = {"tuned": tuned, "grown": grown}
-            if entry is not None:
-                chosen["grown" if entry.is_grown else "tuned"] = key
-            return [
-                *_pane_choices(runs, chosen),
-                gr.Tabs(selected="compare"),
+            keys, dials = chosen[:PANES], chosen[PANES : 2 * PANES]
+            opened = chosen[-1]
+            panes = [
+                pair
+                for pair, own in zip(
+                    zip(keys, dials, strict=True), opened, strict=True
+                )
+                if own
             ]
+            if entry is not None:
+                models.want(entry.key)
+                others = [p for p in panes if p[0] != key][: PANES - 1]
+                panes = [*others, (entry.key, 1.0)]
+            return [*placing.place(models, panes), gr.Tabs(selected="compare")]
 
         gr.on(
             [timer.tick, page.load],
             refresh,
-            [seen, listed, owner],
+            [seen, listed, owner, *compare.choosers],
             [status, *compare.headings, *train.view, *offered, seen, listed],
             **QUIET,
         )
-        page.load(first_choices, None, offered, **QUIET)
+        page.load(
+            first_choices,
+            None,
+            [*compare.placed, *compare.mix, see, growth],
+            **QUIET,
+        )
         # What is shown first where nothing was to be chosen before.
         for tab, chosen, own in (
             (see_page, see, see_tab),
@@ -142,8 +157,8 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         page.unload(leave)
         train.compare.click(
             compare_trained,
-            [compare.tuned, compare.grown],
-            [compare.tuned, compare.grown, tabs],
+            [*compare.choosers, *compare.dials, compare.opened],
+            [*compare.placed, tabs],
             **QUIET,
         )
     return page
@@ -157,46 +172,25 @@ def _kept(name: str, default: Any) -> Any:
     )
 
 
-def _status(models: Models, before: int | None) -> str:
+def _status(models: Models, visitor: str) -> str:
     """One line on how things stand for a visitor."""
-    if before:
-        noun = "prompt is" if before == 1 else "prompts are"
-        return f"Your prompt waits: {before} {noun} before it."
+    memory = f" {size(resident())} of memory in use." if resident() else ""
     loading = models.loading()
     if loading:
-        return f"Models are loading. {loading} You can ask already."
-    if models.parts["base"].state == "failed":
+        return f"{loading} You can ask already.{memory}"
+    if models.part(BASE).state == "failed":
         return "The base model did not load; see below."
-    return "Your prompt is being answered." if before == 0 else "Ready."
+    return f"Ready.{memory}"
 
 
-def _offers(runs: Runs) -> list[Any]:
+def _offers(runs: Runs, models: Models) -> list[Any]:
     """The lists after a training; what a visitor chose stays chosen."""
-    found = runs.entries()
+    grown = [(e.label, e.key) for e in runs.entries() if e.is_grown]
     lists: list[list[Any]] = [
-        [(e.label, e.key) for e in found if not e.is_grown],
-        [(e.label, e.key) for e in found if e.is_grown],
         [folder.name for folder in runs.folders()],
-        [(e.label, e.key) for e in found if e.is_grown],
+        grown,
     ]
-    return [gr.Dropdown(choices=each, visible=bool(each)) for each in lists]
-
-
-def _pane_choices(runs: Runs, chosen: dict[str, str | None]) -> list[Any]:
-    """The models that the panes can have, and those that they have."""
-    found = runs.entries()
-    updates = []
-    for pane in ("tuned", "grown"):
-        options = [
-            (entry.label, entry.key)
-            for entry in found
-            if entry.is_grown == (pane == "grown")
-        ]
-        updates.append(
-            gr.Dropdown(
-                choices=options,
-                value=chosen[pane],
-                visible=bool(options),
-            )
-        )
-    return updates
+    return [
+        *placing.offers(models),
+        *(gr.Dropdown(choices=each, visible=bool(each)) for each in lists),
+    ]

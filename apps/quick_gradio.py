@@ -29,4 +29,11 @@ QUIET: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-__all__ = ["QUIET", "gradio"]
+# For events that models answer, each in turn: nobody waits in Gradio's queue.
+ANSWERED: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "concurrency_id": "models",
+    "concurrency_limit": 64,
+}
+__all__ = ["ANSWERED", "QUIET", "gradio"]

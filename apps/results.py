@@ -9,15 +9,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from keras_grow.comparison.layout import DONE_FILE
+from keras_grow.comparison.layout import finished_runs
+from keras_grow.comparison.metrics import metric_of
+from keras_grow.comparison.results import read_done
+
 from . import chart
 from . import words
-from .runs import DONE_FILE
 from .runs import read_plan
 from .runs import read_rows
 
 Rows = list[dict[str, Any]]
 _NAMES = {"new": "New skill", "old": "Old skill"}
-_LOWER = ("loss", "perplexity")
 
 
 def methods_of(rows: Rows) -> list[str]:
@@ -32,7 +35,7 @@ def series(rows: Rows, score: str) -> dict[str, list[tuple[float, float]]]:
     )
     for row in rows:
         value = row["scores"].get(score)
-        if value is not None:
+        if value is not None and not math.isnan(value):
             values[row["method"]][row["step"]].append(float(value))
     return {
         method: [(step, sum(v) / len(v)) for step, v in sorted(steps.items())]
@@ -43,15 +46,14 @@ def series(rows: Rows, score: str) -> dict[str, list[tuple[float, float]]]:
 def score_title(rows: Rows, score: str) -> str:
     """A score's name in words, and which way is better."""
     kind, _, name = score.partition("/")
-    metric = name
+    named = name
     for row in rows:
-        metric = row.get("details", {}).get(score, {}).get("metric", metric)
-    lower = any(word in metric for word in _LOWER)
-    what = name if name == metric else f"{name}, {metric}"
-    return (
-        f"{_NAMES.get(kind, kind)}: {what.replace('_', ' ')} "
-        f"({'lower' if lower else 'higher'} is better)"
-    )
+        named = row.get("details", {}).get(score, {}).get("metric", named)
+    metric = metric_of(named)
+    plain = name.replace("_", " ")
+    what = metric.words if name == named else f"{plain}, {metric.words}"
+    unit = f", {metric.unit}" if metric.unit else ""
+    return f"{_NAMES.get(kind, kind)}: {what}{unit} ({metric.better} is better)"
 
 
 def charts(rows: Rows, shown: list[str] | None = None) -> str:
@@ -112,7 +114,17 @@ def as_csv(rows: Rows) -> str:
 
 def as_json(rows: Rows) -> str:
     """The results as JSON."""
-    return json.dumps(rows, ensure_ascii=False, indent=1)
+    plain = [
+        {
+            **row,
+            "scores": {
+                name: None if math.isnan(value) else value
+                for name, value in row["scores"].items()
+            },
+        }
+        for row in rows
+    ]
+    return json.dumps(plain, ensure_ascii=False, indent=1)
 
 
 def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
@@ -154,27 +166,23 @@ def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
 
 def _mean(rows: Rows, score: str) -> str:
     values = [row["scores"].get(score, math.nan) for row in rows]
-    known = [value for value in values if value is not None]
+    known = [value for value in values if not math.isnan(value)]
     return f"{sum(known) / len(known):.4g}" if known else ""
 
 
 def _costs(folder: Path, method: str) -> list[str]:
     """Trained parameters and seconds an update of a finished method."""
-    plan = read_plan(folder) or {"seeds": []}
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in method)
-    for seed in plan["seeds"]:
+    plan = read_plan(folder)
+    for run in finished_runs(folder, plan) if plan else ():
+        if plan is None or run.method.name != method:
+            continue
         try:
-            done = json.loads(
-                (folder / f"{safe}-seed{seed}" / DONE_FILE).read_text("utf-8")
-            )
+            done = read_done(run.path / DONE_FILE)
         except (OSError, ValueError):
             continue
-        seconds = done.get("seconds_a_step")
-        if seconds is None and done.get("seconds") and plan.get("updates"):
-            seconds = done["seconds"] / plan["updates"]
-        count = done.get("trainable_parameters")
+        made = done.get("stopped_after", plan.updates)
         return [
-            f"{count:,}" if count is not None else "",
-            f"{seconds:.2f}" if seconds is not None else "",
+            f"{done['trainable_parameters']:,}",
+            f"{done['seconds'] / made:.2f}",
         ]
     return ["", ""]

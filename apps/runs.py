@@ -3,17 +3,34 @@
 Nothing here imports Keras: the first page must not wait for it.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PLAN_FILE = "plan.json"
-RESULTS_FILE = "results.jsonl"
-DONE_FILE = "done.json"
-GROWTH_FILE = "growth.grow.safetensors"
-WEIGHTS_FILE = "weights.safetensors"
+from keras_grow.comparison.layout import DONE_FILE
+from keras_grow.comparison.layout import GROWTH_FILE
+from keras_grow.comparison.layout import PLAN_FILE
+from keras_grow.comparison.layout import RESULTS_FILE
+from keras_grow.comparison.layout import WEIGHTS_FILE
+from keras_grow.comparison.layout import RunFolder
+from keras_grow.comparison.layout import finished_runs
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.results import read_results
+
+from . import trainings
+
+__all__ = [
+    "DONE_FILE",
+    "GROWTH_FILE",
+    "PLAN_FILE",
+    "RESULTS_FILE",
+    "WEIGHTS_FILE",
+    "Entry",
+    "Runs",
+    "read_plan",
+    "read_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -86,12 +103,8 @@ class Runs:
                     "`keras-grow compare` and `make demo` make one."
                 )
             return cls(None, Path(made), target, "float32")
-        plan = read_plan(folder)
-        if plan is None:
-            raise ValueError(
-                f"Expected a readable {PLAN_FILE}. Received: {target!r}"
-            )
-        return cls(folder, Path(made), plan["model"], plan["dtype"])
+        plan = Plan.load(folder)
+        return cls(folder, Path(made), plan.model, plan.dtype)
 
     def folders(self) -> list[Path]:
         """Folders of comparisons with results, the given one first."""
@@ -100,10 +113,8 @@ class Runs:
         given = self.given.resolve() if self.given else None
         for file in made:
             plan = read_plan(file.parent)
-            fits = plan and (plan["model"], plan["dtype"]) == (
-                self.model,
-                self.dtype,
-            )
+            own = (self.model, self.dtype)
+            fits = plan is not None and (plan.model, plan.dtype) == own
             if file.parent.resolve() == given:
                 continue  # The app was started on a run that it made.
             if fits and any(file.parent.glob(f"*/{DONE_FILE}")):
@@ -118,15 +129,14 @@ class Runs:
         """Models of all finished runs that kept their weights."""
         found = []
         for folder in self.folders():
-            plan = read_plan(folder) or {"methods": [], "seeds": []}
-            for seed in plan["seeds"]:
-                for method in plan["methods"]:
-                    entry = _entry(folder, method, seed, len(plan["seeds"]))
-                    kept = (GROWTH_FILE, WEIGHTS_FILE)
-                    if (entry.own / DONE_FILE).exists() and any(
-                        (entry.own / name).exists() for name in kept
-                    ):
-                        found.append(entry)
+            plan = read_plan(folder)
+            if plan is not None:
+                kept = (
+                    run
+                    for run in finished_runs(folder, plan)
+                    if run.growth or run.weights
+                )
+                found += [_entry(run, len(plan.seeds)) for run in kept]
         return found
 
     def entry(self, key: str | None) -> Entry | None:
@@ -134,49 +144,31 @@ class Runs:
         return next((e for e in self.entries() if e.key == key), None)
 
 
-def read_plan(folder: Path) -> dict[str, Any] | None:
+def read_plan(folder: Path) -> Plan | None:
     """The plan of a comparison, or None where there is none to read."""
     try:
-        plan: dict[str, Any] = json.loads(
-            (folder / PLAN_FILE).read_text("utf-8")
-        )
-        return (
-            plan if {"model", "dtype", "methods", "seeds"} <= {*plan} else None
-        )
-    except (OSError, ValueError, TypeError):
+        return Plan.load(folder)
+    except (OSError, ValueError):
         return None
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Rows of results; of a step scored twice, the last. Half rows are left."""
-    rows: dict[Any, dict[str, Any]] = {}
+    """Rows of results, or none where they cannot be read."""
     try:
-        text = (folder / RESULTS_FILE).read_text("utf-8")
-    except OSError:
+        return read_results(folder)
+    except (OSError, ValueError):
         return []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-            rows[row["method"], row["seed"], row["step"]] = row
-        except (ValueError, KeyError, TypeError):
-            continue
-    return list(rows.values())
 
 
-def _entry(
-    folder: Path, method: dict[str, Any], seed: int, seeds: int
-) -> Entry:
-    # As keras_grow.comparison names the folder of a run.
-    safe = "".join(
-        c if c.isalnum() or c in "._-" else "_" for c in method["name"]
-    )
-    name = f"{safe}-seed{seed}"
-    label = method["name"] + (f", seed {seed}" if seeds > 1 else "")
+def _entry(run: RunFolder, seeds: int) -> Entry:
+    folder, seed = run.comparison, run.seed
+    label = run.method.name + (f", seed {seed}" if seeds > 1 else "")
+    note = trainings.read_note(folder)
     return Entry(
-        f"{folder.name}/{name}",
-        f"{label} ({folder.name})",
+        f"{folder.name}/{run.path.name}",
+        note.name if note and note.name else f"{label} ({folder.name})",
         folder,
-        folder / name,
-        method,
+        run.path,
+        run.method.to_dict(),
         seed,
     )

@@ -1,142 +1,73 @@
-"""One training at a time, in a process that the page watches."""
+"""One training at a time, in a process that outlives the app."""
 
 import dataclasses
-import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from keras_grow.comparison.events import Event
+from keras_grow.comparison.layout import PLAN_FILE
+from keras_grow.comparison.layout import RunFolder
+from keras_grow.comparison.plan import Plan
 from keras_grow.files import write_atomically
 
+from . import trainings
+from .lesson import METHODS
+from .lesson import Lesson
+from .progress import Account
+from .progress import Progress
 from .uploads import Rows
 
-METHODS = {
-    "Grow, train the new slices (G-Freeze)": "g_freeze",
-    "Grow, train up-projections (G-Train)": "g_train",
-    "Fine-tune all weights (SFT)": "sft",
-    "LoRA": "lora",
-}
-RATES = {"g_freeze": 2e-5, "g_train": 2e-5, "sft": 2e-5, "lora": 5e-4}
-MAX_UPDATES = 2000
-_BATCH = 8
-LONG = 1000  # Characters; above, rows are cut to CUT tokens.
-CUT = 256
-# All weights are kept by these methods, not those of new slices alone.
-_KEEP_ALL = ("sft", "lora")
-_MIN_FREE = 6_000_000_000
-LOG_FILE = "log.txt"
-_PASSAGES = Path(__file__).parent / "passages.txt"
+_LOOK = 0.3  # Seconds between two looks at what a process says.
+_MIN_FREE = 1_000_000_000
 
 
 class Busy(Exception):
     """A training is under way already."""
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What a visitor wants trained.
-
-    Attributes:
-        method: a key of `RATES`.
-        layers: how many of the last blocks grow; 0 for all.
-        factor: width of a grown MLP over that of the base's.
-        updates: how many.
-        learning_rate: of Adam.
-        anchored: whether the base's predictions on other text are held to.
-        retention: what the old skill is measured on, a name of
-            `keras_grow.comparison.Plan`; empty for the app's own passages.
-
-    Raises:
-        ValueError: if something is out of range, in words for the visitor.
-    """
-
-    method: str = "g_freeze"
-    layers: int = 10
-    factor: int = 2
-    updates: int = 30
-    learning_rate: float = 2e-5
-    anchored: bool = False
-    retention: str = ""
-
-    def __post_init__(self) -> None:
-        if self.method not in RATES:
-            raise ValueError("Choose a method.")
-        for name, low, high in (
-            ("layers", 0, 200),
-            ("factor", 2, 8),
-            ("updates", 1, MAX_UPDATES),
-            ("learning_rate", 1e-7, 1e-1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ValueError(
-                    f"Choose {name.replace('_', ' ')} from {low:g} to "
-                    f"{high:g}. It is {value}."
-                )
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How the training stands.
-
-    Attributes:
-        state: "idle", "running", "done", "stopped" before anything was
-            learned, or "failed".
-        phase: what it does, in words.
-        name: folder of the run.
-        owner: the visitor who started it.
-        step: updates made.
-        updates: updates wanted.
-        losses: pairs of update and training loss.
-        rows: scores so far, as rows of `results.jsonl`.
-        seconds_left: an estimate, or None before there is one.
-        cut: which rows were cut or left out, in words.
-        message: how it ended.
-        key: the finished model's entry.
-    """
-
-    state: str = "idle"
-    phase: str = ""
-    name: str = ""
-    owner: str = ""
-    step: int = 0
-    updates: int = 0
-    losses: tuple[tuple[int, float], ...] = ()
-    rows: tuple[dict[str, Any], ...] = ()
-    seconds_left: float | None = None
-    cut: str = ""
-    message: str = ""
-    key: str = ""
-
-
 class Trainer:
     """Starts the one training there may be, watches and stops it.
+
+    One that an earlier app has started, and that still runs, is taken over.
 
     Args:
         folder: where runs go, a folder each.
         model: name of the base model.
         dtype: its dtype.
+
+    Attributes:
+        finished: grows with every model that comes or goes, and every name.
     """
 
     def __init__(self, folder: Path, model: str, dtype: str) -> None:
         self.folder = folder
         self.model = model
         self.dtype = dtype
-        self.progress = Progress()
         self.finished = 0
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._began = 0.0
+        self._account: Account | None = None
+        with self._lock:
+            self._adopt()
+
+    @property
+    def progress(self) -> Progress:
+        """How the training stands now."""
+        account = self._account
+        return account.progress(time.time()) if account else Progress()
 
     def start(
-        self, lesson: Lesson, rows: Rows, owner: str, num_blocks: int = 0
-    ) -> None:
+        self,
+        lesson: Lesson,
+        rows: Rows,
+        owner: str,
+        num_blocks: int = 0,
+        name: str = "",
+    ) -> str:
         """Begin.
 
         Args:
@@ -144,6 +75,11 @@ class Trainer:
             rows: on what.
             owner: the visitor who wants it.
             num_blocks: blocks of the model. Defaults to 0: not known yet.
+            name: what to call it. Defaults to the file's name and the
+                method's.
+
+        Returns:
+            What it is called.
 
         Raises:
             Busy: if a training is under way.
@@ -151,39 +87,45 @@ class Trainer:
             OSError: if the folder cannot be written or the disk is full.
         """
         with self._lock:
-            if self.progress.state == "running":
-                raise Busy(
-                    "A training is under way, started by "
-                    + ("you" if owner == self.progress.owner else "another")
-                    + ". There is one at a time; you can compare meanwhile."
-                )
-            grows = lesson.method.startswith("g_")
-            if grows and 0 < num_blocks < lesson.layers:
+            self._refuse_second(owner)
+            if lesson.grows_blocks and 0 < num_blocks < lesson.layers:
                 raise ValueError(
                     f"The model has {num_blocks} blocks. Choose as many at "
                     f"most, or 0 for all. Received: {lesson.layers}."
                 )
-            own = self._make_folder(lesson, rows)
-            worker = [sys.executable, "-m", "keras_grow.app.train_worker"]
-            with (own / LOG_FILE).open("w") as log:
-                self._process = subprocess.Popen(
-                    [*worker, os.fspath(own)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+            if free < _MIN_FREE:
+                raise OSError(
+                    f"Only {free / 1e9:.1f} GB are free on the disk. Free "
+                    "some, or delete a training."
                 )
-            watched = self._process
-            self.progress = Progress(
-                "running",
-                "Starting.",
-                own.name,
-                owner,
-                updates=lesson.updates,
-            )
-        threading.Thread(
-            target=self._watch, args=[watched], daemon=True
-        ).start()
+            stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+            own = self.folder / f"{lesson.method}_{stamp}"
+            own.mkdir()
+            wanted = name.strip() or f"{rows.name}, {METHODS[lesson.method]}"
+            called = trainings.free_name(self.folder, wanted)
+            trainings.write_note(own, trainings.Note(called, owner))
+            plan = lesson.write(own, rows, self.model, self.dtype)
+            with write_atomically(own / PLAN_FILE) as file:
+                file.write(plan.to_json())
+            self._begin(own, owner)
+            return called
+
+    def go_on(self, own: Path, owner: str) -> None:
+        """Let a training that was interrupted go on from its checkpoint.
+
+        Raises:
+            Busy: if a training is under way.
+        """
+        with self._lock:
+            self._refuse_second(owner)
+            (own / trainings.STOP_FILE).unlink(missing_ok=True)
+            note = trainings.read_note(own)
+            if note is not None:
+                note = dataclasses.replace(note, owner=owner)
+                trainings.write_note(own, note)
+            self._begin(own, owner)
 
     def stop(self, owner: str) -> str:
         """Ask the training to end and keep what was learned.
@@ -192,111 +134,136 @@ class Trainer:
             What to tell the visitor.
         """
         with self._lock:
-            if self.progress.state != "running" or self._process is None:
+            now = self.progress
+            if now.state != "running" or self._account is None:
                 return "Nothing is being trained."
-            if owner != self.progress.owner:
+            if owner != now.owner:
                 return "Only the visitor who started the training can stop it."
-            self._change(phase="Stopping after this update.")
-            _say_stop(self._process)
+            self._account.stopping = True
+            (self.folder / now.folder / trainings.STOP_FILE).touch()
             return "Stopping; what was learned will be kept."
 
-    def _make_folder(self, lesson: Lesson, rows: Rows) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
-        if lesson.method in _KEEP_ALL and free < _MIN_FREE:
-            raise OSError(
-                f"Only {free / 1e9:.1f} GB are free on the disk; all weights "
-                "are kept after fine-tuning and LoRA. Free some, or grow "
-                "instead."
+    def say_changed(self) -> None:
+        """Let pages look at the list of models anew."""
+        self.finished += 1
+
+    def _refuse_second(self, owner: str) -> None:
+        if self.progress.state != "running":
+            self._adopt()
+        now = self.progress
+        if now.state == "running":
+            raise Busy(
+                "A training is under way, started by "
+                + ("you" if owner == now.owner else "another")
+                + ". There is one at a time; you can compare meanwhile."
             )
-        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-        own = self.folder / f"{lesson.method}_{stamp}"
-        own.mkdir()
-        task = rows.write(own)
-        old, anchor = own / "general_text.txt", own / "anchor.jsonl"
-        passages = _PASSAGES.read_text("utf-8").strip().split("\n\n")
-        half = len(passages) // 2
-        with write_atomically(old) as file:
-            file.write("\n\n".join(passages[:half]))
-        lines = [
-            json.dumps({"prompt": p, "response": ""}) for p in passages[half:]
-        ]
-        with write_atomically(anchor) as file:
-            file.write("\n".join(lines) + "\n")
-        wanted = {
-            **dataclasses.asdict(lesson),
-            "model": self.model,
-            "dtype": self.dtype,
-            "task": task,
-            "retention": lesson.retention or str(old),
-            "anchor": str(anchor),
-            "batch_size": _BATCH,
-            "sequence_length": CUT if rows.longest > LONG else None,
-        }
-        with write_atomically(own / "lesson.json") as file:
-            json.dump(wanted, file)
-        return own
 
-    def _watch(self, process: "subprocess.Popen[str]") -> None:
-        self._began = 0.0
-        with process:
-            for line in process.stdout or ():
-                try:
-                    self._take(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue  # Some library's own words.
-        code = process.returncode
-        with self._lock:
-            if self.progress.state == "running":
-                log = self.folder / self.progress.name / LOG_FILE
-                words = log.read_text("utf-8", "replace").split("\n")
-                last = next((w for w in reversed(words) if w.strip()), "")
-                self._change(
-                    state="failed",
-                    message=f"The training ended unexpectedly (exit status "
-                    f"{code}). Its last words: {last.strip()[:500]}",
-                )
+    def _begin(self, own: Path, owner: str) -> None:
+        worker = [sys.executable, "-m", "keras_grow.app.train_worker"]
+        (own / trainings.EVENTS_FILE).touch()
+        start = (own / trainings.EVENTS_FILE).stat().st_size
+        with (own / trainings.LOG_FILE).open("a") as log:
+            process = subprocess.Popen(
+                [*worker, os.fspath(own)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl+C ends the app, and not what it trains.
+                start_new_session=True,
+            )
+        self._watch(own, owner, process, start)
 
-    def _take(self, event: dict[str, Any]) -> None:
-        """One line of the process: a phase, an update, scores, or the end."""
-        with self._lock:
-            now = self.progress
-            if "phase" in event and "Stopping" not in now.phase:
-                self._change(phase=event["phase"])
-            if "loss" in event:
-                if not self._began:
-                    self._began = time.monotonic() - event["seconds"]
-                step = event["step"]
-                left = (time.monotonic() - self._began) / step
-                self._change(
-                    step=step,
-                    losses=(*now.losses, (step, event["loss"])),
-                    seconds_left=left * (now.updates - step),
-                )
-            if "cut" in event:
-                self._change(cut=event["cut"])
-            if "row" in event:
-                self._change(rows=(*now.rows, event["row"]))
-            if "done" in event:
-                self.finished += 1
-                self._change(
-                    state="done",
-                    key=event["done"],
-                    message=event["message"],
-                    seconds_left=0.0,
-                )
-            for state in ("stopped", "failed"):
-                if state in event:
-                    self._change(state=state, message=event[state])
+    def _adopt(self) -> None:
+        """Take over a training that an earlier app has started."""
+        own = trainings.running(self.folder)
+        if own is None:
+            return
+        note = trainings.read_note(own)
+        self._watch(own, note.owner if note else "", None, 0)
 
-    def _change(self, **values: Any) -> None:
-        self.progress = dataclasses.replace(self.progress, **values)
+    def _watch(
+        self,
+        own: Path,
+        owner: str,
+        process: "subprocess.Popen[bytes] | None",
+        start: int,
+    ) -> None:
+        plan = Plan.load(own)
+        ((method, seed),) = plan.runs
+        run = RunFolder(own, method, seed)
+        begun = Progress(
+            "running",
+            "Starting.",
+            own.name,
+            trainings.name_of(own),
+            owner,
+            key=f"{own.name}/{run.path.name}",
+        )
+        account = Account(plan, begun)
+        account.stopping = (own / trainings.STOP_FILE).exists()
+        self._account = account
+        # What was said until now is known at once.
+        start = self._take(account, own, start)
+        threading.Thread(
+            target=self._follow,
+            args=[account, own, process, start],
+            daemon=True,
+        ).start()
+
+    def _take(self, account: Account, own: Path, start: int) -> int:
+        found, start = trainings.read_events(own, start)
+        for moment, event in found:
+            self._tell(account, moment, event)
+        return start
+
+    def _tell(self, account: Account, moment: float, event: Event) -> None:
+        account.take(moment, event)
+        if account.progress(moment).state == "done":
+            self.say_changed()
+
+    def _follow(
+        self,
+        account: Account,
+        own: Path,
+        process: "subprocess.Popen[bytes] | None",
+        start: int,
+    ) -> None:
+        """Look at what a process says until it has ended."""
+        ended = False
+        while not ended:
+            # Before the last look, or its last words might be missed.
+            if process is None:
+                ended = not trainings.is_running(own)
+            else:
+                ended = process.poll() is not None
+            start = self._take(account, own, start)
+            if not ended:
+                time.sleep(_LOOK)
+        if account.progress(time.time()).state == "running":
+            code = process.returncode if process else None
+            account.change(state="failed", message=why_ended(own, code))
 
 
-def _say_stop(process: "subprocess.Popen[str]") -> None:
-    try:
-        if process.stdin:
-            process.stdin.write("stop\n")
-            process.stdin.flush()
-    except OSError:
-        pass  # It has just ended by itself.
+def why_ended(own: Path, code: int | None) -> str:
+    """What to say of a process that ended without a word.
+
+    Args:
+        own: folder of its training.
+        code: its exit status; None where another app had started it.
+    """
+    go_on = " Under Trainings it can go on from where it was last saved."
+    memory = (
+        "The system ends a program like this when memory runs out: choose "
+        "fewer blocks, or close other programs."
+    )
+    if code == -9:
+        return f"The system ended the training (signal 9). {memory}{go_on}"
+    if code is None:
+        return (
+            "The training has ended without a word: it was ended, or the "
+            f"machine was. {memory}{go_on}"
+        )
+    return (
+        f"The training ended unexpectedly (exit status {code}). Its last "
+        f"words: {trainings.last_words(own)[:500]}"
+    )

@@ -1,23 +1,76 @@
-"""Rows that a visitor uploads: checked, cut into two splits, kept apart."""
+"""Rows that a visitor uploads: checked, and kept with the training."""
 
+import dataclasses
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_grow.files import write_atomically
+from keras_grow.tasks import Example
+from keras_grow.tasks import hold_out
+from keras_grow.tasks import read_examples
+from keras_grow.tasks.columns import Columns
+from keras_grow.tasks.columns import known_columns
+from keras_grow.tasks.formats import CHATS
+from keras_grow.tasks.sources import SUFFIXES
+from keras_grow.tasks.sources import is_file_name
+from keras_grow.tasks.sources import numbered_rows
 
 MAX_BYTES = 5_000_000
 MAX_ROWS = 20_000
 MAX_CHARACTERS = 8_000
 MIN_ROWS = 8
-_HELD_OUT = 0.2
-_MAX_HELD_OUT = 64
+SPLIT = 0.2
+TEMPLATES = ("gemma", "llama3", "chatml", "mistral")
+ENDINGS = [*SUFFIXES, ".gz"]
 
 
 class Refused(Exception):
     """An upload that cannot be trained on, with the reason in words."""
+
+
+class UnknownColumns(Refused):
+    """An upload of which it has to be said what its columns are.
+
+    Attributes:
+        columns: their names.
+    """
+
+    def __init__(self, columns: list[str]) -> None:
+        super().__init__(
+            "The columns have names that say nothing to this page: "
+            f"{', '.join(columns)}. Choose the column of the prompts and that "
+            "of the answers below."
+        )
+        self.columns = columns
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an upload is to be read.
+
+    Attributes:
+        prompt: the column of the prompts, where the file's own names say
+            nothing.
+        answer: the column of the answers, likewise.
+        template: what makes text of chats, one of `TEMPLATES`.
+        split: share of the rows that measures the new skill.
+    """
+
+    prompt: str = ""
+    answer: str = ""
+    template: str = TEMPLATES[0]
+    split: float = SPLIT
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The columns that were chosen, by the fields that they are."""
+        if not (self.prompt and self.answer):
+            return {}
+        return {"prompt": self.prompt, "response": self.answer}
 
 
 @dataclass(frozen=True)
@@ -25,22 +78,37 @@ class Rows:
     """Checked rows.
 
     Attributes:
-        examples: prompts and responses.
+        rows: the rows themselves, as they were in the file.
+        examples: the same as the model will read them.
         skipped: a line for each row that was left out.
-        longest: characters of the longest prompt and response together.
+        notes: what else is to be said of the file.
+        template: what makes text of them, where they are chats.
+        split: share of them that is held out of the training.
+        held_out: how many that is.
+        name: name of the file.
     """
 
-    examples: list[dict[str, str]]
-    skipped: tuple[str, ...]
-    longest: int
+    rows: tuple[Mapping[str, Any], ...]
+    examples: tuple[Example, ...]
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    template: str | None = None
+    split: float = SPLIT
+    held_out: int = 0
+    name: str = "rows"
 
     @property
-    def held_out(self) -> int:
-        """How many of the last rows are kept to measure the new skill."""
-        return min(max(int(len(self.examples) * _HELD_OUT), 1), _MAX_HELD_OUT)
+    def longest(self) -> int:
+        """Characters of the longest prompt and answer together."""
+        return max(len(e.prompt) + len(e.response) for e in self.examples)
+
+    @property
+    def longest_answer(self) -> int:
+        """Bytes of the longest answer."""
+        return max(len(e.response.encode()) for e in self.examples)
 
     def write(self, folder: Path) -> str:
-        """Write both splits as JSONL.
+        """Write the rows as JSONL.
 
         Args:
             folder: where they go.
@@ -48,39 +116,38 @@ class Rows:
         Returns:
             The task's name, as `keras_grow.tasks.load_task` takes it.
         """
-        cut = len(self.examples) - self.held_out
-        paths = []
-        for name, rows in (
-            ("train", self.examples[:cut]),
-            ("validation", self.examples[cut:]),
-        ):
-            path = folder / f"{name}.jsonl"
-            lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-            with write_atomically(path) as file:
-                file.write("\n".join(lines) + "\n")
-            paths.append(str(path))
-        return ",".join(paths)
+        path = folder / "rows.jsonl"
+        with write_atomically(path) as file:
+            for row in self.rows:
+                # Parquet has values, such as dates, that JSON has not.
+                line = json.dumps(row, ensure_ascii=False, default=str)
+                file.write(line + "\n")
+        return str(path)
 
 
-def check(file: str | None) -> Rows:
+def check(file: str | None, reading: Reading | None = None) -> Rows:
     """Read an upload.
 
     Args:
         file: where Gradio keeps it.
+        reading: how to read it. Defaults to `None`: by the names of its
+            columns.
 
     Returns:
-        Its rows as prompts and responses.
+        Its rows, and what they are as examples.
 
     Raises:
-        Refused: if it is no JSONL or CSV of examples, or too much or too
-            little.
+        Refused: if it holds no examples, or too many or too few;
+            `UnknownColumns` if it has to be said which columns they are in.
     """
+    reading = reading or Reading()
     if not file:
         raise Refused("Choose a file first.")
     path = Path(file)
-    if path.suffix.lower() not in (".jsonl", ".csv"):
+    if not is_file_name(path.name):
         raise Refused(
-            f"A file that ends in .jsonl or .csv is needed, not {path.name}."
+            f"A file that ends in {', '.join(SUFFIXES)} is needed, not "
+            f"{path.name}."
         )
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -88,46 +155,94 @@ def check(file: str | None) -> Rows:
             f"The file has {size / 1e6:.1f} MB. At most {MAX_BYTES / 1e6:.0f} "
             "MB are taken; cut it."
         )
-    return _checked(_read(path), path.name)
-
-
-def _read(path: Path) -> Any:
-    from keras_grow.tasks import read_examples
-
     try:
-        with warnings.catch_warnings():
-            # Rows left out are counted on the page.
-            warnings.simplefilter("ignore")
-            return read_examples(path, on_error="skip")
-    except (ValueError, OSError, RecursionError) as error:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            rows = _read(path, reading)
+    except (ValueError, OSError, RecursionError, ImportError) as error:
         raise Refused(f"The file cannot be read. {error}") from error
+    # Rows left out are counted on the page.
+    notes = [str(each.message) for each in said]
+    own = [note for note in notes if "are malformed and were left" not in note]
+    return _with_split(rows, tuple(dict.fromkeys(own)))
 
 
-def _checked(loaded: Any, name: str) -> Rows:
-    if len(loaded.examples) > MAX_ROWS:
+def _read(path: Path, reading: Reading) -> Rows:
+    fields = reading.fields
+    chosen = {column.strip().casefold() for column in fields.values()}
+    numbered = list(numbered_rows(path, known_columns() | chosen)[1])
+    if len(numbered) > MAX_ROWS:
         raise Refused(
-            f"{name} has {len(loaded.examples):,} rows. At most {MAX_ROWS:,} "
-            "are taken; cut it."
+            f"{path.name} has {len(numbered):,} rows. At most {MAX_ROWS:,} are "
+            "taken; cut it."
         )
-    examples, skipped, longest = [], list(loaded.skipped), 0
+    found = [(place, row) for place, row in numbered if isinstance(row, dict)]
+    skipped = [
+        f"{place}: {why}" for place, why in numbered if isinstance(why, str)
+    ]
+    first = found[0][1] if found else {}
+    form = "prompt_response" if fields else Columns(first, {}).name()
+    if first and not form:
+        raise UnknownColumns([str(column) for column in first])
+    template = reading.template if form in CHATS else None
+    loaded = read_examples(
+        [row for _, row in found],
+        form or "auto",
+        fields,
+        on_error="skip",
+        template=template,
+    )
+    # In memory, rows are called by their numbers, from 1 on.
+    places = {f"row {number}": each for number, each in enumerate(found, 1)}
+    for line in loaded.skipped:
+        called, _, why = line.partition(": ")
+        skipped.append(f"{places[called][0]}: {why}")
+    rows, examples = [], []
     for example in loaded.examples:
+        place, row = places[example.source]
         characters = len(example.prompt) + len(example.response)
         if not example.response.strip():
-            skipped.append(f"{example.source}: the response is empty")
+            skipped.append(f"{place}: the answer is empty")
         elif characters > MAX_CHARACTERS:
             skipped.append(
-                f"{example.source}: {characters:,} characters, at most "
+                f"{place}: {characters:,} characters, at most "
                 f"{MAX_CHARACTERS:,} are taken"
             )
         else:
-            longest = max(longest, characters)
-            examples.append(
-                {"prompt": example.prompt, "response": example.response}
-            )
+            if fields:
+                row = {name: row[column] for name, column in fields.items()}
+            rows.append(row)
+            examples.append(example)
     if len(examples) < MIN_ROWS:
-        first = f" The first: {skipped[0]}." if skipped else ""
+        lines = f" The first: {skipped[0]}." if skipped else ""
         raise Refused(
-            f"{name} has {len(examples)} usable rows; at least {MIN_ROWS} are "
-            f"needed. {len(skipped)} rows were left out.{first}"
+            f"{path.name} has {len(examples)} usable rows; at least {MIN_ROWS} "
+            f"are needed. {len(skipped)} rows were left out.{lines}"
         )
-    return Rows(examples, tuple(skipped), longest)
+    return Rows(
+        tuple(rows),
+        tuple(examples),
+        tuple(skipped),
+        template=template,
+        split=reading.split,
+        name=path.name,
+    )
+
+
+def _with_split(rows: Rows, notes: tuple[str, ...]) -> Rows:
+    """The rows with the number of those held out."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parts = hold_out(rows.examples, rows.split, rows.name)
+    except ValueError as error:
+        raise Refused(
+            "The rows are the same again and again, or too few: none is left "
+            f"to measure the new skill by. {error}"
+        ) from error
+    if parts.duplicates:
+        notes += (
+            f"{parts.duplicates} rows stand in the file more than once; they "
+            "measure nothing and are learned from alone.",
+        )
+    return dataclasses.replace(rows, notes=notes, held_out=len(parts.held_out))

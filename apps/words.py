@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from .answers import Answer
-from .models import Part
-
 
 def note(kind: str, text: str) -> str:
     """A line that says how something stands.
@@ -25,50 +22,6 @@ def note(kind: str, text: str) -> str:
     return (
         f'<p class="kg-note kg-{kind}" role="{role}">'
         f"{signs[kind]}{escape(text)}</p>"
-    )
-
-
-def pane_heading(title: str, about: str, part: Part) -> str:
-    """Name of a pane, what it is, and what its model holds in memory."""
-    memory = f"{part.message}: {part.memory}" if part.memory else part.message
-    return (
-        '<div class="kg-heading">'
-        f'<h3 class="kg-pane">{escape(title)}</h3>'
-        f'<p class="kg-about">{escape(about)}<br>'
-        f'<span class="kg-memory">{escape(memory)}</span></p></div>'
-    )
-
-
-def pane_note(answer: Answer) -> str:
-    """What stands under an answer."""
-    if answer.state == "error":
-        return note("error", answer.message)
-    if answer.state == "empty":
-        return note("info", answer.message)
-    if answer.state == "waiting":
-        return note("info", answer.message or "Waits for its turn.")
-    if answer.state == "writing":
-        return note("info", f"Writing: {answer.tokens} tokens.")
-    words = "Stopped. " if answer.state == "stopped" else "Done. "
-    if answer.state == "done" and not answer.text:
-        words += "The answer is empty."
-    else:
-        words += f"{answer.tokens} tokens"
-        if answer.seconds:
-            words += f", {answer.tokens / answer.seconds:.1f} per second"
-        words += "."
-    if answer.cut:
-        words += f" The first {answer.cut} tokens of the prompt were cut off."
-    if answer.message:
-        words += f" {answer.message}"
-    if answer.model:
-        words += f" Written by {answer.model}."
-    line = note("good" if answer.state == "done" else "warning", words)
-    if answer.drift is None:
-        return line
-    return line + (
-        '<p class="kg-note" data-part="drift">Drift from the base: '
-        f"<b>{answer.drift:+.2f}</b> nats per token</p>"
     )
 
 

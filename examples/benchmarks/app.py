@@ -2,17 +2,16 @@
 
     python examples/benchmarks/app.py runs/demo --pictures examples/results/app
 
-Prints JSON: seconds, and CPU seconds of the app, from the start to the first
-page, to the models being ready, and from the click to the first token that is
-shown in a headless Chromium; then, for visitors who ask at the same moment,
-how many were answered and the seconds until the first and the last had their
-answer.
+Prints JSON: seconds from the start to the first page and to the models being
+ready; from the click to the first token that is shown in a headless Chromium;
+the rate of one pane alone, of three at once, and of `Scorer` on one prompt
+(what 0.9 is aimed at); seconds to the first token of each of several visitors
+who ask at the same moment; and the most memory that the app had.
 """
 
 import argparse
-import concurrent.futures
 import json
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,24 +21,24 @@ from pathlib import Path
 from typing import Any
 
 PROMPT = "English: Your password was changed.\nFrench:"
-_FIRST_TOKEN = """() => new Promise(done => {
+TOKENS = 48
+_NOTE = re.compile(r"first after ([\d.]+) s, then ([\d.]+) per second")
+_FIRST_TOKEN = """button => new Promise(done => {
   const start = performance.now();
-  document.querySelector('#ask').click();
+  document.querySelector(button).click();
   const wait = setInterval(() => {
-    if (!document.querySelector('#answer-base textarea').value) return;
+    const note = document.querySelector('#note-0').innerText;
+    if (!/Writing: [1-9]/.test(note)) return;
     clearInterval(wait);
     done((performance.now() - start) / 1000);
   }, 5);
 })"""
-_SCORED = """() => [...document.querySelectorAll('#panes [id^=note-]')]
-  .every(note => /Drift|No .* model here|Error/.test(
-    note.innerText))"""
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process so far (Linux), steady on a busy machine."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def most_memory(pid: int) -> float:
+    """The most memory that a process had (Linux), in GB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return round(int(status.split("VmHWM:")[1].split()[0]) / 1e6, 2)
 
 
 def wait_for_page(url: str) -> None:
@@ -51,49 +50,36 @@ def wait_for_page(url: str) -> None:
             time.sleep(0.02)
 
 
-def post(url: str, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+def open_page(browser: Any, url: str) -> Any:
+    page = browser.new_context(
+        viewport={"width": 1280, "height": 900}
+    ).new_page()
+    page.set_default_timeout(3_600_000)
+    page.goto(url)
+    page.wait_for_function(
+        "document.querySelector('#status')?.innerText.includes('Ready')"
     )
-    urllib.request.urlopen(request).close()
+    page.locator("#prompt textarea").fill(PROMPT)
+    return page
 
 
-def visit(url: str, event: int, number: int, length: int) -> float | None:
-    """Ask as one visitor; seconds to the whole answer, None without one."""
-    session = f"visitor{number}"
-    values = [None, None, [], PROMPT, "greedy", 0.8, 40, length, 0, True]
-    start = time.monotonic()
-    body = {"data": values, "fn_index": event, "session_hash": session}
-    post(f"{url}/gradio_api/queue/join", body)
-    data = f"{url}/gradio_api/queue/data?session_hash={session}"
-    with urllib.request.urlopen(data) as stream:
-        for line in stream:
-            if line.startswith(b"data:"):
-                message = json.loads(line[5:])
-                if message["msg"] == "process_completed":
-                    said = message["success"] and message["output"]["data"][0]
-                    return time.monotonic() - start if said else None
-    return None
+def written(page: Any, pane: int) -> tuple[float, float]:
+    """Seconds to a pane's first token, and its tokens per second."""
+    page.wait_for_function(
+        "id => /first after/.test(document.getElementById(id).innerText)",
+        arg=f"note-{pane}",
+    )
+    found = _NOTE.search(page.locator(f"#note-{pane}").inner_text())
+    assert found is not None
+    return float(found[1]), float(found[2])
 
 
-def crowd(url: str, visitors: int, length: int) -> dict[str, Any]:
-    config = json.load(urllib.request.urlopen(f"{url}/config"))
-    (event,) = [
-        dependency["id"]
-        for dependency in config["dependencies"]
-        if (len(dependency["inputs"]), len(dependency["outputs"])) == (10, 7)
-    ]
-    with concurrent.futures.ThreadPoolExecutor(visitors) as pool:
-        waits = list(
-            pool.map(lambda n: visit(url, event, n, length), range(visitors))
-        )
-    answered = [wait for wait in waits if wait is not None]
-    return {
-        "visitors": visitors,
-        "answered": len(answered),
-        "first_answered_s": round(min(answered), 1),
-        "last_answered_s": round(max(answered), 1),
-    }
+def no_line_end(page: Any) -> None:
+    """Answers as long as they may be, and without a look at their drift."""
+    page.locator("#settings button").first.click()
+    page.wait_for_timeout(1000)
+    page.locator("#one-line input").uncheck()
+    page.locator("#drift input").uncheck()
 
 
 def measure(
@@ -103,40 +89,58 @@ def measure(
 
     url = f"http://127.0.0.1:{arguments.port}"
     wait_for_page(url)
-    found: dict[str, Any] = {
-        "first_page_s": round(time.monotonic() - start, 1),
-        "first_page_cpu_s": round(cpu_seconds(pid), 1),
-    }
+    found: dict[str, Any] = {"first_page_s": round(time.monotonic() - start, 1)}
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.set_default_timeout(3_600_000)
-        page.goto(url)
-        page.wait_for_function(
-            "document.querySelector('#status')?.innerText.includes('Ready')"
-        )
+        page = open_page(browser, url)
         found["models_ready_s"] = round(time.monotonic() - start, 1)
-        page.get_by_label("Prompt").fill(PROMPT)
-        before = cpu_seconds(pid)
-        found["first_token_s"] = round(page.evaluate(_FIRST_TOKEN), 2)
-        found["first_token_cpu_s"] = round(cpu_seconds(pid) - before, 2)
-        page.wait_for_function(_SCORED)
         if arguments.pictures:
+            page.locator("#ask").click()
+            page.locator("#note-2 [data-part=drift]").wait_for()
             take_pictures(page, arguments.pictures)
+            page = open_page(browser, url)
+        no_line_end(page)
+        found["first_token_s"] = round(page.evaluate(_FIRST_TOKEN, "#ask-0"), 2)
+        found["alone_per_s"] = written(page, 0)[1]
+        page.locator("#ask").click()
+        page.wait_for_timeout(1000)
+        found["three_per_s"] = [written(page, pane)[1] for pane in range(3)]
+        pages = [open_page(browser, url) for _ in range(arguments.visitors)]
+        for each in pages:
+            each.locator("#ask").click()
+        found["visitors_first_token_s"] = [
+            written(each, 0)[0] for each in pages
+        ]
         browser.close()
-    print(json.dumps(found), flush=True)
-    if arguments.visitors:
-        found |= crowd(url, arguments.visitors, arguments.length)
+    found["app_memory_gb"] = most_memory(pid)
     return found
+
+
+def scorer_rate(run: str) -> float:
+    """Tokens per second of `Scorer` on one prompt, from its second call on."""
+    from keras_grow import load_causal_lm
+    from keras_grow.comparison import Plan
+    from keras_grow.evaluation import Scorer
+
+    plan = Plan.load(Path(run))
+    lm = load_causal_lm(plan.model, plan.dtype)
+    decoder = Scorer(lm, batch_size=1, max_length=512).decoder
+    for _ in range(2):
+        seconds = []
+        for tokens in (1, TOKENS + 1):
+            start = time.perf_counter()
+            decoder.generate([PROMPT], tokens, stop=())
+            seconds.append(time.perf_counter() - start)
+    return round(TOKENS / (seconds[1] - seconds[0]), 2)
 
 
 def take_pictures(page: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     page.wait_for_timeout(2000)
-    page.screenshot(path=folder / "compare.png", full_page=True)
+    page.screenshot(path=folder / "compare.png")
     page.get_by_role("tab", name="See").click()
     page.locator("#see-blocks .kg-block").first.wait_for()
     page.wait_for_timeout(1000)
@@ -147,18 +151,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a comparison")
     parser.add_argument("--port", type=int, default=7899)
-    parser.add_argument("--visitors", type=int, default=20)
-    parser.add_argument("--length", type=int, default=8)
+    parser.add_argument("--visitors", type=int, default=5)
     parser.add_argument("--pictures", type=Path)
     arguments = parser.parse_args()
     start = time.monotonic()
     command = [sys.executable, "-m", "keras_grow.app", arguments.run]
     app = subprocess.Popen([*command, "--port", str(arguments.port)])
     try:
-        print(json.dumps(measure(arguments, start, app.pid)))
+        found = measure(arguments, start, app.pid)
     finally:
         app.terminate()
         app.wait()
+    found["scorer_per_s"] = scorer_rate(arguments.run)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

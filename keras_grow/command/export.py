@@ -160,8 +160,8 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
 
 
 def _load_run(own: Path) -> tuple[Any, Any]:
+    from keras_grow.comparison.layout import run_name
     from keras_grow.comparison.plan import Plan
-    from keras_grow.comparison.plan import run_name
     from keras_grow.comparison.results import read_results
     from keras_grow.loading import load_causal_lm
 

@@ -1,145 +1,58 @@
-"""How each kind of method prepares a model, and the rate to start from."""
+"""The kinds of methods: what each one is. Nothing here needs Keras.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+How a kind prepares a model is in `prepare.py`.
+"""
 
-import keras
-import numpy as np
-
-from keras_grow.ablations import expand_blocks
-from keras_grow.ablations import grow_attention
-from keras_grow.growth.config import Init
-from keras_grow.growth.config import Shares
-from keras_grow.growth.config import Strategy
-from keras_grow.growth.families import backbone_of
-from keras_grow.growth.families import family_of
-from keras_grow.growth.grow import grow_model
-from keras_grow.growth.trainable import train_all
-from keras_grow.growth.trainable import train_only
-from keras_grow.keras_internals import flatten_layers
-
-if TYPE_CHECKING:
-    from keras_grow.comparison.method import Method
-
-    Prepare = Callable[[keras.Model, Method], keras.Model]
+from dataclasses import dataclass
 
 
-def _sft(lm: keras.Model, method: "Method") -> keras.Model:
-    return lm
+@dataclass(frozen=True)
+class Kind:
+    """A way of teaching a model.
 
+    Attributes:
+        words: what it is, for people.
+        rate: the learning rate to start from. Those of `sft` and `g_freeze`
+            were the best of a few on Gemma 3 270M over 30 updates; tune them
+            for your model and task.
+        settings: the fields of `Method` that not every kind has.
 
-def _sft_up(lm: keras.Model, method: "Method") -> keras.Model:
-    backbone = backbone_of(lm)
-    family = family_of(backbone)
-    ups = [
-        layer
-        for block in family.blocks_of(backbone)
-        for layer in family.mlp_of(block)[:-1]
-    ]
-    train_only(lm, ups)
-    return lm
+    Example:
 
+    ```python
+    from keras_grow.comparison import KINDS
 
-def _growth(
-    strategy: Strategy = "g_freeze",
-    init: Init = "copy",
-    shares: Shares = "equal",
-    whole: bool = False,
-    lora: bool = False,
-) -> "Prepare":
-    def prepare(lm: keras.Model, method: "Method") -> keras.Model:
-        grow_model(
-            lm, method.factor, method.layers, strategy, init, shares=shares
-        )
-        if lora:
-            _lora(lm, method)
-        if whole:
-            train_all(lm)
-        return lm
-
-    return prepare
-
-
-def _lora(lm: keras.Model, method: "Method") -> keras.Model:
-    rank = method.rank
-    if method.parameters is not None:
-        each = lora_parameters(lm.backbone)
-        rank = max(1, round(method.parameters / each))
-    lm.backbone.enable_lora(rank)
-    return lm
-
-
-def lora_parameters(backbone: keras.Model) -> int:
-    """Parameters that one rank of KerasHub's LoRA adds to a backbone.
-
-    A kernel of shape `(..., n)` gets `a` of shape `(..., rank)` and `b` of
-    shape `(rank, n)`.
+    KINDS["g_freeze"].words  # "Grow the MLPs, train what is new (G-Freeze)"
+    ```
     """
-    names = backbone.default_lora_layer_names()
-    shapes = [
-        layer.kernel.shape
-        for layer in flatten_layers(backbone, include_self=False)
-        if layer.name in names and hasattr(layer, "enable_lora")
-    ]
-    return sum(int(np.prod(shape[:-1])) + shape[-1] for shape in shapes)
+
+    words: str
+    rate: float = 2e-5
+    settings: tuple[str, ...] = ("layers", "factor")
+
+    @property
+    def grows_blocks(self) -> bool:
+        """Whether a number of blocks can be chosen."""
+        return "layers" in self.settings
 
 
-def _attention(grows: str, mlp: bool = False) -> "Prepare":
-    def prepare(lm: keras.Model, method: "Method") -> keras.Model:
-        if mlp:
-            grow_model(lm, method.factor, method.layers)
-        return grow_attention(lm, grows, method.factor, method.layers)
-
-    return prepare
-
-
-def _block_expansion(lm: keras.Model, method: "Method") -> keras.Model:
-    if isinstance(method.layers, tuple):
-        return expand_blocks(lm, after=method.layers)
-    return expand_blocks(lm, method.layers or NEW_BLOCKS)
-
-
-KINDS: dict[str, "Prepare"] = {
-    "sft": _sft,
-    "sft_up": _sft_up,
-    "g_freeze": _growth(),
-    "g_train": _growth("g_train"),
-    "g_train_unequal": _growth("g_train", shares="unequal"),
-    "lora": _lora,
-    "lora_growth": _growth(lora=True),
-    "zero_new": _growth(init="zero_down"),
-    "zero_all": _growth(init="zero_down", whole=True),
-    "grow_heads": _attention("heads"),
-    "grow_head_dim": _attention("head_dim"),
-    "grow_mlp_and_heads": _attention("heads", mlp=True),
-    "block_expansion": _block_expansion,
+KINDS = {
+    "sft": Kind("Fine-tune all weights (SFT)", settings=()),
+    "sft_up": Kind("Fine-tune the up-projections", settings=()),
+    "g_freeze": Kind("Grow the MLPs, train what is new (G-Freeze)"),
+    "g_train": Kind("Grow the MLPs, train up-projections (G-Train)"),
+    "g_train_unequal": Kind("G-Train with unequal shares"),
+    "lora": Kind("LoRA", 5e-4, ("rank", "parameters")),
+    "lora_growth": Kind(
+        "Grow the MLPs, and LoRA",
+        settings=("layers", "factor", "rank", "parameters"),
+    ),
+    "zero_new": Kind("Grow the MLPs from zero, train what is new", 1e-4),
+    "zero_all": Kind("Grow the MLPs from zero, train all weights"),
+    "grow_heads": Kind("Grow attention by heads"),
+    "grow_head_dim": Kind("Grow attention by the size of its heads"),
+    "grow_mlp_and_heads": Kind("Grow the MLPs and attention"),
+    "block_expansion": Kind("Insert blocks", settings=("layers",)),
 }
-# The settings that not every kind has, and those of the kinds that differ from
-# a growth of MLPs or attention.
-SETTINGS = ("layers", "factor", "rank", "parameters")
-SETTINGS_OF = {
-    "sft": (),
-    "sft_up": (),
-    "lora": ("rank", "parameters"),
-    "block_expansion": ("layers",),
-    "lora_growth": SETTINGS,
-}
-NEW_BLOCKS = 4  # of block expansion, where a method names no number
-
-# Where to start. Those of sft and g_freeze were the best of a few on Gemma 3
-# 270M over 30 updates; tune them all for your model and task.
-DEFAULT_RATES = {
-    "sft": 2e-5,
-    "sft_up": 2e-5,
-    "g_freeze": 2e-5,
-    "g_train": 2e-5,
-    "g_train_unequal": 2e-5,
-    "lora": 5e-4,
-    "lora_growth": 2e-5,
-    "zero_new": 1e-4,
-    "zero_all": 2e-5,
-    "grow_heads": 2e-5,
-    "grow_head_dim": 2e-5,
-    "grow_mlp_and_heads": 2e-5,
-    "block_expansion": 2e-5,
-}
+# The settings that not every kind has.
+SETTINGS = frozenset(name for kind in KINDS.values() for name in kind.settings)

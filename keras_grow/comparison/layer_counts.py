@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from keras_grow.comparison.kinds import KINDS
 from keras_grow.comparison.method import Method
 from keras_grow.selection.layer_scores import LayerScores
 
@@ -50,7 +51,7 @@ def with_layer_counts(
     capped = dict.fromkeys(min(n, len(scores)) for n in counts)
     result: list[Method] = []
     for method in methods:
-        if method.kind in _WITHOUT_BLOCKS:
+        if not KINDS[method.kind].grows_blocks:
             result.append(method)
             continue
         result += [
@@ -61,12 +62,9 @@ def with_layer_counts(
             )
             for n in capped
         ]
-    if all(method.kind in _WITHOUT_BLOCKS for method in methods):
+    if not any(KINDS[method.kind].grows_blocks for method in methods):
         raise ValueError(
             "Expected a method that grows blocks. Received: kinds "
             f"{[method.kind for method in methods]}"
         )
     return tuple(result)
-
-
-_WITHOUT_BLOCKS = ("sft", "sft_up", "lora")

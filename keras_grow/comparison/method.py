@@ -4,14 +4,14 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from typing import Any
 
-import keras
-
-from keras_grow.comparison.kinds import DEFAULT_RATES
 from keras_grow.comparison.kinds import KINDS
 from keras_grow.comparison.kinds import SETTINGS
-from keras_grow.comparison.kinds import SETTINGS_OF
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Method:
 
     Attributes:
         name: what results call it.
-        kind: key of `KINDS`, how the model is prepared.
+        kind: key of `KINDS`, what the method is.
         learning_rate: of Adam, after the warm-up. Several: those of which the
             best is chosen by the loss of training examples that are held out
             for it, see `Plan.sweep_updates`.
@@ -32,8 +32,8 @@ class Method:
         rank: rank of LoRA.
         parameters: trainable parameters that LoRA should have: `rank` is then
             the one that comes nearest. None to take `rank`.
-        anchor: weight of the divergence from the base on the plan's anchor
-            text, see `keras_grow.training.KLAnchor`. 0 for none.
+        anchor: weight of the divergence from the base on the plan's
+            `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay towards the starting weights, see
             `keras_grow.training.L2SP`. 0 for none.
 
@@ -78,7 +78,7 @@ class Method:
             return self.learning_rate
         return (self.learning_rate,)
 
-    def prepare(self, lm: keras.Model) -> keras.Model:
+    def prepare(self, lm: "keras.Model") -> "keras.Model":
         """Change `lm` in place, so that what the method trains is trainable.
 
         Args:
@@ -87,7 +87,9 @@ class Method:
         Returns:
             The model to train: `lm`, or a new one that took its weights.
         """
-        return KINDS[self.kind](lm, self)
+        from keras_grow.comparison.prepare import prepare_model
+
+        return prepare_model(lm, self)
 
     def to_dict(self) -> dict[str, Any]:
         """The method as JSON-ready values."""
@@ -119,7 +121,11 @@ class Method:
             ValueError: if a kind or a setting is unknown or malformed.
         """
         kind, _, rest = text.partition(":")
-        settings: dict[str, Any] = {"learning_rate": DEFAULT_RATES.get(kind)}
+        if kind not in KINDS:
+            raise ValueError(
+                f"Expected a method out of {sorted(KINDS)}. Received: {text!r}"
+            )
+        settings: dict[str, Any] = {"learning_rate": KINDS[kind].rate}
         for part in filter(None, rest.split(",")):
             key, _, value = part.partition("=")
             if key not in _PARSERS or not value:
@@ -128,13 +134,7 @@ class Method:
                     f"{sorted(_PARSERS)}. Received: {part!r} in {text!r}"
                 )
             settings[key] = _PARSERS[key](value)
-        if settings["learning_rate"] is None:
-            raise ValueError(
-                f"Expected a method out of {sorted(KINDS)}. Received: {text!r}"
-            )
-        useless = set(settings).intersection(SETTINGS) - set(
-            SETTINGS_OF.get(kind, ("layers", "factor"))
-        )
+        useless = SETTINGS.intersection(settings) - {*KINDS[kind].settings}
         if useless:
             raise ValueError(
                 f"Expected settings that {kind!r} has. Received: "

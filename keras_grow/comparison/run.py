@@ -1,36 +1,40 @@
-"""One run of one method: train, score, and go on where it was killed.
+"""One run of one method: train, score, and go on where it was killed."""
 
-A run is a process of its own, so that the memory of a comparison does not
-grow with what it has compared, and the peak of each method can be read.
-"""
-
-import argparse
 import contextlib
 import json
 import os
 import shutil
 import sys
-import threading
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_grow.comparison import checkpoint
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Ended
+from keras_grow.comparison.events import Listener
+from keras_grow.comparison.events import Resumed
+from keras_grow.comparison.events import Scored
+from keras_grow.comparison.events import print_event
+from keras_grow.comparison.layout import CHECKPOINT_FILE
+from keras_grow.comparison.layout import DONE_FILE
+from keras_grow.comparison.layout import GROWTH_FILE
+from keras_grow.comparison.layout import LOCK_FILE
+from keras_grow.comparison.layout import RESULTS_FILE
+from keras_grow.comparison.layout import WEIGHTS_FILE
+from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
-from keras_grow.comparison.results import RESULTS_FILE
 from keras_grow.comparison.results import append_result
 from keras_grow.comparison.results import read_results
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.shares import grown_alone
 from keras_grow.comparison.shares import score_shares
 from keras_grow.comparison.sweep import chosen_rate
-from keras_grow.comparison.sweep import try_rate
 from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
@@ -39,94 +43,162 @@ from keras_grow.loading.load import load_causal_lm
 from keras_grow.saving import load_growth
 from keras_grow.saving import save_growth
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
-WEIGHTS_FILE = "weights.safetensors"
-GROWTH_FILE = "growth.grow.safetensors"
-DONE_FILE = "done.json"
 
+def run_method(
+    folder: str | os.PathLike[str],
+    method: Method,
+    seed: int,
+    *,
+    on_event: Listener = print_event,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train and score one method of a plan, in this process.
 
-def run(folder: Path, method: Method, seed: int) -> None:
-    """Train and score one method, from the start or from a checkpoint.
+    Killed at any moment, the same call goes on from the last checkpoint.
+    `compare` makes a process of each run, so that memory does not grow with
+    what was compared, and the peak of each method can be read.
 
     Args:
         folder: folder of the comparison, which holds its plan.
         method: the method.
         seed: seed of the data order and of new weights.
+        on_event: function that is given an `Event` for all that happens.
+            Defaults to printing what the console says of it.
+        should_stop: asked after each update. Once it is true, what was
+            learned is scored and kept, as a run of fewer updates. Defaults
+            to never.
+
+    Raises:
+        RuntimeError: if another process is at this run.
+        OSError: if the folder cannot be written, or has too little room for
+            checkpoints.
+
+    Example:
+
+    ```python
+    from keras_grow.comparison import Plan, run_method
+
+    plan = Plan.load("runs/french")
+    for method, seed in plan.runs:
+        run_method("runs/french", method, seed)
+    ```
     """
-    own = folder / run_name(method, seed)
-    own.mkdir(exist_ok=True)
-    with _only_one(own):
-        _run(folder, own, method, seed)
+    own = RunFolder(Path(folder), method, seed)
+    own.path.mkdir(exist_ok=True)
+    with _only_one(own.path):
+        _Run(own, on_event).go(should_stop)
 
 
-def _run(folder: Path, own: Path, method: Method, seed: int) -> None:
-    plan = Plan.load(folder)
-    task = plan.load_task()
-    rate = chosen_rate(folder, method, plan.seeds[0])
-    training = prepare(plan, method, rate, seed, task.train)
-    lm = training.lm
-    _check_room(own, checkpoint.checkpoint_bytes(lm))
-    scores = Scores(lm, plan, task)
-    saved = own / CHECKPOINT_FILE
-    progress = checkpoint.Progress()
-    known: dict[float, dict[str, Result]] = {}
-    if saved.exists():
-        progress = checkpoint.load_checkpoint(lm, saved)
-        print(f"goes on after update {progress.step}", flush=True)
-    else:
+class _Run:
+    """A run under way."""
+
+    def __init__(self, own: RunFolder, on_event: Listener) -> None:
+        self.own = own
+        self.say = on_event
+        self.plan = plan = Plan.load(own.comparison)
+        on_event(Begun("load"))
+        task = plan.load_task()
+        self.rate = chosen_rate(own.comparison, own.method, plan.seeds[0])
+        self.training = prepare(
+            plan, own.method, self.rate, own.seed, task.train
+        )
+        if self.training.shortened:
+            on_event(self.training.shortened)
+        self.lm = self.training.lm
+        _check_room(own.path, checkpoint.checkpoint_bytes(self.lm))
+        self.scores = Scores(self.lm, plan, task)
+        self.saved = own.path / CHECKPOINT_FILE
+        self.progress = checkpoint.Progress()
+        # Results at shares of the change: 0 is the base.
+        self.known: dict[float, dict[str, Result]] = {}
+
+    def go(self, should_stop: Callable[[], bool]) -> None:
+        """Train to the end, or until asked to stop."""
+        if self.saved.exists() or not should_stop():
+            self._begin()
+        for stop in [s for s in self.plan.steps if s > self.progress.step]:
+            if should_stop():
+                break
+            self._train(stop, should_stop)
+        step = self.progress.step
+        stopped = step < self.plan.updates
+        if step:
+            if not stopped:
+                score_shares(
+                    self.own.comparison,
+                    self.plan,
+                    self.own.method,
+                    self.own.seed,
+                    self.lm,
+                    self.scores,
+                    self.known,
+                    self.say,
+                )
+            self._finish(stopped)
+        self.say(Ended(step, stopped))
+
+    def _begin(self) -> None:
+        """Go on from a checkpoint, or score the base."""
+        if self.saved.exists():
+            self.progress = checkpoint.load_checkpoint(self.lm, self.saved)
+            self.say(Resumed(self.progress.step))
+            return
         # No method changes the function before it trains.
-        start = _base(folder)
+        start = _base(self.own.comparison)
         if not start:
-            start = known[0.0] = scores.run()
-        _write(folder, method, seed, 0, start, {})
-    for stop in [s for s in plan.steps if s > progress.step]:
+            start = self.known[0.0] = self.scores.run(self.say)
+        self._write(0, start, {})
+
+    def _train(self, stop: int, should_stop: Callable[[], bool]) -> None:
+        """Make updates up to `stop`, score, and keep a checkpoint."""
+        self.say(Begun("train"))
         began = time.perf_counter()
-        loss = training.update(progress.step, stop)
+        before = self.progress.step
+        step, loss = self.training.update(before, stop, self.say, should_stop)
         elapsed = time.perf_counter() - began
         extra = {
             "training_loss": loss,
-            "seconds_a_step": elapsed / (stop - progress.step),
+            "seconds_a_step": elapsed / (step - before),
         }
-        known[1.0] = scores.run()
-        _write(folder, method, seed, stop, known[1.0], extra)
-        progress = checkpoint.Progress(
-            stop,
-            progress.seconds + elapsed,
-            max(progress.peak_bytes, peak_bytes()),
+        self.known[1.0] = self.scores.run(self.say)
+        self._write(step, self.known[1.0], extra)
+        self.progress = checkpoint.Progress(
+            step,
+            self.progress.seconds + elapsed,
+            max(self.progress.peak_bytes, peak_bytes()),
         )
-        checkpoint.save_checkpoint(lm, saved, progress)
-    score_shares(folder, plan, method, seed, lm, scores, known)
-    finish(own, lm, rate, progress, plan.keep_weights)
-    saved.unlink()
+        self.say(Begun("save"))
+        checkpoint.save_checkpoint(self.lm, self.saved, self.progress)
 
+    def _write(
+        self, step: int, results: dict[str, Result], extra: dict[str, float]
+    ) -> None:
+        """Append one row to the results, and say it."""
+        own = self.own
+        row = append_result(
+            own.comparison, own.method, own.seed, step, results, extra
+        )
+        self.say(Scored(row))
 
-def finish(
-    own: Path,
-    lm: keras.Model,
-    rate: float,
-    progress: checkpoint.Progress,
-    keep: bool = True,
-) -> None:
-    """Save what a run learned, and say that it is done.
-
-    Args:
-        own: folder of the run.
-        lm: the trained model.
-        rate: the learning rate.
-        progress: what the updates took.
-        keep: whether to keep the weights. Defaults to `True`.
-    """
-    if keep:
-        _keep(lm, own)
-    trainable = sum(int(np.prod(w.shape)) for w in lm.trainable_variables)
-    done = {
-        "learning_rate": rate,
-        "trainable_parameters": trainable,
-        "seconds": progress.seconds,
-        "peak_bytes": progress.peak_bytes,
-    }
-    with write_atomically(own / DONE_FILE) as written:
-        json.dump(done, written)
+    def _finish(self, stopped: bool) -> None:
+        """Save what the run learned, and say on disk that it is done."""
+        self.say(Begun("save"))
+        if self.plan.keep_weights:
+            _keep(self.lm, self.own.path)
+        weights = self.lm.trainable_variables
+        done = {
+            "learning_rate": self.rate,
+            "trainable_parameters": sum(
+                int(np.prod(weight.shape)) for weight in weights
+            ),
+            "seconds": self.progress.seconds,
+            "peak_bytes": self.progress.peak_bytes,
+        }
+        if stopped:
+            done["stopped_after"] = self.progress.step
+        with write_atomically(self.own.path / DONE_FILE) as written:
+            json.dump(done, written)
+        self.saved.unlink()
 
 
 def load_run(
@@ -151,11 +223,11 @@ def load_run(
     lm = load_causal_lm(plan.model, plan.dtype)
     if method is None:
         return lm
-    own = folder / run_name(method, seed)
-    if (own / GROWTH_FILE).exists():
-        return load_growth(lm, own / GROWTH_FILE)
+    own = RunFolder(folder, method, seed)
+    if own.growth:
+        return load_growth(lm, own.growth)
     lm = method.prepare(lm)
-    checkpoint.load_weights(lm, own / WEIGHTS_FILE)
+    checkpoint.load_weights(lm, own.path / WEIGHTS_FILE)
     return lm
 
 
@@ -185,7 +257,7 @@ def _only_one(own: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(only_one(own / "lock"))
+            held.enter_context(only_one(own / LOCK_FILE))
         except BlockingIOError as error:
             raise RuntimeError(
                 "Expected a run that no other process is at. Received: "
@@ -221,48 +293,3 @@ def _base(folder: Path) -> dict[str, Result]:
                 for name, values in row["details"].items()
             }
     return {}
-
-
-def _write(
-    folder: Path,
-    method: Method,
-    seed: int,
-    step: int,
-    results: dict[str, Result],
-    extra: dict[str, float],
-) -> None:
-    """Append one row to the results, and say it."""
-    append_result(folder, method, seed, step, results, extra)
-    figures = "  ".join(f"{n} {r.score:.4g}" for n, r in results.items())
-    print(f"update {step:>5}  {figures}", flush=True)
-
-
-def _end_with_input() -> None:
-    """End this process when the one that holds its standard input is gone."""
-    sys.stdin.read()
-    os._exit(1)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one method of a plan: what `compare` starts as a process."""
-    parser = argparse.ArgumentParser(
-        prog="python -m keras_grow.command.one_run"
-    )
-    parser.add_argument("folder", type=Path, help="folder of the comparison")
-    parser.add_argument("method", help="name of a method of the plan")
-    parser.add_argument("seed", type=int, help="one of its seeds")
-    parser.add_argument("--try-rate", type=float, help="one of a sweep")
-    parser.add_argument(
-        "--until-eof",
-        action="store_true",
-        help="end with whoever holds the standard input",
-    )
-    options = parser.parse_args(arguments)
-    if options.until_eof:
-        threading.Thread(target=_end_with_input, daemon=True).start()
-    methods = {m.name: m for m in Plan.load(options.folder).methods}
-    method = methods[options.method]
-    if options.try_rate is None:
-        run(options.folder, method, options.seed)
-    else:
-        try_rate(options.folder, method, options.seed, options.try_rate)

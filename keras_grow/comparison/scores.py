@@ -6,6 +6,9 @@ from pathlib import Path
 
 import keras
 
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Listener
+from keras_grow.comparison.metrics import metric_of
 from keras_grow.comparison.plan import Plan
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import evaluate
@@ -22,7 +25,6 @@ from keras_grow.tasks import wikitext_articles
 # Perplexity text is cut to so many characters an example asked for.
 _CHARACTERS = 400
 Loss = MeanLoss | Perplexity
-_GENERATED = ("exact_match", "final_number", "sacrebleu")
 
 
 class Scores:
@@ -41,7 +43,7 @@ class Scores:
         self.smooth: dict[str, Callable[[], Loss]] = {}
         new = (task.test or task.validation)[: plan.examples]
         self._add_smooth("new/loss", partial(mean_loss, self.scorer, new))
-        if task.metric in _GENERATED:
+        if metric_of(task.metric).generated:
             new = new[: plan.generated]
         if new:
             self.functions[f"new/{task.metric}"] = lambda: evaluate(
@@ -57,14 +59,21 @@ class Scores:
                     "would take the place of an earlier one."
                 )
 
-    def run(self) -> dict[str, Result]:
+    def run(self, on_event: Listener = lambda event: None) -> dict[str, Result]:
         """Score the model as it is now.
+
+        Args:
+            on_event: is told how far that is.
 
         Returns:
             A result for each name: `new/...` for the new task and `old/...`
             for each retention set.
         """
-        return {name: score() for name, score in self.functions.items()}
+        results: dict[str, Result] = {}
+        for name, score in self.functions.items():
+            on_event(Begun("measure", len(results), len(self.functions)))
+            results[name] = score()
+        return results
 
     def run_smooth(self) -> dict[str, Loss]:
         """Score what moves with every weight: the loss, and perplexities.

@@ -13,9 +13,9 @@ from keras_grow.comparison.intervals import interval
 from keras_grow.comparison.intervals import ratio
 from keras_grow.comparison.intervals import resamples
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.shares import BASE
-from keras_grow.comparison.shares import Losses
-from keras_grow.comparison.shares import Point
+from keras_grow.comparison.share_rows import BASE
+from keras_grow.comparison.share_rows import Losses
+from keras_grow.comparison.share_rows import Point
 
 BUDGETS = (1.0, 2.0, 5.0)  # per cent of perplexity
 

@@ -6,58 +6,30 @@ growth has its dial, LoRA scales its product, and the weights of any other
 method lie on a line between before and after (WiSE-FT, arXiv 2109.01903).
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Listener
+from keras_grow.comparison.events import ShareScored
 from keras_grow.comparison.interpolation import between
+from keras_grow.comparison.layout import SHARES_FILE
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.results import append_line
 from keras_grow.comparison.scores import Loss
 from keras_grow.comparison.scores import Scores
+from keras_grow.comparison.share_rows import BASE
+from keras_grow.comparison.share_rows import append_share
+from keras_grow.comparison.share_rows import read_shares
 from keras_grow.evaluation.results import Result
-from keras_grow.files.checked_json import check_fields
-from keras_grow.files.checked_json import check_float
-from keras_grow.files.checked_json import check_int
-from keras_grow.files.checked_json import check_list
-from keras_grow.files.checked_json import check_text
-from keras_grow.files.checked_json import in_file
-from keras_grow.files.checked_json import parse_json
 from keras_grow.growth.scale import set_growths
 from keras_grow.growth.state import ModelState
 from keras_grow.loading.load import load_causal_lm
 from keras_grow.saving.fingerprint import stored_array
-
-SHARES_FILE = "shares.jsonl"
-BASE = "base"
-# A run, or the base; a seed; the share of its change that is kept.
-Point = tuple[str, int, float]
-_MOST = 1_000_000
-
-
-@dataclass(frozen=True)
-class Losses:
-    """A loss for each example: what a mean and its interval are made of.
-
-    Attributes:
-        losses: negative log-likelihood of each example, in nats `[N]`.
-        tokens: tokens of each example `[N]`.
-    """
-
-    losses: NDArray[np.float64]
-    tokens: NDArray[np.float64]
-
-    @property
-    def mean(self) -> float:
-        """Nats per token."""
-        return float(self.losses.sum() / self.tokens.sum())
 
 
 class Change:
@@ -122,6 +94,7 @@ def score_shares(
     lm: Any,
     scores: Scores,
     known: Mapping[float, Mapping[str, Result]],
+    on_event: Listener,
 ) -> None:
     """Score a trained model at every share of the plan, where it is missing.
 
@@ -133,6 +106,7 @@ def score_shares(
         lm: the trained model, which ends as it was.
         scores: its scores.
         known: the results at shares that were scored already.
+        on_event: is told of each.
     """
     done = read_shares(folder) if (folder / SHARES_FILE).exists() else {}
     missing = [s for s in plan.shares if (method.name, seed, s) not in done]
@@ -149,84 +123,13 @@ def score_shares(
         return scores.run_smooth()
 
     if (BASE, 0, 0.0) not in done:
-        _append(folder, (BASE, 0, 0.0), score(0.0))
-    for share in missing:
+        append_share(folder, (BASE, 0, 0.0), score(0.0))
+    for number, share in enumerate(missing):
+        on_event(Begun("measure", number, len(missing)))
         found = score(share)
-        _append(folder, (method.name, seed, share), found)
-        figures = "  ".join(f"{n} {r.score:.4g}" for n, r in found.items())
-        print(f"share {share:>6g}  {figures}", flush=True)
+        append_share(folder, (method.name, seed, share), found)
+        on_event(ShareScored(share, {n: r.score for n, r in found.items()}))
     change.keep(1.0)
-
-
-def read_shares(folder: Path) -> dict[Point, dict[str, Losses]]:
-    """Read what runs lose at shares of their change.
-
-    Args:
-        folder: folder of the comparison.
-
-    Returns:
-        The losses by point and by the name of the score. Half a line, of a
-        write that was killed, is left out.
-
-    Raises:
-        ValueError: if a line says what no row does.
-        OSError: if there are none.
-    """
-    path = folder / SHARES_FILE
-    found: dict[Point, dict[str, Losses]] = {}
-    with in_file(path):
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                row = parse_json(line, "a row", _MOST * 100)
-            except ValueError as error:
-                if isinstance(error.__cause__, json.JSONDecodeError):
-                    continue  # A write that was killed.
-                raise
-            check_fields(row, "a row", ("method", "seed", "share", "losses"))
-            point = (
-                check_text(row["method"], "method"),
-                check_int(row["seed"], "seed", 0),
-                check_float(row["share"], "share", 0.0),
-            )
-            found[point] = {
-                check_text(name, "a score"): _losses(values, name)
-                for name, values in dict(row["losses"]).items()
-            }
-    return found
-
-
-def _losses(values: Any, name: str) -> Losses:
-    check_fields(values, f"`{name}`", ("losses", "tokens"))
-    losses, tokens = (
-        [
-            check_float(value, f"{name}.{key}")
-            for value in check_list(values[key], f"{name}.{key}", _MOST)
-        ]
-        for key in ("losses", "tokens")
-    )
-    if not losses or len(losses) != len(tokens):
-        raise ValueError(
-            f"Expected a loss and a number of tokens an example in `{name}`. "
-            f"Received: {len(losses)} losses and {len(tokens)} numbers"
-        )
-    return Losses(np.array(losses), np.array(tokens))
-
-
-def _append(folder: Path, point: Point, found: Mapping[str, Loss]) -> None:
-    method, seed, share = point
-    row = {
-        "method": method,
-        "seed": seed,
-        "share": share,
-        "losses": {
-            name: {
-                "losses": [round(loss, 4) for loss in result.losses],
-                "tokens": list(result.token_counts),
-            }
-            for name, result in found.items()
-        },
-    }
-    append_line(folder / SHARES_FILE, row)
 
 
 def _slices(state: ModelState, name: str | None) -> set[int]:

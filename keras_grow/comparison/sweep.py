@@ -5,9 +5,11 @@ import math
 from pathlib import Path
 
 from keras_grow.comparison import training
+from keras_grow.comparison.events import Listener
+from keras_grow.comparison.events import RateTried
+from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.scores import mean_loss
 from keras_grow.evaluation import Scorer
 from keras_grow.files import write_atomically
@@ -34,7 +36,9 @@ def split(
     return examples[:-held], examples[-held:]
 
 
-def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
+def try_rate(
+    folder: Path, method: Method, seed: int, rate: float, on_event: Listener
+) -> None:
     """Train with one learning rate and write the loss that it ends with.
 
     The loss is that of the held-out examples, in nats per token.
@@ -44,11 +48,14 @@ def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
         method: the method.
         seed: seed of the data order and of new weights.
         rate: one of the method's learning rates.
+        on_event: is told of it.
     """
     plan = Plan.load(folder)
     train, held = split(plan.load_task().train, plan.examples)
     run = training.prepare(plan, method, rate, seed, train)
-    run.update(0, plan.sweep_updates or plan.updates)
+    if run.shortened:
+        on_event(run.shortened)
+    run.update(0, plan.sweep_updates or plan.updates, on_event)
     loss = mean_loss(Scorer(run.lm), held).score
     if not math.isfinite(loss):
         loss = math.inf
@@ -56,7 +63,7 @@ def try_rate(folder: Path, method: Method, seed: int, rate: float) -> None:
     path.parent.mkdir(exist_ok=True)
     with write_atomically(path) as written:
         json.dump({"held_out_loss": loss}, written)
-    print(f"learning rate {rate:g}  held-out loss {loss:.4g}", flush=True)
+    on_event(RateTried(rate, loss))
 
 
 def rate_file(folder: Path, method: Method, seed: int, rate: float) -> Path:

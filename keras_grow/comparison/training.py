@@ -1,12 +1,17 @@
 """The training of a method: its model, its batches, its updates."""
 
 import math
+import time
+from collections.abc import Callable
 from typing import Any
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from keras_grow.comparison.events import Listener
+from keras_grow.comparison.events import Shortened
+from keras_grow.comparison.events import Updated
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.loading.load import load_causal_lm
@@ -19,6 +24,9 @@ from keras_grow.training import supervised_logits
 from keras_grow.training.anchor import KLAnchor
 
 ANCHOR_PASSAGES = 64
+# An update is told of so many seconds after another, at the soonest: to read
+# its loss, a GPU has to be waited for.
+_BETWEEN = 0.25
 
 
 class Batches(keras.utils.PyDataset):
@@ -70,6 +78,50 @@ def example_order(count: int, seed: int, first: int, length: int) -> Any:
     return order[offset : offset + length]
 
 
+class Watch(keras.callbacks.Callback):
+    """Tells of updates, and ends `fit` when it is asked to.
+
+    Args:
+        on_event: what is told.
+        should_stop: asked after each update.
+        start: updates made before.
+        stop: updates made when `fit` ends.
+    """
+
+    def __init__(
+        self,
+        on_event: Listener,
+        should_stop: Callable[[], bool],
+        start: int,
+        stop: int,
+    ) -> None:
+        super().__init__()
+        self.step = start
+        self._on_event = on_event
+        self._should_stop = should_stop
+        self._stop = stop
+        self._told = (time.monotonic(), 0, 0.0)
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Tell the loss since the last time: Keras gives the running mean."""
+        self.step += 1
+        stopping = self._should_stop()
+        before, count, total = self._told
+        elapsed = time.monotonic() - before
+        if elapsed > _BETWEEN or stopping or self.step == self._stop:
+            now = batch + 1
+            summed = float((logs or {})["loss"]) * now
+            made = now - count
+            self._told = (time.monotonic(), now, summed)
+            self._on_event(
+                Updated(self.step, (summed - total) / made, elapsed / made)
+            )
+        if stopping:
+            self.model.stop_training = True
+
+
 class Training(NamedTuple):
     """A model that is ready to train, with its data.
 
@@ -79,6 +131,7 @@ class Training(NamedTuple):
         callbacks: of `fit`.
         plan: the comparison.
         seed: seed of the data order.
+        shortened: which examples were longer than a row, if any was.
     """
 
     lm: keras.Model
@@ -86,13 +139,28 @@ class Training(NamedTuple):
     callbacks: list[keras.callbacks.Callback]
     plan: Plan
     seed: int
+    shortened: Shortened | None
 
-    def update(self, start: int, stop: int) -> float:
+    def update(
+        self,
+        start: int,
+        stop: int,
+        on_event: Listener = lambda event: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[int, float]:
         """Make updates number `start` to `stop` inside plain `fit`.
 
+        Args:
+            start: updates made before.
+            stop: updates made in the end.
+            on_event: is told of updates.
+            should_stop: asked after each update whether it was the last.
+
         Returns:
-            The mean training loss; infinite where it is not a number.
+            Updates made in the end, and the mean training loss of these;
+            infinite where it is not a number.
         """
+        watch = Watch(on_event, should_stop, start, stop)
         batches = Batches(
             self.data, self.plan.batch_size, self.seed, start, stop
         )
@@ -102,10 +170,10 @@ class Training(NamedTuple):
             batches,
             shuffle=False,
             verbose=0,
-            callbacks=self.callbacks,
+            callbacks=[*self.callbacks, watch],
         )
         loss = float(history.history["loss"][-1])
-        return loss if math.isfinite(loss) else math.inf
+        return watch.step, loss if math.isfinite(loss) else math.inf
 
 
 def prepare(
@@ -139,19 +207,19 @@ def prepare(
         plan.sequence_length,
         plan.too_long,
     )
+    shortened = None
     if data.cut_prompts or data.left_out:
-        print(
-            f"{data.cut_prompts} examples lost tokens of their prompt, "
-            f"{data.left_out} were left out: over {plan.sequence_length} "
-            "tokens",
-            flush=True,
+        shortened = Shortened(
+            len(examples),
+            data.cut_prompts,
+            data.left_out,
+            plan.sequence_length,
         )
     callbacks: list[keras.callbacks.Callback] = []
     if method.decay_to_start:
         callbacks.append(L2SP(lm, method.decay_to_start))
-    return Training(
-        lm, (data.x, data.y, data.sample_weight), callbacks, plan, seed
-    )
+    rows = (data.x, data.y, data.sample_weight)
+    return Training(lm, rows, callbacks, plan, seed, shortened)
 
 
 def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:
@@ -171,15 +239,15 @@ def _anchor(
     lm: keras.Model, plan: Plan, method: Method, seed: int
 ) -> KLAnchor | None:
     """The anchor of an anchored method: short passages of general text."""
-    if not method.anchor or plan.anchor is None:
+    if not method.anchor or plan.anchor_text is None:
         return None
     options: dict[str, Any] = {
         "weight": method.anchor,
         "batch_size": 2,
         "seed": seed,
     }
-    if plan.anchor == "base":
+    if plan.anchor_text == "base":
         return KLAnchor.from_model(lm, ANCHOR_PASSAGES, **options)
-    task = load_task(plan.anchor, plan.data_dir)
+    task = load_task(plan.anchor_text, plan.data_dir)
     texts = [e.prompt for e in (task.train or task.validation or task.test)]
     return KLAnchor(texts[:ANCHOR_PASSAGES], **options)

@@ -1,29 +1,28 @@
-"""One answer as it is written."""
+"""Answers as they are written: one, or several to one prompt at once."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.evaluation.decoding import detokenize
+from keras_grow.evaluation.reading import Reading
 from keras_grow.evaluation.sampling import Sampling
 
 if TYPE_CHECKING:
     from keras_grow.evaluation.streaming import Streamer
 
 
-# Whether growth is on, and where the dial stands; None where it stood.
-State = tuple[bool, float | None]
-
-
-class Stream:
-    """One answer as it is written: an iterator over pieces of text.
+class Written:
+    """One answer so far.
 
     Attributes:
         text: what has been written so far.
         token_ids: its tokens, without those of the end token or stop text
             that ended it.
+        logprobs: log-likelihood of each new one under the model, in nats.
+        lengths: characters of the text after each of them.
         finished: `"end"` after an end token, `"stop"` after a stop text,
             `"length"` after the most tokens; None before.
         cut: tokens that the prompt lost on its left.
@@ -32,76 +31,64 @@ class Stream:
     def __init__(
         self,
         streamer: "Streamer",
-        prompt: str,
+        cut: int,
         max_new_tokens: int,
         sampling: Sampling,
         stop: Sequence[str],
-        state: State,
+        begun: Sequence[int],
     ) -> None:
         self.text = ""
-        self.token_ids: list[int] = []
+        self.token_ids: list[int] = list(begun)
+        self.logprobs: list[float] = []
+        self.lengths: list[int] = []
         self.finished: str | None = None
-        whole = streamer.encode(prompt)
-        self._prompt = whole[-(streamer.max_length - max_new_tokens) :]
-        self.cut = len(whole) - len(self._prompt)
+        self.cut = cut
         self._streamer = streamer
-        self._max_new_tokens = max_new_tokens
+        self._most = len(begun) + max_new_tokens
         self._sampling = sampling
         self._rng = np.random.default_rng(sampling.seed)
+        # An answer that goes on draws what it would have drawn.
+        self._rng.random(len(begun))
         self._stop = tuple(stop)
-        self._state = state
-        self._cache: Any = None
-        self._read = 0
+        self._grow(self._decoded() if begun else "")
 
-    def __iter__(self) -> "Stream":
-        return self
+    def take(self, logits: NDArray[np.float32], total: float) -> str:
+        """Choose the next token; the text it adds, which may be empty.
 
-    def __next__(self) -> str:
-        """Write one token more; the text it adds, which may be empty.
-
-        The first call reads the prompt.
+        Args:
+            logits: float `[vocabulary]`.
+            total: the logarithm of the sum of their exponentials.
         """
-        if self.finished is not None:
-            raise StopIteration
-        if self._cache is None:
-            self._read_prompt()
-        sequence = self._prompt + self.token_ids
-        logits, self._cache = self._streamer.step(
-            sequence[-1], len(sequence) - 1, self._cache, self._state
-        )
         token = self._sampling.choose(logits, self._rng)
         if token in self._streamer.ends:
             return self._finish("end", self._decoded())
         self.token_ids.append(token)
+        self.logprobs.append(float(logits[token] - total))
         text = self._decoded()
+        self.lengths.append(len(text))
         # Many answers begin with a line break, which ends nothing.
         begun = len(text) - len(text.lstrip())
         found = [text.find(mark, begun) for mark in self._stop]
         ends = [at for at in found if at >= 0]
         if ends:
             return self._finish("stop", text[: min(ends)])
-        if len(self.token_ids) == self._max_new_tokens:
+        if len(self.token_ids) == self._most:
             return self._finish("length", text)
         return self._grow(text[: len(text) - self._unsure(text)])
-
-    def _read_prompt(self) -> None:
-        cache = self._streamer.empty_cache()
-        before = self._prompt[:-1]
-        for start in range(0, len(before), self._streamer.piece):
-            _, cache = self._streamer.read(before, start, cache, self._state)
-        self._cache = cache
 
     def _decoded(self) -> str:
         return detokenize(self._streamer.tokenizer, [self.token_ids])[0]
 
     def _finish(self, reason: str, text: str) -> str:
-        self.finished, self._cache = reason, None
+        self.finished = reason
         while reason == "stop" and self.token_ids:
             *kept, last = self.token_ids
             self.token_ids = kept
             if len(self._decoded()) < len(text):
                 self.token_ids = [*kept, last]
                 break
+            self.logprobs = self.logprobs[:-1]
+            self.lengths = self.lengths[:-1]
         return self._grow(text)
 
     def _unsure(self, text: str) -> int:
@@ -116,3 +103,96 @@ class Stream:
         new = text[len(self.text) :]
         self.text = text
         return new
+
+
+class Together:
+    """Answers to one prompt by several states of a model, written at once.
+
+    A token of each is one pass of the model over a batch, which on most
+    machines costs little more than a pass for one.
+
+    Attributes:
+        answers: a `Written` for each state.
+    """
+
+    def __init__(self, reading: Reading, answers: Sequence[Written]) -> None:
+        self.answers = list(answers)
+        self._reading = reading
+        self._tokens: list[int] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the prompt has been read; if not, `advance` reads first."""
+        return self._reading.is_read
+
+    @property
+    def finished(self) -> bool:
+        """Whether every answer has ended."""
+        return all(each.finished is not None for each in self.answers)
+
+    def read_piece(self) -> None:
+        """Read a piece of the prompt that is left to read."""
+        self._reading.read_piece()
+
+    def advance(self) -> list[str]:
+        """Write a token more of every answer that has not ended.
+
+        Returns:
+            The text that each adds.
+        """
+        logits, totals = self._reading.step(self._tokens)
+        added = [
+            each.take(row, float(total)) if each.finished is None else ""
+            for each, row, total in zip(
+                self.answers, logits, totals, strict=True
+            )
+        ]
+        # A row that has ended goes on unread.
+        self._tokens = [(each.token_ids or [0])[-1] for each in self.answers]
+        if self.finished:
+            self._reading.close()
+        return added
+
+
+class Stream:
+    """One answer as it is written: an iterator over pieces of text.
+
+    Attributes:
+        answer: the answer so far.
+    """
+
+    def __init__(self, whole: Together) -> None:
+        self._whole = whole
+        (self.answer,) = whole.answers
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> str:
+        """Write one token more; the text it adds, which may be empty.
+
+        The first call reads the prompt.
+        """
+        if self.finished is not None:
+            raise StopIteration
+        return self._whole.advance()[0]
+
+    @property
+    def text(self) -> str:
+        """What has been written so far."""
+        return self.answer.text
+
+    @property
+    def token_ids(self) -> list[int]:
+        """Its tokens."""
+        return self.answer.token_ids
+
+    @property
+    def finished(self) -> str | None:
+        """See `Written`."""
+        return self.answer.finished
+
+    @property
+    def cut(self) -> int:
+        """Tokens that the prompt lost on its left."""
+        return self.answer.cut

@@ -1,43 +1,28 @@
 """Answers token by token, as they are written."""
 
-import contextlib
-import threading
-from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
-from keras_grow.evaluation.compiled import PerState
-from keras_grow.evaluation.compiled import compile_over
 from keras_grow.evaluation.decoding import end_tokens
+from keras_grow.evaluation.passes import Passes
+from keras_grow.evaluation.reading import Reading
+from keras_grow.evaluation.reading import State
 from keras_grow.evaluation.sampling import Sampling
-from keras_grow.evaluation.stream import State
 from keras_grow.evaluation.stream import Stream
-from keras_grow.growth.dial import dial_restored
-from keras_grow.growth.scale import set_growths
+from keras_grow.evaluation.stream import Together
+from keras_grow.evaluation.stream import Written
+from keras_grow.growth.classes import check_scales
 from keras_grow.growth.state import grown_state
-from keras_grow.growth.switch import growth_disabled
-from keras_grow.keras_internals import cache_of
+from keras_grow.growth.state import growths_of
 from keras_grow.keras_internals import takes_tokens_alone
 from keras_grow.tasks.encode import tokenize
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.tasks.start_token import start_token
-from keras_grow.training.head import OutputHead
-
-
-@dataclass(frozen=True)
-class _Functions:
-    """What is compiled for one state of a model."""
-
-    read: Callable[..., Any]
-    step: Callable[..., Any]
-    logprobs: Callable[..., Any]
 
 
 class Streamer:
@@ -45,7 +30,8 @@ class Streamer:
 
     Prompts are read in pieces of one size and tokens are written one at a
     time into a cache of one size, so that there are two shapes to compile,
-    whatever the prompt: once with growth and once without.
+    whatever the prompt: once for each set of growths that is computed, and
+    for each number of answers that are written together.
 
     Several streams may be read in turn, or from several threads; each step
     holds the model for itself. No stream may outlive a change of the model.
@@ -100,10 +86,7 @@ class Streamer:
         self.max_length = -(-max_length // piece) * piece
         self.ends = end_tokens(self.tokenizer)
         self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
-        self._head = OutputHead(lm)
-        self._cache_shape: tuple[int, ...] | None = None
-        self._lock = threading.Lock()
-        self._functions = PerState(lm.backbone, self._compile)
+        self._passes = Passes(lm, self.max_length, piece)
 
     def stream(
         self,
@@ -111,8 +94,7 @@ class Streamer:
         max_new_tokens: int,
         sampling: Sampling | None = None,
         stop: Sequence[str] = (),
-        growth: bool = True,
-        scale: float | None = None,
+        scales: State | None = None,
     ) -> Stream:
         """Begin an answer; nothing is computed before it is read.
 
@@ -123,63 +105,103 @@ class Streamer:
             stop: the answer ends before the first of these texts that comes
                 after something else than white space. Defaults to `()`: at
                 an end token alone.
-            growth: whether a grown model answers as such, or as its base.
-                Defaults to `True`.
-            scale: where the dial of every growth of the model stands for
-                this answer. Defaults to `None`: where it stands.
+            scales: the scale of each growth for this answer, by name; one
+                that is not named is off, and `{}` is the base. Defaults to
+                `None`: where the model's dials stand now.
 
         Returns:
             An iterator over pieces of text, with the state of the answer.
 
         Raises:
-            ValueError: unless `0 < max_new_tokens < max_length`.
+            ValueError: unless `0 < max_new_tokens < max_length`, or if there
+                is no growth of a name.
         """
-        if not 0 < max_new_tokens < self.max_length:
+        found = self.together(prompt, max_new_tokens, [scales], sampling, stop)
+        return Stream(found)
+
+    def together(
+        self,
+        prompt: str,
+        max_new_tokens: int,
+        states: Sequence[State | None],
+        sampling: Sampling | None = None,
+        stop: Sequence[str] = (),
+        begun: Sequence[int] = (),
+    ) -> Together:
+        """Begin answers of several states, such as base and grown, at once.
+
+        They are written in one batch: a token of each is one pass, in which
+        every row has dials of its own.
+
+        Args:
+            prompt: see `stream`, as are the others.
+            max_new_tokens: see `stream`.
+            states: the scales of each answer; at least one.
+            sampling: see `stream`. Every answer has draws of its own.
+            stop: see `stream`.
+            begun: tokens that the answers already have: they go on.
+
+        Returns:
+            The answers, to be advanced.
+
+        Raises:
+            ValueError: see `stream`.
+        """
+        room = self.max_length - len(begun)
+        if not 0 < max_new_tokens < room:
             raise ValueError(
-                f"Expected `max_new_tokens` to be from 1 to "
-                f"{self.max_length - 1}. "
+                f"Expected `max_new_tokens` to be from 1 to {room - 1}. "
                 f"Received: max_new_tokens={max_new_tokens}"
             )
-        sampling = sampling or Sampling()
-        state = (growth, scale)
-        return Stream(self, prompt, max_new_tokens, sampling, stop, state)
+        whole = self.encode(prompt)
+        kept = whole[-(room - max_new_tokens) :]
+        rows = [self._checked(state) for state in states]
+        answers = [
+            Written(
+                self,
+                len(whole) - len(kept),
+                max_new_tokens,
+                sampling or Sampling(),
+                stop,
+                begun,
+            )
+            for _ in rows
+        ]
+        return Together(Reading(self._passes, [*kept, *begun], rows), answers)
 
-    def loglikelihood(
+    def logprobs(
         self,
         prompt: str,
         token_ids: Sequence[int],
-        growth: bool = True,
-        scale: float | None = None,
-    ) -> float:
-        """Log-likelihood of an answer, of token ids, after a prompt.
+        scales: State | None = None,
+    ) -> NDArray[np.float64]:
+        """Log-likelihood of each token of an answer after a prompt.
 
         Args:
             prompt: the text before it.
             token_ids: the answer, such as `Stream.token_ids`.
-            growth: see `stream`.
-            scale: see `stream`.
+            scales: see `stream`.
 
         Returns:
-            The sum over the tokens, in nats; 0 without any.
+            float64 `[tokens]`, in nats.
         """
         answer = list(token_ids)[: self.max_length - 1]
         context = self.encode(prompt)[-(self.max_length - len(answer)) :]
-        read, targets = (context + answer)[:-1], (context + answer)[1:]
-        cache = self.empty_cache()
-        total = 0.0
-        for start in range(0, len(read), self.piece):
-            hidden, cache = self.read(read, start, cache, (growth, scale))
-            last = min(start + self.piece, len(read))
-            if not answer or last < len(context):
-                continue
-            padded = np.zeros((self.piece,), dtype="int32")
-            padded[: last - start] = targets[start:last]
-            with self._state((growth, scale)):
-                values = self._functions.get().logprobs(hidden, _int32(padded))
+        tokens, found = context + answer, []
+        reading = Reading(self._passes, tokens, [self._checked(scales)])
+        start = 0
+        while answer and not reading.is_read:
+            hidden = reading.read_piece()
+            targets = tokens[1:][start : start + self.piece]
             first = max(len(context) - 1 - start, 0)
-            values = ops.convert_to_numpy(values)[first : last - start]
-            total += float(values.astype("float64").sum())
-        return total
+            if first < len(targets):
+                padded = np.zeros((self.piece,), dtype="int32")
+                padded[: len(targets)] = targets
+                values = self._passes.score(hidden, padded)
+                values = ops.convert_to_numpy(values)[first : len(targets)]
+                found.append(values.astype("float64"))
+            start += self.piece
+        return np.concatenate([np.zeros(0), *found])
 
     def encode(self, prompt: str) -> list[int]:
         """Tokens of a prompt, the start token first where there is one."""
@@ -188,86 +210,11 @@ class Streamer:
             return [start_token(self.tokenizer), *tokens]
         return tokens
 
-    def empty_cache(self) -> Any:
-        """A cache of no token, as `call_with_cache` takes it."""
-        backbone, dtype = self.lm.backbone, self.lm.compute_dtype
-        if isinstance(self.lm, keras_hub.models.Gemma3CausalLM):
-            heads, size = backbone.num_key_value_heads, backbone.head_dim
-            shape = (1, self.max_length, heads, size)
-            return tuple(
-                (ops.zeros(shape, dtype), ops.zeros(shape, dtype))
-                for _ in backbone.transformer_layers
-            )
-        if self._cache_shape is None:
-            # Of two tokens: `(1, blocks, 2, 2, heads, head_dim)`.
-            cache = cache_of(self.lm, ops.zeros((1, 2), "int32"))
-            shape = tuple(cache.shape)
-            self._cache_shape = (*shape[:3], self.max_length, *shape[4:])
-        return ops.zeros(self._cache_shape, dtype)
-
-    def read(
-        self, tokens: Sequence[int], start: int, cache: Any, state: State
-    ) -> tuple[Any, Any]:
-        """Read a piece of `tokens` from `start` on into the cache."""
-        padded = np.zeros((1, self.piece), dtype="int32")
-        part = tokens[start : start + self.piece]
-        padded[0, : len(part)] = part
-        with self._state(state):
-            function = self._functions.get().read
-            result: tuple[Any, Any] = function(
-                _int32(padded), cache, _int32(start)
-            )
-            return result
-
-    def step(
-        self, token: int, index: int, cache: Any, state: State
-    ) -> tuple[Any, Any]:
-        """Logits `[vocabulary]` after the token at `index`; the cache."""
-        with self._state(state):
-            function = self._functions.get().step
-            logits, cache = function(_int32([[token]]), cache, _int32(index))
-            return np.asarray(ops.convert_to_numpy(logits)), cache
-
-    @contextlib.contextmanager
-    def _state(self, state: State) -> Iterator[None]:
-        """The model for one thread alone, with growth or without."""
-        growth, scale = state
-        with self._lock, contextlib.ExitStack() as held:
-            if not growth or scale == 0:
-                held.enter_context(growth_disabled(self.lm))
-            elif scale is not None:
-                wanted = dict.fromkeys(grown_state(self.lm).names, scale)
-                if grown_state(self.lm).scales != wanted:
-                    held.enter_context(dial_restored(self.lm))
-                    set_growths(self.lm, wanted)
-            yield
-
-    def _compile(self) -> _Functions:
-        def call(token_ids: Any, cache: Any, index: Any) -> tuple[Any, ...]:
-            outputs: tuple[Any, ...] = self.lm.call_with_cache(
-                token_ids, cache=cache, cache_update_index=index
-            )
-            return outputs
-
-        def read(token_ids: Any, cache: Any, index: Any) -> tuple[Any, Any]:
-            _, hidden, cache = call(token_ids, cache, index)
-            return hidden, cache
-
-        def step(token_ids: Any, cache: Any, index: Any) -> tuple[Any, Any]:
-            logits, _, cache = call(token_ids, cache, index)
-            return ops.cast(logits[0, -1], "float32"), cache
-
-        def logprobs(hidden: Any, targets: Any) -> Any:
-            logits = ops.cast(self._head(hidden[0]), "float32")
-            chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)
-            return chosen[:, 0] - ops.logsumexp(logits, axis=-1)
-
-        return _Functions(
-            compile_over(read, self.lm),
-            compile_over(step, self.lm),
-            compile_over(logprobs, self.lm),
+    def _checked(self, state: State | None) -> dict[str, float]:
+        """What a state leaves on, by name."""
+        grown = bool(growths_of(self.lm))
+        known = grown_state(self.lm).scales if grown else {}
+        scales = check_scales(
+            dict(known if state is None else state), list(known)
         )
-
-
-def _int32(value: Any) -> Any:
-    return ops.convert_to_tensor(value, "int32")
+        return {name: scale for name, scale in scales.items() if scale}

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Mapping
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
+from typing import TYPE_CHECKING
 
 from keras_grow.files.atomic import atomic_path
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def save_tensors(
-    tensors: Mapping[str, np.ndarray],
+    tensors: "Mapping[str, np.ndarray]",
     path: str | os.PathLike[str],
     metadata: dict[str, str] | None = None,
 ) -> None:
@@ -34,6 +34,10 @@ def save_tensors(
     save_tensors({"ones": np.ones(3)}, "ones.safetensors")
     ```
     """
+    # Late, so that a command's help need not wait for NumPy.
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
     with atomic_path(path) as part:
         try:
             save_file(dict(tensors), part, metadata)

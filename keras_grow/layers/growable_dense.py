@@ -122,6 +122,8 @@ class GrowableDense(keras.layers.Layer):
             if grows == "input"
         ]
         self._note_scales(scales)
+        # Scales `[rows, slices]` where each row of a batch has its own.
+        self.row_scales: Any = None
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
@@ -212,12 +214,10 @@ class GrowableDense(keras.layers.Layer):
         if self.base_active:
             outputs = multiply(self.base, parts.pop(0))
             if any(self.base_shares[index] for index in active):
-                left = ops.cast(self.left_of_base(), outputs.dtype)
-                outputs = outputs * left
+                outputs = self._scaled(outputs, self.left_of_base())
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
-            scale = self.scale_variables[index]
-            product = product * ops.cast(scale, product.dtype)
+            product = self._scaled(product, self._scale(index))
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
@@ -226,13 +226,26 @@ class GrowableDense(keras.layers.Layer):
         return outputs
 
     def left_of_base(self) -> Any:
-        """The factor on the base's product, a float32 scalar."""
+        """The factor on the base's product: a float32 scalar, or per row."""
         left = 1.0
         for index in self.active_slices():
             share = self.base_shares[index]
             if share:
-                left = left - share * self.scale_variables[index]
+                left = left - share * self._scale(index)
         return left
+
+    def _scale(self, index: int) -> Any:
+        if self.row_scales is None:
+            return self.scale_variables[index]
+        return self.row_scales[:, index]
+
+    def _scaled(self, outputs: Any, scale: Any) -> Any:
+        scale = ops.cast(scale, outputs.dtype)
+        if self.row_scales is None:
+            return outputs * scale
+        # Of `[rows, positions, features]`, which some layers flatten.
+        rows = ops.reshape(outputs, (self.row_scales.shape[0], -1))
+        return ops.reshape(rows * scale[:, None], ops.shape(outputs))
 
     def _slice_product(
         self, index: int, inputs: Any, training: bool | None

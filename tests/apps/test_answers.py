@@ -1,156 +1,262 @@
-"""Three answers in turn, with models of straw: no pane shares a fate."""
+"""Answers in turn, with models of straw: no pane and no visitor waits long."""
 
-import threading
+import asyncio
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from keras_grow.app.answers import LIMITS
 from keras_grow.app.answers import Answer
 from keras_grow.app.answers import Question
-from keras_grow.app.answers import answer
-from keras_grow.app.models import PANES
-from keras_grow.app.models import Part
-from keras_grow.app.streamers import Unavailable
+from keras_grow.app.asking import Ask
+from keras_grow.app.asking import Asked
+from keras_grow.app.asking import Visitors
+from keras_grow.app.asking import begin
+from keras_grow.app.choices import Choice
+from keras_grow.app.choices import Part
+from keras_grow.app.choices import Unavailable
+from keras_grow.app.choices import Writing
+from keras_grow.app.owner import Owner
 
-from keras_grow.app import answers as answers_module
-from keras_grow.app import words
+from keras_grow.app import pane
 
 pytestmark = pytest.mark.no_backend
 
 
-class StrawStream:
-    """Writes its words one a step, then may break."""
+class StrawWhole:
+    """Answers that write their words one a step, then may break."""
 
-    def __init__(self, words, error=None):
-        self.words, self.error = list(words), error
-        self.text, self.token_ids, self.finished, self.cut = "", [], None, 0
+    def __init__(self, texts, pieces, error):
+        self.texts, self.pieces, self.error = texts, pieces, error
+        self.answers = [
+            SimpleNamespace(
+                text="", token_ids=[], lengths=[], logprobs=[], cut=0,
+                finished=None,
+            )
+            for _ in texts
+        ]  # fmt: skip
 
-    def __next__(self):
-        if self.error and len(self.token_ids) == 2:
-            raise self.error
-        self.token_ids.append(len(self.token_ids))
-        self.text += self.words[len(self.token_ids) - 1]
-        if len(self.token_ids) == len(self.words):
-            self.finished = "length"
-        return self.text
+    is_read = property(lambda self: self.pieces == 0)
+    finished = property(lambda self: all(a.finished for a in self.answers))
+
+    def read_piece(self):
+        self.pieces -= 1
+
+    def advance(self):
+        for answer, text in zip(self.answers, self.texts, strict=True):
+            count = len(answer.token_ids) + 1
+            if self.error and count == 3:
+                raise self.error
+            if answer.finished is None:
+                answer.text = text[:count]
+                answer.token_ids.append(count)
+                answer.lengths.append(count)
+                answer.logprobs.append(-1.0)
+                answer.finished = "length" if count == len(text) else None
 
 
 class StrawModels:
-    """Panes that answer, break, load or are empty."""
+    """Models by key, of which some load, fail, break or are base and grown."""
 
-    def __init__(self, **streams):
-        self.streams = streams
-        self.parts = {name: Part("ready", "") for name in PANES}
-        self.opened = []
+    def __init__(self, texts, pieces=0, error=None):
+        self.texts, self.pieces, self.error = texts, pieces, error
+        self.owner, self.batches, self.wanted = Owner(), [], {}
 
-    def ready(self, pane):
-        stream = self.streams.get(pane)
-        if stream is None:
-            self.parts[pane] = Part("empty", "nobody here")
-            raise Unavailable("nobody here")
-        return True
+    def shares_base(self, choice):
+        return choice.key in ("base", "grown")
 
-    def stream(self, pane, *arguments, **settings):
-        self.opened.append((pane, arguments))
-        return self.streams[pane]
+    def needs(self, choice):
+        if choice.key not in self.texts:
+            raise Unavailable("nobody here", "empty")
+        return [choice.key]
 
-    def drift(self, pane, prompt, token_ids, dial):
-        return float(len(token_ids))
+    def want(self, key):
+        if key not in self.wanted:
+            self.wanted[key] = Future()
+            if key != "slow":
+                self.wanted[key].set_result(None)
+        return self.wanted[key]
+
+    def part(self, key):
+        return Part("loading", f"Loads {key}.")
+
+    def check(self, key):
+        if key == "torn":
+            raise Unavailable("did not load")
+
+    def prompt(self, question, turns):
+        return question.prompt
+
+    def together(self, choices, prompt, *arguments):
+        keys = [choice.key for choice in choices]
+        self.batches.append(keys)
+        error = self.error if "bad" in keys else None
+        texts = [self.texts[key] for key in keys]
+        return Writing(StrawWhole(texts, self.pieces, error), keys)
+
+    def drift(self, choice, prompt, token_ids, logprobs):
+        return [0.5] * len(token_ids)
 
 
-def run(models, question=None, stopped=None):
-    question = question or Question("hello")
-    return list(answer(models, question, stopped or threading.Event()))
+def asked(*keys):
+    return {index: Asked(Choice(key)) for index, key in enumerate(keys)}
 
 
-def test_panes_write_a_token_each_in_turn():
-    words = {name: StrawStream("abc") for name in PANES}
-    order = []
-    for stream in words.values():
-        step = stream.__class__.__next__
-        stream.step = step
-    for answers in answer(
-        StrawModels(**words), Question("hello"), threading.Event()
-    ):
-        order.append(tuple(answers[name].tokens for name in PANES))
-    assert order[:4] == [(1, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 1)]
+def ended(coroutine):
+    """What it returns; browser tests leave a loop in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
-def test_an_error_and_an_empty_pane_leave_the_others_alone():
+def answers(models, *keys, turns=100, then=lambda ask: None):
+    """The answers of one question, after so many turns of the owner."""
+
+    async def run():
+        panes = asked(*keys)
+        ask = Ask(list(panes))
+        begin(models, ask, Question("hello"), panes)
+        for _ in range(turns):
+            if not models.owner._waiting:
+                break
+            models.owner.turn()
+            then(ask)
+        return [found async for found in ask.read()][-1]
+
+    return ended(run())
+
+
+def test_base_and_grown_are_one_batch_and_others_go_beside_it():
+    models = StrawModels({"base": "abc", "grown": "defg", "tuned": "hi"})
+    found = answers(models, "base", "tuned", "grown")
+    assert models.batches == [["base", "grown"], ["tuned"]]
+    assert [found[i].text for i in range(3)] == ["abc", "hi", "defg"]
+    assert {found[i].state for i in range(3)} == {"done"}
+    assert found[2].drift == (0.5,) * 4
+    assert found[2].model == "grown"
+    assert found[0].ended == "length"
+
+
+def test_visitors_write_a_token_each_in_turn_and_one_who_left_is_dropped():
+    models = StrawModels({"base": "abcdef"})
+    models.pieces = 3  # A long prompt is read a piece a turn.
+    visitors = Visitors()
+
+    async def run():
+        asks = []
+        for name in "abcde":
+            asks.append(visitors.begin(name, [0]))
+            begin(models, asks[-1], Question("hello"), asked("base"))
+        for _ in range(5 * 5):
+            models.owner.turn()
+        counts = [len(ask._answers[0].token_ids) for ask in asks]
+        visitors.leave("a")
+        for _ in range(5):
+            models.owner.turn()
+        return counts, len(models.owner._waiting), asks
+
+    counts, waiting, asks = ended(run())
+    assert counts == [2] * 5
+    assert waiting == 4
+    assert len(asks[0]._answers[0].token_ids) == 2
+    assert not visitors.waits("a")
+    assert visitors.waits("b")
+
+
+def test_what_loads_is_waited_for_and_the_others_go_on():
+    models = StrawModels({"base": "abc", "slow": "xy"})
+    said = []
+
+    def then(ask):
+        said.append(ask._answers[1].message)
+        if ask._answers[0].state == "done" and not models.wanted["slow"].done():
+            models.wanted["slow"].set_result(None)
+
+    found = answers(models, "base", "slow", then=then)
+    assert "Loads slow." in said
+    assert [found[i].text for i in range(2)] == ["abc", "xy"]
+
+
+def test_an_error_or_an_empty_pane_is_its_own():
     models = StrawModels(
-        base=StrawStream("abcd"), tuned=StrawStream("xyz", ValueError("torn"))
+        {"base": "abcd", "bad": "xyz", "torn": ""}, error=ValueError("torn")
     )
-    last = run(models)[-1]
-    assert (last["base"].state, last["base"].text) == ("done", "abcd")
-    assert last["base"].drift == 4.0
-    assert (last["tuned"].state, last["tuned"].message) == ("error", "torn")
-    assert last["tuned"].text == "xy"
-    assert last["tuned"].drift is None
-    assert last["grown"].state == "empty"
-    assert last["grown"].message == "nobody here"
+    found = answers(models, "base", "bad", "torn", "none")
+    assert (found[0].state, found[0].text) == ("done", "abcd")
+    assert (found[1].state, found[1].message) == ("error", "torn")
+    assert (found[2].state, found[2].message) == ("error", "did not load")
+    assert (found[3].state, found[3].message) == ("empty", "nobody here")
 
 
-def test_a_stop_keeps_what_was_written():
-    stopped = threading.Event()
-    found = None
-    for found in answer(
-        StrawModels(base=StrawStream("abcd")), Question("hello"), stopped
+def test_a_stop_keeps_what_was_written_and_begins_nothing():
+    models = StrawModels({"base": "abcd", "slow": "xy"})
+
+    def then(ask):
+        if len(ask._answers[0].token_ids) == 2:
+            ask.stop()
+
+    found = answers(models, "base", "slow", then=then)
+    assert (found[0].state, found[0].text) == ("stopped", "ab")
+    assert found[0].drift == (0.5, 0.5)
+    assert found[1].message == "Stopped before it began."
+    assert models.batches == [["base"]]
+
+
+def test_a_new_question_takes_the_place_of_the_old_in_its_panes():
+    visitors = Visitors()
+
+    async def run():
+        first, other = visitors.begin("a", [0, 1]), visitors.begin("a", [2])
+        visitors.begin("a", [1])
+        return first.left, other.left
+
+    assert ended(run()) == (True, False)
+
+
+def test_notes_say_what_happened():
+    done = Answer("done", "a b", token_ids=(1, 2), first=0.4, rate=8.0)
+    for ended, words in (
+        ("end", "The model ended it."),
+        ("stop", "at its line break"),
+        ("length", "Continue?"),
     ):
-        if found["base"].tokens == 2:
-            stopped.set()
-    assert (found["base"].state, found["base"].text) == ("stopped", "ab")
-    assert found["base"].drift == 2.0
+        written = Answer(**{**vars(done), "ended": ended})
+        assert words in pane.note(written)
+    assert "the first after 0.4 s, then 8.0 per second" in pane.note(done)
+    assert "Stopped by you" in pane.note(Answer("stopped", "a"))
+    assert "It is empty" in pane.note(Answer("done", "\n"))
 
 
-def test_a_stop_before_the_turn_computes_nothing():
-    stopped = threading.Event()
-    stopped.set()
-    models = StrawModels(base=StrawStream("abcd"))
-    last = run(models, stopped=stopped)[-1]
-    assert models.opened == []
-    assert last["base"].message == "Stopped before it began."
+def test_drift_is_under_the_tokens_with_its_number():
+    answer = Answer(
+        "done", "\na <b>c", token_ids=(1, 2, 3), lengths=(1, 2, 7),
+        drift=(0.0, -0.7, 2.0),
+    )  # fmt: skip
+    shown = pane.answer("Base", answer)
+    assert 'class="kg-point kg-down2"' in shown
+    assert 'data-words="-0.70 nats against the base: a"' in shown
+    assert '"kg-point kg-up3"' in shown
+    assert "&lt;b&gt;c</span>" in shown
+    assert "+0.43</b> nats per token" in pane.note(answer)
 
 
-def test_a_pane_that_loads_is_waited_for(monkeypatch):
-    models = StrawModels(base=StrawStream("ab"))
-    looks = iter([False, False, True, True])
-    ready = models.ready
-    models.ready = lambda pane: next(looks) if pane == "base" else ready(pane)
-    models.parts["base"] = Part("loading", "Loads the weights.")
-    monkeypatch.setattr(answers_module, "_PAUSE", 0.0)
-    states = [answers["base"] for answers in run(models)]
-    assert states[0].message == "Loads the weights."
-    assert states[-1].text == "ab"
+def test_models_write_no_html_in_markdown():
+    text = "**bold** <img src=x onerror=alert(1)>\n\n```\n<b>code</b>\n```\n"
+    text += "[a](https://a.example) ![b](https://b.example/c.png) <p>d</p>"
+    shown = pane.answer("Base", Answer("done", text), (), True)
+    assert "<strong>bold</strong>" in shown
+    assert "<pre><code>&lt;b&gt;code" in shown
+    for tag in ("<img", "<a ", "<b>", "<p>d"):
+        assert tag not in shown
+    plain = pane.answer("Base", Answer("done", text), (), False)
+    assert "**bold** &lt;img" in plain
 
 
-def test_a_pane_that_loads_beside_one_that_is_done_is_not_waited_for_hotly(
-    monkeypatch,
-):
-    models = StrawModels(base=StrawStream("ab"), tuned=StrawStream("x"))
-    looks, pauses = iter([False] * 5 + [True]), []
-    ready = models.ready
-    models.ready = lambda pane: next(looks) if pane == "tuned" else ready(pane)
-    monkeypatch.setattr(answers_module.time, "sleep", pauses.append)
-    last = run(models)[-1]
-    assert (last["base"].text, last["tuned"].text) == ("ab", "x")
-    # All rounds but the first, after which the base had more to write.
-    assert len(pauses) == 4
-
-
-def test_an_answer_keeps_the_name_of_the_model_that_wrote_it():
-    models = StrawModels(base=StrawStream("ab"))
-    models.parts["base"] = Part("ready", "the first")
-    found = []
-    for panes in answer(models, Question("hello"), threading.Event()):
-        models.parts["base"] = Part("ready", "the second")
-        found.append(panes["base"])
-    assert {each.model for each in found} == {"the first"}
-    assert "Written by the first." in words.pane_note(found[-1])
-
-
-def test_an_answer_that_ends_at_once_is_said_to_be_empty():
-    note = words.pane_note(Answer("done"))
-    assert "The answer is empty." in note
-    assert "tokens" not in note
+def test_a_difference_is_by_word():
+    shown = pane.difference("the red <fox> runs", "the brown <fox> runs on")
+    assert (
+        "<del>red</del><ins>brown</ins> &lt;fox&gt; runs<ins> on</ins>" in shown
+    )
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -1,15 +1,14 @@
-"""The first tab in a real browser: ask, stop, share, fail, and wait."""
+"""The first tab in a real browser: ask, turn, vote, chat, stop and share."""
 
-import concurrent.futures
 import json
 import shutil
-import urllib.request
 
 import pytest
 import slow_app
 from browsing import answers
 from browsing import ask
 from browsing import says
+from browsing import text_of
 
 from keras_grow import growth_disabled
 from keras_grow import set_growths
@@ -20,14 +19,17 @@ from keras_grow.evaluation import generate
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
 PROMPT = "the quick brown"
+FOLD = 900
 
 
 @pytest.fixture(scope="module")
 def expected(run_folder):
-    """What the three models answer, by KerasHub's own `generate`."""
+    """What the models answer, by KerasHub's own `generate`."""
     sft, growth = Plan.load(run_folder).methods
     grown = load_run(run_folder, growth)
     texts = {"grown": generate(grown, [PROMPT], 24)[0]}
+    set_growths(grown, {"growth_1": 0.5})
+    texts["half"] = generate(grown, [PROMPT], 24)[0]
     with growth_disabled(grown):
         texts["base"] = generate(grown, [PROMPT], 24)[0]
     texts["tuned"] = generate(load_run(run_folder, sft), [PROMPT], 24)[0]
@@ -42,46 +44,157 @@ def settings(page, length=24):
     page.locator("#length input[type=number]").press("Tab")
 
 
-def test_three_models_answer_as_they_do_without_the_page(app, visit, expected):
-    page = visit(app)
-    assert "shared with the grown model" in page.inner_text("#pane-base")
-    assert "a second model" in page.inner_text("#pane-tuned")
-    assert "of new slices" in page.inner_text("#pane-grown")
-    settings(page)
-    # Every text that the first pane ever shows.
-    page.evaluate(
-        """() => { window.shown = new Set(); setInterval(() => window.shown.add(
-        document.querySelector('#answer-base textarea').value), 5); }"""
+def choose(page, index, label):
+    """Choose the model of a pane."""
+    page.locator(f"#model-{index} input").click()
+    page.get_by_role("option", name=label).first.click()
+
+
+def becomes(page, index, text):
+    """Wait until a pane shows just this text."""
+    page.wait_for_function(
+        "([id, text]) => [...document.querySelectorAll(id)].at(-1)"
+        "?.textContent === text",
+        arg=[f"#answer-{index} .kg-text", text],
     )
-    ask(page, PROMPT)
-    assert answers(page) == expected
-    shown = page.evaluate("() => [...window.shown]")
-    # A busy browser may draw few of them.
-    assert {s for s in shown if s and s != expected["base"]}
-    assert all(expected["base"].startswith(text) for text in shown)
-    note = page.inner_text("#note-grown")
-    assert "per second" in note
-    assert "Drift from the base: " in note
-    note = page.inner_text("#note-tuned")
-    assert float(note.split("base: ")[1].split()[0]) != 0.0
-    assert "Drift from the base: +0.00" in page.inner_text("#note-base")
 
 
-def test_the_dial_runs_from_the_base_to_the_growth(
-    app, visit, run_folder, expected
+def test_three_models_answer_above_the_fold_as_without_the_page(
+    app, visit, expected
 ):
-    grown = load_run(run_folder, Plan.load(run_folder).methods[1])
-    set_growths(grown, {"growth_1": 0.5})
-    half = generate(grown, [PROMPT], 24)[0]
+    page = visit(app, viewport={"width": 1280, "height": FOLD})
+    settings(page)
+    page.evaluate("window.scrollTo(0, 0)")
+    ask(page, PROMPT)
+    assert answers(page) == {
+        name: expected[name] for name in ("base", "tuned", "grown")
+    }
+    for index in range(3):
+        box = page.locator(f"#answer-{index}").bounding_box()
+        assert box["y"] + box["height"] < FOLD
+    assert "a second model" in page.inner_text("#pane-1")
+    assert "of new slices" in page.inner_text("#pane-2")
+    note = page.inner_text("#note-2")
+    assert "the first after" in note
+    assert "per second" in note
+    # The tokens of the answer, each with its own drift to point at.
+    tokens = page.locator("#answer-2 .kg-point")
+    assert "".join(tokens.all_text_contents()) == expected["grown"]
+    tokens.first.hover()
+    assert "nats against the base" in page.inner_text("#answer-2 output")
+    assert "+0.00" in page.inner_text("#note-0")
+    assert "GB of memory" in page.inner_text("#status")
+
+
+def test_the_dial_is_live_and_a_pane_comes_goes_and_is_asked_alone(
+    app, visit, expected
+):
     page = visit(app)
     settings(page)
-    dial = page.locator("#dial input[type=number]")
-    for scale, wanted in (("0", expected["base"]), ("0.5", half)):
+    ask(page, PROMPT)
+    answers(page)
+    dial = page.locator("#dial-2 input[type=number]")
+    for scale, wanted in (("0", "base"), ("0.5", "half")):
         dial.fill(scale)
         dial.press("Tab")
-        ask(page, PROMPT)
-        assert answers(page) == {**expected, "grown": wanted}
-        assert f"dial at {scale}" in page.inner_text("#note-grown")
+        becomes(page, 2, expected[wanted])
+    assert "at 0.5" in says(page, "note-2", "Drift")
+    page.locator("#away-1").click()
+    page.locator("#pane-1").wait_for(state="hidden")
+    page.locator("#add-pane").click()
+    page.locator("#pane-1").wait_for()
+    choose(page, 1, "Growths, mixed")
+    page.locator("#mixing button").first.click()
+    mix = page.locator("#mix-0 input[type=number]")
+    mix.fill("0.5")
+    mix.press("Tab")
+    page.locator("#ask-1").click()
+    becomes(page, 1, expected["half"])
+    choose(page, 1, "Growths, routed")
+    page.locator("#ask-1").click()
+    assert "%" in says(page, "note-1", "routed at")
+    assert text_of(page, 1) in (expected["base"], expected["grown"])
+
+
+def test_what_was_cut_goes_on_where_it_was(app, visit, expected):
+    page = visit(app)
+    settings(page, 8)
+    ask(page, PROMPT)
+    short = answers(page)["base"]
+    assert "Continue?" in page.inner_text("#note-0")
+    page.locator("#continue-0").click()
+    says(page, "note-0", "16 tokens")
+    longer = text_of(page, 0)
+    assert longer.startswith(short)
+    assert expected["base"].startswith(longer)
+
+
+def test_a_growth_file_is_uploaded_and_answers(
+    app, visit, run_folder, expected
+):
+    page = visit(app)
+    file = run_folder / "grown-seed0" / "growth.grow.safetensors"
+    with page.expect_file_chooser() as chooser:
+        page.locator("#add-growth").click()
+    chooser.value.set_files(file)
+    settings(page)
+    page.wait_for_timeout(1500)
+    choose(page, 1, "growth.grow.safetensors")
+    ask(page, PROMPT)
+    found = answers(page)
+    assert found["tuned"] == found["grown"] == expected["grown"]
+
+
+def test_votes_are_blind_and_are_exported_with_the_answers(app, visit):
+    page = visit(app)
+    ask(page, PROMPT)
+    answers(page)
+    page.locator("#blind button").first.click()
+    for _ in range(2):
+        page.locator("#next-pair").click()
+        page.locator("#vote-left:not([disabled])").wait_for()
+        assert "grown" not in page.inner_text("#blind-Left")
+        page.locator("#vote-left").click()
+        result = says(page, "blind-result", "Left was")
+        assert "95%" in result
+        page.locator("#vote-left[disabled]").wait_for()
+    with page.expect_download() as download:
+        page.locator(r"#answers\.jsonl").click()
+    lines = download.value.path().read_text("utf-8").splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds == ["answer"] * 3 + ["vote"] * 2
+    assert json.loads(lines[0])["prompt"] == PROMPT
+    vote = json.loads(lines[-1])
+    assert vote["vote"] == ("second" if vote["swapped"] else "first")
+    assert vote["reference"]
+
+
+def test_a_chat_has_turns_in_the_familys_template(app, visit, run_folder):
+    page = visit(app)
+    page.locator("#chatting button").first.click()
+    page.wait_for_timeout(500)
+    page.locator("#chat input").check()
+    for count, turn in enumerate(("the fox", "a dog"), 1):
+        ask(page, turn)
+        page.wait_for_function(
+            "count => document.querySelectorAll('#answer-0 .kg-said').length "
+            "=== count",
+            arg=count,
+        )
+        answers(page)
+    said = page.locator("#answer-0 .kg-said").all_text_contents()
+    assert said == ["the fox", "a dog"]
+    model = load_run(run_folder, Plan.load(run_folder).methods[1])
+    prompt = "<start_of_turn>user\nthe fox<end_of_turn>\n<start_of_turn>model\n"
+    with growth_disabled(model):
+        first = generate(model, [prompt], 48, stop=())[0].strip()
+    shown = page.locator("#answer-0 .kg-text").first.text_content()
+    assert shown.split() == first.split()
+    page.locator("#plain input").check()
+    ask(page, slow_app.ASKS_FOR_HTML)
+    answers(page)
+    page.locator("#new-chat").click()
+    page.locator("#answer-0 .kg-said").first.wait_for(state="detached")
 
 
 def test_a_link_and_the_history_give_a_prompt_back(app, visit):
@@ -92,10 +205,10 @@ def test_a_link_and_the_history_give_a_prompt_back(app, visit):
     first = answers(page)
     page.locator("#make-link").click()
     page.wait_for_function(
-        "document.querySelector('#link textarea').value.includes('prompt=')"
+        "document.querySelector('#link textarea')?.value.includes('prompt=')"
     )
     link = page.locator("#link textarea").input_value()
-    assert "tuned=tiny%2FSFT-seed0&grown=tiny%2Fgrown-seed0" in link
+    assert "pane=tiny%2FSFT-seed0%401&pane=tiny%2Fgrown-seed0%401" in link
     other = visit(app, link.removeprefix(app.url))
     other.wait_for_function(
         "document.querySelector('#prompt textarea').value.includes('<b>')"
@@ -106,168 +219,70 @@ def test_a_link_and_the_history_give_a_prompt_back(app, visit):
     other.locator("#past button").first.click()
     earlier = other.locator("#history button", has_text="hello")
     earlier.wait_for()
-    other.get_by_label("Prompt").fill("something else")
+    other.locator("#prompt textarea").fill("something else")
     earlier.click()
     assert answers(other) == first
-    assert "<b>" in other.get_by_label("Prompt").input_value()
+    assert "<b>" in other.locator("#prompt textarea").input_value()
 
 
-def test_a_stop_ends_the_answers_where_they_are(app, visit):
-    page = visit(app)
-    settings(page, 256)
-    page.get_by_label("End the answer with its line").uncheck()
-    ask(page, PROMPT)
-    # The last of the three to begin: what has not begun is not scored.
-    says(page, "note-grown", "Writing")
-    page.locator("#stop").click()
-    note = says(page, "note-base", "Stopped")
-    tokens = int(note.split("Stopped. ")[1].split()[0])
-    assert 0 < tokens < 256
-    assert answers(page)["base"]
+def test_five_visitors_are_answered_in_turn_and_one_stops(app, visit):
+    pages = [visit(app) for _ in range(5)]
+    for page in pages:
+        settings(page, 200)
+        ask(page, PROMPT)
+    # All of them write at once; none waits for another to end.
+    for page in pages:
+        says(page, "note-0", "Writing")
+    assert all("Writing" in page.inner_text("#note-0") for page in pages)
+    pages[0].locator("#stop").click()
+    note = says(pages[0], "note-0", "Stopped by you")
+    assert 0 < int(note.split("by you. ")[1].split()[0]) < 200
+    for page in pages[1:3]:  # They leave, and are dropped.
+        page.context.close()
+    for page in pages[3:]:
+        page.locator("#stop").click()
+        assert answers(page)["base"]
 
 
 def test_what_models_write_is_shown_as_text(app, visit):
     page = visit(app)
-    ask(page, "<img src=x onerror=alert(1)> <img>")
-    answers(page)
-    assert page.locator("#panes img, #panes b b").count() == 0
     ask(page, slow_app.ASKS_FOR_HTML)
-    page.wait_for_function(
-        "document.querySelector('#answer-grown textarea').value[0] === '<'"
-    )
     assert set(answers(page).values()) == {slow_app.HTML}
     assert page.locator("#panes img, #panes b b").count() == 0
     assert page.title() == "keras_grow"
 
 
-def test_hints_are_dark_enough_to_read(app, visit):
-    page = visit(app)
-    contrast = page.evaluate(
-        """() => {
-          const light = colour => {
-            const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map(
-              v => (v /= 255) <= 0.04045 ? v / 12.92
-                : ((v + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-          };
-          const hint = [...document.querySelectorAll('#prompt *')].filter(
-            e => e.textContent.includes('Shift+Enter')).at(-1);
-          return 1.05 / (light(getComputedStyle(hint).color) + 0.05);
-        }"""
-    )
-    assert contrast >= 4.5
-
-
-def test_no_prompt_is_an_error_in_words(app, visit):
-    page = visit(app)
-    page.locator("#ask").click()
-    for pane in ("base", "tuned", "grown"):
-        says(page, f"note-{pane}", "Error. Write a prompt first.")
-
-
-def test_a_second_visitor_is_told_to_wait_and_then_answered(app, visit):
-    first, second = visit(app), visit(app)
-    settings(first, 256)
-    ask(first, "does not forget")
-    says(first, "note-base", "Writing")
-    ask(second, PROMPT)
-    says(second, "status", "1 prompt is before it")
-    first.locator("#stop").click()
-    assert all(answers(first).values())
-    assert all(answers(second).values())
-    says(second, "status", "Ready.")
-
-
-def test_a_prompt_that_is_not_let_in_keeps_nobody_waiting(app, visit):
-    # Out of the sliders' range: a link's own limits are the same.
-    first = visit(app, "/?prompt=the+quick&top_k=5000&temperature=4&seed=7")
-    settings(first)
-    first.wait_for_function(
+def test_what_cannot_be_asked_is_an_error_in_words(app, visit):
+    page = visit(app, "/?prompt=the+quick&top_k=5000&temperature=4&seed=7")
+    settings(page)
+    page.wait_for_function(
         "document.querySelector('#seed input')?.value === '7'"
     )
-    assert first.locator("#temperature input").first.input_value() == "0.8"
-    # What a link cannot do, a form that was tampered with can.
-    first.route(
+    assert page.locator("#temperature input").first.input_value() == "0.8"
+    page.locator("#seed input").fill("-1")
+    page.locator("#seed input").press("Tab")
+    page.locator("#ask").click()
+    says(page, "note-0", "Error. Choose a seed from 0")
+    ask(page, " ")
+    for index in range(3):
+        says(page, f"note-{index}", "Error. Write a prompt first.")
+    # What the page itself cannot send, a form that was tampered with can.
+    page.route(
         "**/queue/join*",
         lambda route: route.continue_(
             post_data=route.request.post_data.replace('"greedy"', '"beam"')
         ),
     )
-    first.locator("#ask").click()
-    says(first, "note-grown", "Error. The prompt was not taken")
-    second = visit(app)
-    ask(second, PROMPT)
-    assert all(answers(second).values())
-    first.unroute("**/queue/join*")
-    first.locator("#ask").click()
-    assert all(answers(first).values())
-    first.locator("#seed input").fill("-1")
-    first.locator("#ask").click()
-    says(first, "note-base", "Error. Choose a seed from 0")
+    ask(page, PROMPT)
+    says(page, "note-2", "Error. The prompt was not taken")
 
 
-def test_asking_twice_asks_once(app, visit):
-    first, second = visit(app), visit(app)
-    settings(first, 256)
-    ask(first, "does not forget")
-    says(first, "note-base", "Writing")
-    first.locator("#ask").click()
-    ask(second, PROMPT)
-    says(second, "status", "1 prompt is before it")
-    first.locator("#stop").click()
-    assert all(answers(first).values())
-    assert all(answers(second).values())
-    says(first, "status", "Ready.")
-
-
-def test_twenty_visitors_at_once_are_all_answered_in_turn(app):
-    with urllib.request.urlopen(app.url + "/config") as response:
-        config = json.load(response)
-    # The one event of the page that waits for the models.
-    (event,) = [
-        dependency
-        for dependency in config["dependencies"]
-        if len(dependency["inputs"]) == 11 and len(dependency["outputs"]) == 7
-    ]
-
-    def visitor(number):
-        session = f"visitor{number}"
-        values = [None, None, [], PROMPT, "greedy", 0.8, 40, 8, number]
-        values += [True, 1.0]
-        body = {
-            "data": values,
-            "fn_index": event["id"],
-            "session_hash": session,
-        }
-        request = urllib.request.Request(
-            app.url + "/gradio_api/queue/join",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request).close()
-        ranks, done = [], None
-        url = f"{app.url}/gradio_api/queue/data?session_hash={session}"
-        with urllib.request.urlopen(url) as stream:
-            for line in stream:
-                if not line.startswith(b"data:"):
-                    continue
-                message = json.loads(line[5:])
-                if message["msg"] == "estimation":
-                    ranks.append(message["rank"])
-                if message["msg"] == "process_completed":
-                    done = message["output"]
-                    break
-        return ranks, done
-
-    with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        found = list(pool.map(visitor, range(20)))
-    assert all(done["data"][0] for _, done in found), found
-    assert len({done["data"][0] for _, done in found}) == 1
-    # Those who waited were told their place, from the end to the front.
-    waited = [ranks for ranks, _ in found if len(ranks) > 1]
-    assert len(waited) > 10
-    assert all(ranks == sorted(ranks, reverse=True) for ranks in waited)
-    assert max(map(max, waited)) > 10
+def test_on_a_phone_a_swipe_brings_the_next_answer(app, visit):
+    page = visit(app, viewport={"width": 390, "height": 844})
+    boxes = [page.locator(f"#answer-{i}").bounding_box() for i in range(3)]
+    assert all(box["y"] < 844 for box in boxes)
+    assert boxes[0]["x"] < boxes[1]["x"] < 390 < boxes[2]["x"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
@@ -280,16 +295,16 @@ def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
     app = start_app(broken, tmp_path / "runs")
     page = visit(app, ready=False)
     ask(page, PROMPT)
-    assert "did not load" in says(page, "note-tuned", "Error")
-    says(page, "note-base", "Drift")
-    says(page, "note-grown", "Drift")
+    assert "did not load" in says(page, "note-1", "Error")
+    says(page, "note-0", "Drift")
+    says(page, "note-2", "Drift")
     app.kill()
     growth = broken / "grown-seed0" / "growth.grow.safetensors"
     growth.write_bytes(growth.read_bytes()[:100])
     app.start()
     page = visit(app, ready=False)
     ask(page, PROMPT)
-    assert "did not load" in says(page, "note-grown", "Error")
-    says(page, "note-base", "Drift")
+    assert "did not load" in says(page, "note-2", "Error")
+    says(page, "note-0", "Drift")
     page.get_by_role("tab", name="See").click()
     assert "SFT" in says(page, "see-table", "grown")

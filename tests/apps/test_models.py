@@ -1,30 +1,39 @@
-"""A pane never answers with another model than the one chosen for it."""
+"""The models behind the page: loaded at once, in turn, and each its own."""
 
-import dataclasses
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
+from keras_grow.app.catalog import BASE
+from keras_grow.app.choices import Choice
+from keras_grow.app.choices import Unavailable
 from keras_grow.app.models import Models
 from keras_grow.app.runs import Entry
-from keras_grow.app.streamers import Streamers
-from keras_grow.app.streamers import Unavailable
 
 from keras_grow import comparison
+from keras_grow import loading
 from keras_grow.app import models as models_module
 from keras_grow.evaluation import streaming
 
 pytestmark = pytest.mark.no_backend
 
 
-def entry(folder, name):
-    method = {"name": name, "kind": "sft", "learning_rate": 1e-3}
-    return Entry(name, name, folder, folder / name, method, 0)
-
-
-@dataclasses.dataclass
 class StrawRuns:
     """Fine-tuned models by key."""
 
-    found: dict
+    model, dtype, given = "tiny", "float32", None
+
+    def __init__(self, folder, names):
+        method = {"kind": "sft", "learning_rate": 1e-3}
+        self.found = {
+            name: Entry(
+                name, name, folder, folder / name, {**method, "name": name}, 0
+            )
+            for name in names
+        }
+
+    def entries(self):
+        return list(self.found.values())
 
     def entry(self, key):
         return self.found.get(key)
@@ -36,63 +45,96 @@ class StrawStreamer:
     def __init__(self, lm, max_length):
         self.lm = lm
 
-    def stream(self, growth, scale=None):
-        return iter([self.lm])
+    def together(self, prompt, length, states):
+        return self.lm.name
 
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    runs = StrawRuns({name: entry(tmp_path, name) for name in ("one", "two")})
-    models = Models(runs)
-    models._wanted = {"tuned": runs.found["one"], "grown": None}
+    models = Models(StrawRuns(tmp_path, ["one", "two", "three", "torn"]))
+    lm = SimpleNamespace(
+        name="base", backbone=SimpleNamespace(transformer_layers=[1, 2])
+    )
+
+    def load_run(folder, method, seed):
+        if method.name == "torn":
+            raise ValueError("half a file")
+        return SimpleNamespace(name=method.name)
+
+    def submit(function, *arguments):
+        """At once, in this thread."""
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except ValueError as error:
+            future.set_exception(error)
+        return future
+
+    monkeypatch.setattr(loading, "load_causal_lm", lambda *_: lm)
+    monkeypatch.setattr(comparison, "load_run", load_run)
     monkeypatch.setattr(streaming, "Streamer", StrawStreamer)
-    monkeypatch.setattr(models_module, "_warm", lambda *_: None)
-    monkeypatch.setattr(models_module, "_bytes", lambda lm: 0)
+    monkeypatch.setattr(models_module, "warm", lambda *_: iter(()))
+    monkeypatch.setattr(models_module, "bytes_of", lambda lm: 4_000_000)
+    monkeypatch.setattr(models, "_prepare", SimpleNamespace(submit=submit))
     return models
 
 
-def load(models, monkeypatch, while_loading=lambda: None):
-    """What one round of the loading thread does for the fine-tuned model."""
-
-    def load_run(folder, method, seed):
-        while_loading()
-        return method.name
-
-    monkeypatch.setattr(comparison, "load_run", load_run)
-    models._try("tuned", models._wanted["tuned"], models._load_tuned)
+def load(models, *keys):
+    for key in keys:
+        models.want(key, again=True)
+    while models.owner._waiting:
+        models.owner.turn()
+    return [models.part(key).state for key in keys]
 
 
-def test_a_model_chosen_while_another_loads_is_waited_for(models, monkeypatch):
-    load(models, monkeypatch, lambda: models.choose("tuned", "two"))
-    assert not models.ready("tuned")
-    assert models.parts["tuned"].message == "Loads two."
-    load(models, monkeypatch)
-    assert models.ready("tuned")
-    assert next(models.stream("tuned")) == "two"
+def name(models, key):
+    return models.together([Choice(key)], "hello", 4).whole
 
 
-def test_a_choice_that_is_taken_back_while_it_loads_is_loaded_again(
-    models, monkeypatch
-):
-    load(models, monkeypatch)
-    models.choose("tuned", "two")
-    load(models, monkeypatch, lambda: models.choose("tuned", "one"))
-    assert not models.ready("tuned")
-    # What the thread looks at before it sleeps.
-    assert "tuned" not in models._loaded
-    load(models, monkeypatch)
-    assert models.ready("tuned")
-    assert next(models.stream("tuned")) == "one"
+def test_a_model_answers_as_itself_once_it_is_loaded(models):
+    models.want(BASE)
+    assert load(models, "one", "two") == ["ready", "ready"]
+    assert [name(models, key) for key in (BASE, "one", "two")] == [
+        "base", "one", "two",
+    ]  # fmt: skip
+    assert models.num_blocks == 2
+    assert "4.0 MB" in models.part("one").memory
 
 
-def test_an_answer_ends_where_its_model_is_taken_out():
-    streamers = Streamers()
-    streamers.put("base", StrawStreamer("first", 8))
-    stream = streamers.stream("base", growth=True)
-    streamers.take_out("base")
-    with pytest.raises(Unavailable, match="Another model was chosen"):
-        next(stream)
-    streamers.put("base", StrawStreamer("second", 8))
-    with pytest.raises(Unavailable, match="Another model was chosen"):
-        next(stream)
-    assert next(streamers.stream("base", growth=True)) == "second"
+def test_the_model_asked_least_lately_makes_room(models):
+    load(models, BASE, "one", "two")
+    models.check("one")
+    assert load(models, "three") == ["ready"]
+    assert models.part("two").state == "absent"
+    with pytest.raises(Unavailable, match="two had to make room"):
+        models.check("two")
+    assert name(models, "one") == "one"
+    assert load(models, "two") == ["ready"]
+
+
+def test_a_failure_is_said_and_tried_again(models, monkeypatch):
+    assert load(models, BASE, "torn", "one") == ["ready", "failed", "ready"]
+    with pytest.raises(Unavailable, match="torn did not load"):
+        models.check("torn")
+    monkeypatch.setattr(
+        comparison, "load_run", lambda *_: SimpleNamespace(name="mended")
+    )
+    assert load(models, "torn") == ["ready"]
+    assert name(models, "torn") == "mended"
+
+
+def test_without_a_base_nothing_answers_and_all_say_why(models, monkeypatch):
+    def fail(*_):
+        raise OSError("no such preset")
+
+    monkeypatch.setattr(loading, "load_causal_lm", fail)
+    assert load(models, BASE, "one") == ["failed", "failed"]
+    assert (
+        "The base model tiny did not load. no such" in models.part(BASE).message
+    )
+    assert "no such preset" in models.part("one").message
+
+
+def test_a_key_that_is_not_there_is_no_model(models):
+    with pytest.raises(Unavailable, match="No such model"):
+        models.needs(Choice("../secret"))

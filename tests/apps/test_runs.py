@@ -1,6 +1,7 @@
 """Finished runs on disk, found again and never taken for something else."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -14,18 +15,24 @@ from keras_grow.app.results import series
 from keras_grow.app.runs import Runs
 from keras_grow.app.runs import read_rows
 
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+
 SVG = "{http://www.w3.org/2000/svg}"
-PLAN = {
-    "model": "m",
-    "dtype": "float32",
-    "seeds": [0],
-    "methods": [{"name": "g, one"}, {"name": "sft"}, {"name": "never ran"}],
-}
+PLAN = Plan(
+    "m",
+    "t",
+    (
+        Method("g, one", "g_freeze", 1e-3),
+        Method("sft", "sft", 1e-3),
+        Method("never ran", "sft", 1e-3),
+    ),
+)
 
 
 def finished(folder, **changes):
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps({**PLAN, **changes}))
+    (folder / "plan.json").write_text(replace(PLAN, **changes).to_json())
     (folder / "results.jsonl").write_text("")
     for name, file in (
         ("g__one-seed0", "growth.grow.safetensors"),
@@ -96,7 +103,13 @@ def test_a_folder_without_a_plan_is_refused_and_a_model_taken(tmp_path):
 
 @pytest.mark.no_backend
 def test_half_a_row_is_left_out_and_the_last_of_a_step_counts(tmp_path):
-    row = {"method": "a", "seed": 0, "step": 0, "scores": {"new/loss": 2.0}}
+    row = {
+        "method": "a",
+        "seed": 0,
+        "step": 0,
+        "scores": {"new/loss": 2.0},
+        "details": {"new/loss": {"metric": "loss", "n": 1}},
+    }
     again = {**row, "scores": {"new/loss": 1.0}}
     other = {**row, "seed": 1, "scores": {"new/loss": 4.0}}
     text = "\n".join(map(json.dumps, (row, again, other)))

@@ -1,66 +1,158 @@
-"""Uploads are checked; lessons are; one training runs at a time."""
+"""Uploads are read as people have them; lessons and plans are checked."""
 
+import csv
+import gzip
+import io
 import json
-import shutil
-import subprocess
-import sys
-import threading
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from keras_grow.app.train_tab import check as say_of_upload
-from keras_grow.app.train_tab import progress
-from keras_grow.app.train_tab import shown
-from keras_grow.app.train_tab import thinned
-from keras_grow.app.training import Busy
-from keras_grow.app.training import Lesson
-from keras_grow.app.training import Progress
-from keras_grow.app.training import Trainer
+from keras_grow.app.forecast import duration
+from keras_grow.app.forecast import sentence
+from keras_grow.app.lesson import PRESETS
+from keras_grow.app.lesson import Lesson
+from keras_grow.app.progress import Account
+from keras_grow.app.progress import Clock
+from keras_grow.app.progress import Progress
+from keras_grow.app.runs import Runs
+from keras_grow.app.train_form import check as choosers
+from keras_grow.app.train_form import settings
+from keras_grow.app.train_words import progress
+from keras_grow.app.train_words import shown
+from keras_grow.app.train_words import thinned
+from keras_grow.app.train_words import upload
+from keras_grow.app.uploads import Reading
 from keras_grow.app.uploads import Refused
-from keras_grow.app.uploads import Rows
+from keras_grow.app.uploads import UnknownColumns
 from keras_grow.app.uploads import check
-from tiny_models import tiny_lm
 
-from keras_grow.app import train_worker
-from keras_grow.tasks import load_task
+from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Ended
+from keras_grow.comparison.events import Failed
+from keras_grow.comparison.events import Resumed
+from keras_grow.comparison.events import Scored
+from keras_grow.comparison.events import Shortened
+from keras_grow.comparison.events import Updated
 
-ROWS = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)
-ROW = '{"prompt": "a", "response": " b"}\n'
+pytestmark = pytest.mark.no_backend
+PAIRS = [{"prompt": f"{n} + 1 =", "response": f" {n + 1}"} for n in range(20)]
+ROWS = "".join(json.dumps(row) + "\n" for row in PAIRS)
 
 
-@pytest.mark.no_backend
-def test_rows_are_checked_cut_in_two_and_written(tmp_path):
+def table(separator, names=("prompt", "response")):
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=separator)
+    writer.writerows([names, *(row.values() for row in PAIRS)])
+    return file.getvalue()
+
+
+def parquet():
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    file = io.BytesIO()
+    write_table(pyarrow.Table.from_pylist(PAIRS), file)
+    return file.getvalue()
+
+
+CHATS = [
+    {
+        "messages": [
+            {"role": "user", "content": row["prompt"]},
+            {"role": "assistant", "content": row["response"]},
+        ]
+    }
+    for row in PAIRS
+]
+ALPACA = [
+    {"instruction": row["prompt"], "input": "", "output": row["response"]}
+    for row in PAIRS
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.jsonl", ROWS),
+        ("rows.json", json.dumps(PAIRS)),
+        ("rows.csv", table(",")),
+        ("rows.csv", "\ufeff" + table(";", ("Prompt", "RESPONSE"))),
+        ("rows.tsv", table("\t")),
+        ("rows.csv", table(";").replace("+", "é").encode("cp1252")),
+        ("rows.jsonl.gz", gzip.compress(ROWS.encode())),
+        ("rows.parquet", parquet),
+        ("chats.jsonl", "\n".join(map(json.dumps, CHATS))),
+        ("alpaca.json", json.dumps(ALPACA)),
+    ],
+)
+def test_the_files_that_people_have_become_a_task_with_a_split(
+    tmp_path, name, content
+):
+    content = content() if callable(content) else content
+    data = content.encode() if isinstance(content, str) else content
+    (tmp_path / name).write_bytes(data)
+    rows = check(str(tmp_path / name))
+    assert (len(rows.examples), rows.held_out) == (20, 4)
+    plan = Lesson().write(tmp_path, rows, "model", "float32")
+    assert Plan.from_json(plan.to_json()) == plan
+    task = plan.load_task()
+    assert (len(task.train), len(task.validation)) == (16, 4)
+    assert {e.prompt for e in (*task.train, *task.validation)} == {
+        e.prompt for e in rows.examples
+    }
+    said = upload(rows)
+    assert "16 to learn from, 4 to measure" in said
+    assert ("Windows-1252" in said) == (b" \xe9 " in data)
+    chats = name.startswith(("chats", "alpaca"))
+    assert ("written as gemma does" in said) == chats
+    assert (plan.template == "gemma") == chats
+    assert all(("<start_of_turn>" in e.prompt) == chats for e in task.train)
+
+
+def test_columns_of_unknown_names_are_chosen(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text(table(",", ("Frage", "Antwort")), "utf-8")
+    with pytest.raises(UnknownColumns, match="Frage, Antwort"):
+        check(str(file))
+    rows, said, prompt, answer, template = choosers(str(file))
+    assert rows is None
+    assert "Choose the column" in said
+    assert prompt.choices == [("Frage", "Frage"), ("Antwort", "Antwort")]
+    assert (prompt.visible, answer.visible) == (True, True)
+    assert not template.visible
+    rows = check(str(file), Reading("Frage", "Antwort"))
+    task = Lesson().write(tmp_path, rows, "m", "float32").load_task()
+    assert task.train[0].response == " 1"
+
+
+def test_bad_rows_are_left_out_and_counted(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(
-        ROW * 10
-        + '{"prompt": "a", "response": " "}\n{"prompt": 3}\n'
+        ROWS
+        + '[\n{"prompt": "a", "response": " "}\n{"prompt": 3}\n'
         + json.dumps({"prompt": "a" * 9000, "response": "b"}),
         "utf-8",
     )
     rows = check(str(file))
-    assert len(rows.examples) == 10
-    assert len(rows.skipped) == 3
-    assert rows.held_out == 2
-    train, validation = rows.write(tmp_path).split(",")
-    counts = [
-        len(Path(p).read_text("utf-8").splitlines())
-        for p in (train, validation)
-    ]
-    assert counts == [8, 2]
+    assert len(rows.examples) == 20
+    lines = [line.partition(": ")[0] for line in rows.skipped]
+    assert sorted(lines) == [f"rows.jsonl, line {n}" for n in range(21, 25)]
+    assert "4 rows were left out" in upload(rows)
 
 
-@pytest.mark.no_backend
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.txt", ROW * 10, "not rows.txt"),
-        ("rows.jsonl", ROW * 7, "7 usable rows"),
+        ("rows.txt", ROWS, "not rows.txt"),
+        ("rows.jsonl", ROWS[: ROWS.index("7 +")], "7 usable rows"),
         ("rows.jsonl", "", "0 usable rows"),
-        ("rows.csv", "x,y\n1,2\n", "fields of a format"),
+        ("rows.jsonl", '{"prompt": "a", "response": "b"}\n' * 9, "again and"),
+        ("rows.csv", "x,y\n1,2\n", "names that say nothing"),
         ("rows.jsonl", "[" * 100_000, "cannot be read|usable rows"),
-        ("rows.jsonl", ROW * 20_001, "20,001 rows"),
-        ("rows.jsonl", ROW * 200_000, "At most 5 MB"),
+        ("rows.jsonl", ROWS * 1_001, "20,020 rows"),
+        ("rows.jsonl", ROWS * 8_000, "At most 5 MB"),
+        ("rows.parquet", "PAR1", "cannot be read"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_in_words(
@@ -71,95 +163,145 @@ def test_what_cannot_be_trained_on_is_refused_in_words(
         check(str(tmp_path / name))
 
 
-@pytest.mark.no_backend
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("changed", "message"),
     [
         ({"method": "../sft"}, "Choose a method"),
         ({"layers": -1}, "Choose layers"),
         ({"factor": 1}, "Choose factor"),
         ({"updates": 0}, "Choose updates"),
         ({"learning_rate": float("nan")}, "Choose learning rate"),
+        ({"retention": "/etc/passwd"}, "old skill"),
     ],
 )
-def test_an_impossible_lesson_is_refused(settings, message):
+def test_an_impossible_lesson_is_refused(changed, message):
     with pytest.raises(ValueError, match=message):
-        Lesson(**settings)
+        Lesson(**changed)
 
 
 @pytest.fixture
-def trainer(tmp_path):
-    trainer = Trainer(tmp_path / "runs", "model", "float32")
-    trainer.progress = Progress("running", "Training.", owner="ann", updates=4)
-    return trainer
+def rows(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(ROWS, "utf-8")
+    return check(str(tmp_path / "rows.jsonl"))
 
 
-@pytest.mark.no_backend
-def test_there_is_one_training_and_only_its_owner_stops_it(trainer, tmp_path):
-    rows = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)
-    with pytest.raises(Busy, match="started by another"):
-        trainer.start(Lesson(), rows, "bob")
-    with pytest.raises(Busy, match="started by you"):
-        trainer.start(Lesson(), rows, "ann")
-    assert not (tmp_path / "runs").exists()
+def test_presets_are_settings_for_the_rows_at_hand(rows):
+    method, anchored, layers, _, updates, *_ = settings("careful", rows)
+    # Five passes over 16 rows, 8 at a time.
+    assert (method, anchored, layers, updates) == ("g_freeze", True, 0, 10)
+    assert settings("quick", None)[4] == Lesson().updates
+    assert PRESETS["quick"].updates(100_000) == PRESETS["quick"].most
 
 
-@pytest.mark.no_backend
-def test_the_process_is_understood_line_by_line(trainer):
-    row = {"method": "m", "seed": 0, "step": 0, "scores": {"new/loss": 3.0}}
-    for event in (
-        {"phase": "Training."},
-        {"row": row},
-        {"step": 1, "loss": 2.0, "seconds": 1.0},
-        {"step": 2, "loss": 1.5, "seconds": 1.0},
-        {"done": "run/m-seed0", "message": "Done."},
-    ):
-        trainer._take(event)
-    now = trainer.progress
-    assert now.losses == ((1, 2.0), (2, 1.5))
-    assert now.rows == (row,)
-    assert (now.state, now.key, now.seconds_left) == ("done", "run/m-seed0", 0)
+def test_a_lesson_with_a_text_to_hold_to_is_a_plan(rows, tmp_path):
+    long = {"prompt": "a" * 1500, "response": "b"}
+    (tmp_path / "long.jsonl").write_text(ROWS + json.dumps(long), "utf-8")
+    found = check(str(tmp_path / "long.jsonl"))
+    assert "Rows are cut to 256 tokens" in upload(found)
+    assert "cut to" not in upload(rows)
+    plan = Lesson("lora", anchored=True).write(tmp_path, found, "m", "float32")
+    (method,) = plan.methods
+    assert (method.name, method.anchor, method.layers) == ("LoRA", 1.0, None)
+    assert (plan.sequence_length, plan.too_long) == (256, "cut_prompt")
+    assert plan.anchor_text == str(tmp_path / "anchor.jsonl")
 
 
-@pytest.mark.no_backend
-def test_what_a_library_prints_does_not_end_the_watching(trainer, tmp_path):
-    words = ["a warning of some library", "5", "[]", '{"step": 1, "loss": 2}']
-    events = [{"stopped": "Nothing was learned."}]
-    lines = "\\n".join([*words, *map(json.dumps, events)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"print('{lines}')"],
-        stdout=subprocess.PIPE,
-        text=True,
+PLAN = Plan(
+    "m", "t", (Method("g", "g_freeze", 1e-3),), updates=8, evaluations=2
+)
+# Three seconds to load, four to score the base, then updates of 2 s with the
+# first at 5; pauses of 6.
+TIMES = [
+    (100.0, Begun("load")),
+    (103.0, Begun("measure", 0, 2)),
+    (107.0, Begun("train")),
+    (112.0, Updated(1, 3.0, 5.0)),
+    (114.0, Updated(2, 2.5, 2.0)),
+    (118.0, Updated(4, 2.0, 2.0)),
+    (118.0, Begun("measure", 0, 2)),
+    (124.0, Begun("train")),
+    (126.0, Updated(5, 1.9, 2.0)),
+]
+
+
+def clock(until):
+    found = Clock(PLAN)
+    for time, event in TIMES:
+        if time <= until:
+            found.take(time, event)
+    return found
+
+
+def test_the_time_left_counts_measurements():
+    assert clock(111.0).left(111.0) is None
+    # Before any pause, one is taken to last as the start did: seven seconds.
+    assert clock(114.0).left(114.0) == pytest.approx(6 * 2.0 + 2 * 7.0)
+    # Inside a pause it goes down.
+    found = clock(118.5)
+    assert found.left(118.5) - found.left(121.5) == pytest.approx(3.0)
+    assert clock(126.0).left(126.0) == pytest.approx(3 * 2.0 + 6.0)
+
+
+def account(*events):
+    found = Account(PLAN, Progress("running", name="mine", owner="ann"))
+    for event in events:
+        found.take(0.0, event)
+    return found.progress(0.0)
+
+
+def test_events_become_what_the_page_shows():
+    row = {"method": "g", "seed": 0, "step": 0, "scores": {"new/loss": 3.0}}
+    now = account(
+        Begun("measure", 1, 3),
+        Scored(row),
+        Shortened(11, 0, 1, 256),
+        Updated(2, 1.5, 1.0),
     )
-    trainer._watch(process)
-    now = trainer.progress
-    assert (now.state, now.message) == ("stopped", "Nothing was learned.")
-    assert "Error" not in progress(now)
+    assert (now.losses, now.rows) == (((2, 1.5),), (row,))
+    said = progress(now, "ann")
+    assert "Your training, mine: Measuring new skill and old: 1 of 3." in said
+    assert "Of 11 rows" in said
+    assert "Another" in progress(now, "bob")
+    for event, state, words in (
+        (Ended(8, False), "done", "Done. mine is kept"),
+        (Ended(3, True), "done", "Stopped after 3 updates"),
+        (Ended(0, True), "stopped", "nothing was learned"),
+        (Failed("No room."), "failed", "No room."),
+    ):
+        now = account(event)
+        assert now.state == state
+        assert words in progress(now)
+    assert account(Resumed(4)).step == 4
 
 
-@pytest.mark.no_backend
-@pytest.mark.parametrize("method", ["g_freeze", "g_train"])
-def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
-    trainer = Trainer(tmp_path / "runs", "model", "float32")
-    with pytest.raises(ValueError, match=r"has 18 blocks.*Received: 25"):
-        trainer.start(Lesson(method, layers=25), ROWS, "ann", num_blocks=18)
-    assert trainer.progress.state == "idle"
-    assert not (tmp_path / "runs").exists()
+def test_a_training_to_come_is_foretold_from_those_before(rows, tmp_path):
+    runs = Runs(None, tmp_path, "m", "float32")
+    said = sentence(Lesson(updates=10), rows, runs)
+    assert said.startswith("5 passes over 16 rows. How long")
+    own = tmp_path / "g_freeze_1"
+    (own / "g-seed0").mkdir(parents=True)
+    (own / "plan.json").write_text(PLAN.to_json(), "utf-8")
+    (own / "results.jsonl").touch()
+    done = {
+        "learning_rate": 1e-3,
+        "trainable_parameters": 5,
+        "seconds": 16.0,
+        "peak_bytes": 5_100_000_000,
+    }
+    (own / "g-seed0" / "done.json").write_text(json.dumps(done), "utf-8")
+    said = sentence(Lesson(updates=100), rows, runs)
+    # Of this one it is only known that an update took two seconds.
+    assert said == (
+        "50 passes over 16 rows, about 3 minutes and some measurements, 5 GB."
+    )
+    lines = [f"{time} {event.to_json()}\n" for time, event in TIMES]
+    (own / "events.txt").write_text("".join(lines), "utf-8")
+    said = sentence(Lesson(updates=100), rows, runs)
+    # 7 to start, 100 updates of 2, 4 pauses of 6.
+    assert said == "50 passes over 16 rows, about 4 minutes, 5 GB."
+    assert (duration(30), duration(7200)) == ("30 s", "2.0 hours")
 
 
-@pytest.mark.no_backend
-@pytest.mark.parametrize("method", ["sft", "lora"])
-def test_a_method_that_keeps_all_weights_needs_room(
-    tmp_path, monkeypatch, method
-):
-    full = SimpleNamespace(free=10**9)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    trainer = Trainer(tmp_path / "runs", "model", "float32")
-    with pytest.raises(OSError, match=r"Only 1\.0 GB are free"):
-        trainer.start(Lesson(method), ROWS, "ann")
-
-
-@pytest.mark.no_backend
 def test_a_long_curve_is_drawn_with_few_points():
     losses = tuple((step, 1.0 / step) for step in range(1, 2001))
     kept = thinned(losses)
@@ -170,128 +312,9 @@ def test_a_long_curve_is_drawn_with_few_points():
     assert drawn.count("kg-point") == len(kept)
 
 
-@pytest.mark.no_backend
-def test_rows_that_will_be_cut_are_spoken_of(tmp_path):
-    file = tmp_path / "rows.jsonl"
-    file.write_text(
-        ROW * 10 + json.dumps({"prompt": "a" * 1500, "response": "b"}), "utf-8"
-    )
-    assert "Rows are cut to 256 tokens" in say_of_upload(str(file))
-    file.write_text(ROW * 10, "utf-8")
-    assert "cut to" not in say_of_upload(str(file))
-    now = Progress("done", cut="Of 11 rows, 1 was left out.", message="Done.")
-    assert "Of 11 rows" in progress(now)
-
-
-@pytest.mark.no_backend
 def test_an_uploaded_translation_is_measured_as_one(tmp_path):
+    lines = [f"Good night {n}.,Bonne nuit {n}.\n" for n in range(10)]
     file = tmp_path / "rows.csv"
-    file.write_text("en,fr\n" + "Good night.,Bonne nuit.\n" * 10, "utf-8")
-    assert load_task(check(str(file)).write(tmp_path)).metric == "sacrebleu"
-
-
-@pytest.fixture(scope="module")
-def lesson(tmp_path_factory):
-    """Function that trains a tiny model, stopped at a score or not at all."""
-    folder = tmp_path_factory.mktemp("lesson")
-    model = folder / "model"
-    tiny_lm("gemma3", tokenizer=True, num_layers=2).save_to_preset(str(model))
-
-    def run(name, monkeypatch, stop_at, row=None, **settings):
-        rows = [{"prompt": "the quick", "response": " fox"}] * 8
-        rows[0] = {**rows[0], **(row or {})}
-        trainer = Trainer(folder / name, str(model), "float32")
-        own = trainer._make_folder(
-            Lesson(layers=1, updates=4), Rows(rows, (), 2)
-        )
-        wanted = json.loads((own / "lesson.json").read_text("utf-8"))
-        (own / "lesson.json").write_text(json.dumps({**wanted, **settings}))
-        scored, events, stop = [], {}, threading.Event()
-
-        def write(folder, method, watch, scores):
-            scored.append(watch.step)
-            if watch.step == stop_at:
-                stop.set()
-
-        monkeypatch.setattr(train_worker, "_write", write)
-        monkeypatch.setattr(train_worker, "write_report", lambda folder: None)
-        monkeypatch.setattr(
-            train_worker, "say", lambda **event: events.update(event)
-        )
-        train_worker.train(own, stop)
-        return scored, events
-
-    return run
-
-
-def test_a_stop_while_the_model_is_scored_scores_it_once(lesson, monkeypatch):
-    scored, events = lesson("scored", monkeypatch, stop_at=2)
-    assert scored == [0, 1, 2]
-    assert events["message"].startswith("Stopped after 2 updates")
-
-
-def test_a_stop_before_the_first_update_is_no_error(lesson, monkeypatch):
-    scored, events = lesson("before", monkeypatch, stop_at=0)
-    assert scored == [0]
-    assert "nothing was learned" in events["stopped"]
-    assert not {"failed", "done"} & set(events)
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        (
-            {"response": " fox" * 40},
-            "0 lost the beginning of their prompt and 1 were left out",
-        ),
-        (
-            {"prompt": "the fox " * 40},
-            "1 lost the beginning of their prompt and 0 were left out",
-        ),
-    ],
-)
-def test_rows_that_were_cut_are_counted(lesson, monkeypatch, row, words):
-    _, events = lesson(
-        f"cut_{words[0]}", monkeypatch, 0, row, sequence_length=32
-    )
-    assert words in events["cut"]
-    assert "more than 32 tokens" in events["cut"]
-
-
-def test_a_process_that_dies_is_told_with_its_last_words(tmp_path):
-    trainer = Trainer(tmp_path, "model", "float32")
-    rows = Rows([{"prompt": "a", "response": "b"}] * 8, (), 2)
-    ended = threading.Event()
-    watch = trainer._watch
-
-    def watch_and_tell(process):
-        watch(process)
-        ended.set()
-
-    trainer._watch = watch_and_tell
-    trainer.start(Lesson(updates=1), rows, "ann")
-    assert ended.wait(240)
-    assert trainer.progress.state == "failed"
-    assert "model" in trainer.progress.message
-
-
-def test_a_training_whose_app_was_killed_keeps_what_it_learnt(tmp_path):
-    model = tmp_path / "model"
-    tiny_lm("gemma3", tokenizer=True, num_layers=2).save_to_preset(str(model))
-    trainer = Trainer(tmp_path / "runs", str(model), "float32")
-    rows = Rows([{"prompt": "the", "response": " fox"}] * 8, (), 2)
-    ended = threading.Event()
-
-    def leave(process):
-        next(line for line in process.stdout if "loss" in json.loads(line))
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
-        ended.set()
-
-    trainer._watch = leave
-    trainer.start(Lesson(layers=1, updates=2000), rows, "ann")
-    assert ended.wait(240)
-    (done,) = (tmp_path / "runs").glob("*/*/done.json")
-    assert (done.parent / "growth.grow.safetensors").exists()
-    assert (done.parent.parent / "report.md").exists()
+    file.write_text("en,fr\n" + "".join(lines), "utf-8")
+    plan = Lesson().write(tmp_path, check(str(file)), "m", "float32")
+    assert plan.load_task().metric == "sacrebleu"

@@ -22,10 +22,16 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import load_run
 from keras_grow.comparison import read_results
-from keras_grow.comparison.kinds import DEFAULT_RATES
+from keras_grow.comparison import write_report
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Ended
+from keras_grow.comparison.events import Scored
+from keras_grow.comparison.events import Updated
 from keras_grow.comparison.kinds import KINDS
+from keras_grow.comparison.prepare import PREPARATIONS
 from keras_grow.comparison.results import append_result
-from keras_grow.comparison.run import run
+from keras_grow.comparison.results import read_done
+from keras_grow.comparison.run import run_method
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.training import example_order
 from keras_grow.evaluation.results import Result
@@ -142,6 +148,57 @@ def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
     assert row["training_loss"] is None
 
 
+def test_a_run_that_is_asked_to_stop_is_scored_kept_and_reported(
+    sources, tmp_path
+):
+    whole = plan(sources, GROWN, updates=40, evaluations=2)
+    (tmp_path / "plan.json").write_text(whole.to_json(), "utf-8")
+    events = []
+
+    def asked_during_the_first_score_after_training():
+        rows = [e for e in events if isinstance(e, Scored)]
+        return len(rows) == 2
+
+    run_method(
+        tmp_path,
+        GROWN,
+        0,
+        on_event=events.append,
+        should_stop=asked_during_the_first_score_after_training,
+    )
+    assert [row["step"] for row in read_results(tmp_path)] == [0, 20]
+    assert events[-1] == Ended(20, stopped=True)
+    done = read_done(tmp_path / "grown-seed0" / "done.json")
+    assert done["stopped_after"] == 20
+    assert load_run(tmp_path, GROWN) is not None
+    report = write_report(tmp_path).read_text("utf-8")
+    assert "\n| grown | " in report
+    parts = [e.part for e in events if isinstance(e, Begun)]
+    assert list(dict.fromkeys(parts)) == ["load", "measure", "train", "save"]
+    updates = [e for e in events if isinstance(e, Updated)]
+    assert updates[-1].step == 20
+    mean = np.average(
+        [e.loss for e in updates],
+        weights=np.diff([0, *(e.step for e in updates)]),
+    )
+    assert mean == pytest.approx(read_results(tmp_path)[1]["training_loss"])
+
+
+def test_a_run_that_is_asked_to_stop_before_it_began_keeps_nothing(
+    sources, tmp_path
+):
+    (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json())
+    events = []
+    run_method(
+        *(tmp_path, GROWN, 0),
+        on_event=events.append,
+        should_stop=lambda: True,
+    )
+    assert events[-1] == Ended(0, stopped=True)
+    assert not (tmp_path / "grown-seed0" / "done.json").exists()
+    assert not (tmp_path / "results.jsonl").exists()
+
+
 def test_names_that_would_share_a_folder_or_a_score_are_refused(sources):
     twin = dataclasses.replace(GROWN, name="a b")
     with pytest.raises(ValueError, match="name folders"):
@@ -159,7 +216,7 @@ def test_a_run_that_another_process_is_at_is_refused(sources, tmp_path):
     with (own / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RuntimeError, match="trains already"):
-            run(tmp_path, GROWN, 0)
+            run_method(tmp_path, GROWN, 0)
 
 
 def test_a_comparison_takes_more_methods_and_seeds_and_loses_none(sources):
@@ -247,7 +304,7 @@ def test_a_plan_is_json_in_and_out_and_refuses_what_cannot_run(sources):
         plan(sources, GROWN, GROWN)
     with pytest.raises(ValueError, match="updates=0"):
         plan(sources, GROWN, updates=0)
-    with pytest.raises(ValueError, match="anchor=None"):
+    with pytest.raises(ValueError, match="anchor_text=None"):
         plan(sources, dataclasses.replace(GROWN, anchor=1.0))
 
 
@@ -275,7 +332,7 @@ def test_every_method_trains_what_its_name_says():
         if "post" not in w.path
     )
     assert trained["block_expansion"] == block
-    assert set(trained) == set(DEFAULT_RATES)
+    assert set(trained) == set(PREPARATIONS)
 
 
 @pytest.mark.no_backend
@@ -297,5 +354,5 @@ def test_a_disk_without_room_for_a_checkpoint_is_an_error_before_training(
         shutil, "disk_usage", lambda path: SimpleNamespace(free=1000)
     )
     with pytest.raises(OSError, match=r"of room for checkpoints in"):
-        run(tmp_path, GROWN, 0)
+        run_method(tmp_path, GROWN, 0)
     assert not (tmp_path / "results.jsonl").exists()

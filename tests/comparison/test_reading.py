@@ -22,7 +22,7 @@ PLAN = Plan(
         Method("g", "g_freeze", 1e-3, layers=(0, 2), anchor=1.0),
     ),
     retention=("winogrande",),
-    anchor="base",
+    anchor_text="base",
     seeds=(0, 1),
 )
 NESTED = "[" * 10**5

@@ -17,9 +17,9 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison.share_points import front_points
 from keras_grow.comparison.share_points import front_table
+from keras_grow.comparison.share_rows import Losses
+from keras_grow.comparison.share_rows import read_shares
 from keras_grow.comparison.shares import Change
-from keras_grow.comparison.shares import Losses
-from keras_grow.comparison.shares import read_shares
 
 METHODS = (
     Method("SFT", "sft", 1e-2),

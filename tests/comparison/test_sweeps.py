@@ -12,7 +12,7 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import plots
 from keras_grow.comparison import with_layer_counts
-from keras_grow.comparison.kinds import lora_parameters
+from keras_grow.comparison.prepare import lora_parameters
 from keras_grow.comparison.sweep import split
 from keras_grow.comparison.training import prepare
 from keras_grow.selection import LayerScores

@@ -21,7 +21,9 @@ from keras_grow.evaluation import generate
 from keras_grow.evaluation import stream
 from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.streaming import Streamer
+from keras_grow.growth.state import grown_state
 
+SCALES = {True: None, False: {}}
 PROMPTS = [
     "",
     "hello",
@@ -47,7 +49,7 @@ def streamer(lm):
 
 @pytest.mark.parametrize("growth", [True, False])
 def test_greedy_streams_are_what_generate_writes(lm, streamer, growth):
-    streams = [streamer.stream(p, 6, growth=growth) for p in PROMPTS]
+    streams = [streamer.stream(p, 6, scales=SCALES[growth]) for p in PROMPTS]
     # In turn, a token each: streams do not disturb one another.
     while any([next(stream, None) is not None for stream in streams]):
         pass
@@ -77,7 +79,8 @@ def test_the_dial_of_a_stream_is_its_own(lm, streamer):
         expected[scale] = generate(lm, PROMPTS[3:], 6, stop=())[0]
     assert len(set(expected.values())) == 3
     streams = {
-        scale: streamer.stream(PROMPTS[3], 6, scale=scale) for scale in expected
+        scale: streamer.stream(PROMPTS[3], 6, scales={"growth_1": scale})
+        for scale in expected
     }
     # In turn, a token each, and between them one that takes what is set.
     streams[None] = streamer.stream(PROMPTS[3], 6)
@@ -89,10 +92,56 @@ def test_the_dial_of_a_stream_is_its_own(lm, streamer):
     set_growths(lm, {"growth_1": 0.5})
     likelihood = Scorer(lm).score_tokens(pairs).logprob[0]
     set_growths(lm, {"growth_1": 1.0})
-    assert streamer.loglikelihood(
-        PROMPTS[3], pairs[0][1], scale=0.5
-    ) == pytest.approx(likelihood, rel=1e-4)
+    assert streamer.logprobs(
+        PROMPTS[3], pairs[0][1], {"growth_1": 0.5}
+    ).sum() == pytest.approx(likelihood, rel=1e-4)
     assert growths(lm)["growth_1"].scale == 1.0
+
+
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+def test_answers_written_together_are_those_written_alone(strategy):
+    lm = grow_model(
+        tiny_lm(tokenizer=True, num_layers=2), strategy=strategy, name="one"
+    )
+    set_growths(lm, {})
+    grow_model(lm, layers=[1], name="two")
+    rng = np.random.default_rng(1)
+    for growth in ("one", "two"):
+        for slice_ in grown_state(lm).slices(growth):
+            for weight in slice_.weights:
+                weight.assign(weight + rng.normal(0.0, 0.3, weight.shape))
+    states = [{}, {"one": 1.0}, {"one": 0.5, "two": 1.0}]
+    streamer = Streamer(lm, max_length=60, piece=8)
+    whole = streamer.together(PROMPTS[3], 6, states)
+    while not whole.finished:
+        whole.advance()
+    for state, written in zip(states, whole.answers, strict=True):
+        set_growths(lm, state)
+        assert [written.text] == generate(lm, PROMPTS[3:], 6, stop=())
+        pairs = [(streamer.encode(PROMPTS[3]), written.token_ids)]
+        assert sum(written.logprobs) == pytest.approx(
+            Scorer(lm).score_tokens(pairs).logprob[0], rel=1e-4
+        )
+    assert len({sum(written.logprobs) for written in whole.answers}) == 3
+    with pytest.raises(ValueError, match="three"):
+        streamer.together("hello", 4, [{"three": 1.0}])
+
+
+def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(streamer):
+    sampling = Sampling(temperature=2.0, seed=3)
+    whole = streamer.stream("hello", 8, sampling)
+    list(whole)
+    (first,) = (cut := streamer.together("hello", 3, [None], sampling)).answers
+    while not cut.finished:
+        cut.advance()
+    rest = streamer.together(
+        "hello", 5, [None], sampling, begun=first.token_ids
+    )
+    assert rest.answers[0].text == first.text
+    while not rest.finished:
+        rest.advance()
+    assert rest.answers[0].token_ids == whole.token_ids
+    assert rest.answers[0].text == whole.text
 
 
 FAMILIES = sorted(
@@ -114,23 +163,38 @@ def test_every_family_streams_the_likeliest_tokens(name):
     lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
     grow_model(lm)
     for weight in lm.trainable_weights:
-        weight.assign(weight * 1.5)
+        weight.assign(weight * 4.0)
     streamer = Streamer(lm, max_length=16, piece=4)
     prompt, length = PROMPTS[1], 3
-    stream = streamer.stream(prompt, length)
-    list(stream)
-    assert len(stream.token_ids) == length
-    tokens, total = streamer.encode(prompt), 0.0
-    for found in stream.token_ids:
+    whole = streamer.together(prompt, length, [None, {}])
+    while not whole.finished:
+        whole.advance()
+    grown, base = whole.answers
+    assert len(grown.token_ids) == len(base.token_ids) == length
+    total = likeliest(lm, streamer.encode(prompt), grown.token_ids)
+    found = streamer.logprobs(prompt, grown.token_ids).sum()
+    assert found == pytest.approx(total, rel=1e-4)
+    if name == "GPT-NeoX":
+        return  # KerasHub rotates every step as if it were the first.
+    assert sum(grown.logprobs) == pytest.approx(total, rel=1e-4)
+    with growth_disabled(lm):
+        total = likeliest(lm, streamer.encode(prompt), base.token_ids)
+    assert sum(base.logprobs) == pytest.approx(total, rel=1e-4)
+    assert base.logprobs != pytest.approx(grown.logprobs, rel=2e-4)
+
+
+def likeliest(lm, tokens, answer):
+    """Check an answer token by token; its log-likelihood."""
+    total = 0.0
+    for found in answer:
         padded = np.zeros((1, 16), "int32")
         padded[0, : len(tokens)] = tokens
         x = {"token_ids": padded, "padding_mask": padded > 0}
         logits = ops.convert_to_numpy(lm(x))[0, len(tokens) - 1]
         assert found == logits.argmax()
         total += logits[found] - np.log(np.exp(logits.astype("float64")).sum())
-        tokens.append(found)
-    found = streamer.loglikelihood(prompt, stream.token_ids)
-    assert found == pytest.approx(total, rel=1e-4)
+        tokens = [*tokens, found]
+    return total
 
 
 def test_pieces_of_text_make_up_the_text(streamer):
@@ -179,7 +243,7 @@ def test_an_end_token_ends_an_answer(streamer, monkeypatch):
 @pytest.mark.parametrize("growth", [True, False])
 def test_likelihoods_are_the_scorers(lm, streamer, growth):
     for prompt in PROMPTS:
-        stream = streamer.stream(prompt, 11, growth=True)
+        stream = streamer.stream(prompt, 11)
         list(stream)
         context = streamer.encode(prompt)
         pairs = [(context, stream.token_ids)]
@@ -188,9 +252,12 @@ def test_likelihoods_are_the_scorers(lm, streamer, growth):
         else:
             with growth_disabled(lm):
                 expected = Scorer(lm).score_tokens(pairs).logprob[0]
-        found = streamer.loglikelihood(prompt, stream.token_ids, growth)
-        assert found == pytest.approx(expected, rel=1e-4)
-    assert streamer.loglikelihood("hello", []) == 0.0
+        found = streamer.logprobs(prompt, stream.token_ids, SCALES[growth])
+        assert len(found) == len(stream.token_ids)
+        assert found.sum() == pytest.approx(expected, rel=1e-4)
+        if growth:  # What was noted while it was written is the same.
+            assert stream.answer.logprobs == pytest.approx(found, rel=1e-3)
+    assert len(streamer.logprobs("hello", [])) == 0
 
 
 def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
@@ -211,13 +278,13 @@ def test_a_seed_gives_the_same_answer_and_another_gives_another(streamer):
 
 def test_threads_stream_at_once_and_get_what_they_get_alone(streamer):
     alone = {
-        growth: "".join(streamer.stream("hello", 6, growth=growth))
+        growth: "".join(streamer.stream("hello", 6, scales=SCALES[growth]))
         for growth in (True, False)
     }
     found: list[tuple[bool, str]] = []
 
     def write(growth):
-        text = "".join(streamer.stream("hello", 6, growth=growth))
+        text = "".join(streamer.stream("hello", 6, scales=SCALES[growth]))
         found.append((growth, text))
 
     threads = [

@@ -12,9 +12,9 @@ import tiny_tokenizers
 
 import keras_grow
 from keras_grow.command import main
+from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
 from keras_grow.export import check
 from keras_grow.loading import load_gemma3_gguf
 

@@ -14,17 +14,20 @@ def says(page, element, *words):
     return page.locator(f"#{element}").inner_text()
 
 
-def ask(page, prompt):
-    """Ask all three models."""
-    page.get_by_label("Prompt").fill(prompt)
-    page.locator("#ask").click()
+def ask(page, prompt, button="ask"):
+    """Ask all models, or those of another button."""
+    page.locator("#prompt textarea").fill(prompt)
+    page.locator(f"#{button}").click()
 
 
-def answers(page):
-    """Texts of the three panes, once all of them are scored."""
-    for pane in ("base", "tuned", "grown"):
-        says(page, f"note-{pane}", "Drift")
-    return {
-        pane: page.locator(f"#answer-{pane} textarea").input_value()
-        for pane in ("base", "tuned", "grown")
-    }
+def answers(page, panes=("base", "tuned", "grown")):
+    """Texts of the panes by these names, once all of them are scored."""
+    for index in range(len(panes)):
+        says(page, f"note-{index}", "Drift")
+    return {name: text_of(page, index) for index, name in enumerate(panes)}
+
+
+def text_of(page, index):
+    """The answer in a pane."""
+    answer = page.locator(f"#answer-{index} .kg-text")
+    return answer.last.text_content() if answer.count() else ""

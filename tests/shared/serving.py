@@ -126,7 +126,7 @@ def visit(browser):
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.goto(app.url + path)
-        page.get_by_label("Prompt").wait_for()
+        page.locator("#prompt textarea").wait_for()
         if ready:
             says(page, "status", "Ready.")
         return page

@@ -17,40 +17,25 @@ SECONDS = 0.1
 ASKS_FOR_HTML = "write HTML"
 HTML = "<img src=x onerror='document.title=1'><b>bold</b>"
 
-_stream = Models.stream
+_together = Models.together
 
 
-class _Slow:
-    def __init__(self, stream):
-        self._stream = stream
+def together(self, choices, prompt, length, *arguments):
+    """As `Models.together`."""
+    found = _together(self, choices, prompt, length, *arguments)
+    advance = found.whole.advance
 
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
+    def slow():
+        time.sleep(SECONDS if length > LONG else 0.0)
+        advance()
+        if prompt == ASKS_FOR_HTML:
+            for answer in found.whole.answers:
+                answer.text = HTML
 
-    def __next__(self):
-        time.sleep(SECONDS)
-        return next(self._stream)
-
-
-class _Html:
-    def __init__(self, stream):
-        self._stream = stream
-
-    def __getattr__(self, name):
-        return HTML if name == "text" else getattr(self._stream, name)
-
-    def __next__(self):
-        return next(self._stream)
-
-
-def stream(self, pane, prompt, length, *arguments, **settings):
-    """As `Models.stream`."""
-    found = _stream(self, pane, prompt, length, *arguments, **settings)
-    if prompt == ASKS_FOR_HTML:
-        return _Html(found)
-    return _Slow(found) if length > LONG else found
+    found.whole.advance = slow
+    return found
 
 
 if __name__ == "__main__":
-    Models.stream = stream
+    Models.together = together
     sys.exit(main(["app", *sys.argv[1:]]))

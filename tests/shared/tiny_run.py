@@ -11,7 +11,7 @@ from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
-from keras_grow.comparison.run import run
+from keras_grow.comparison.run import run_method
 from keras_grow.selection import LayerScores
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
@@ -58,7 +58,7 @@ def make_run(folder: Path) -> Path:
     made.mkdir()
     (made / "plan.json").write_text(plan.to_json(), "utf-8")
     for method in METHODS:
-        run(made, method, 0)
+        run_method(made, method, 0)
     scores = LayerScores((2, 0, 1), (0.3, 0.2, 0.1), "update", "an example")
     scores.save(made / "layer_scores.json")
     (made / "rank_map.json").write_text(json.dumps(RANK_MAP), "utf-8")

@@ -8,12 +8,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_grow.comparison.layout import PLAN_FILE
+from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
-from keras_grow.comparison.plan import PLAN_FILE
 from keras_grow.comparison.plan import Plan
-from keras_grow.comparison.plan import run_name
 from keras_grow.comparison.report import write_report
-from keras_grow.comparison.run import DONE_FILE
 from keras_grow.comparison.sweep import chosen_rate
 from keras_grow.comparison.sweep import rate_file
 from keras_grow.files import write_atomically
@@ -70,8 +69,9 @@ def compare(
     folder = Path(folder)
     _begin(plan, folder)
     for method, seed in plan.runs:
-        name = run_name(method, seed)
-        if (folder / name / DONE_FILE).exists():
+        run = RunFolder(folder, method, seed)
+        name = run.path.name
+        if run.is_done:
             say(f"{name}: done before")
             continue
         say(f"{name}:")

@@ -1,0 +1,156 @@
+"""Blind votes on two answers: whose is better, and how sure that is."""
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+_Z = 1.959964  # Of an interval of 95%.
+VOTES = ("left", "right", "equal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two answers to one row, in an order that the voter does not know.
+
+    Attributes:
+        prompt: the row's prompt.
+        reference: the row's own answer.
+        first: label of the first model.
+        second: label of the second.
+        swapped: whether the first model's answer is on the right.
+        answers: what the two wrote, the first model's first.
+        settings: of the question.
+        vote: "first", "second" or "equal"; empty before.
+    """
+
+    prompt: str
+    reference: str
+    first: str
+    second: str
+    swapped: bool
+    answers: tuple[str, str] = ("", "")
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    vote: str = ""
+
+    def voted(self, side: str) -> "Pair":
+        """The pair with a vote for a side, one of `VOTES`."""
+        if side == "equal":
+            return dataclasses.replace(self, vote=side)
+        first = (side == "left") != self.swapped
+        return dataclasses.replace(self, vote="first" if first else "second")
+
+
+def next_row(rows: Sequence[Any], seen: Sequence[Any], seed: int) -> Any:
+    """A row that has not been voted on, None when there is none left."""
+    prompts = {own["prompt"] for own in seen}
+    left = [row for row in rows if row.prompt not in prompts]
+    return random.Random(seed + len(seen)).choice(left) if left else None
+
+
+def win_rate(votes: Sequence[str]) -> tuple[float, float, float]:
+    """The second's share of votes, with Wilson's interval of 95%.
+
+    Args:
+        votes: "first", "second" or "equal", which is half of one each.
+
+    Returns:
+        The share and the ends of its interval; 0.5, 0 and 1 without votes.
+    """
+    count = len(votes)
+    if not count:
+        return 0.5, 0.0, 1.0
+    share = (
+        sum({"second": 1.0, "equal": 0.5}.get(v, 0.0) for v in votes) / count
+    )
+    square = _Z**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (
+        1 + square
+    )
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def tally(pairs: Sequence[dict[str, Any]]) -> str:
+    """What the votes say, for each pair of models, in words."""
+    lines = []
+    for first, second in dict.fromkeys(
+        (p["first"], p["second"]) for p in pairs
+    ):
+        votes = [
+            p["vote"]
+            for p in pairs
+            if (p["first"], p["second"]) == (first, second)
+        ]
+        share, low, high = win_rate(votes)
+        lines.append(
+            f"{second} against {first}: {votes.count('second')} won, "
+            f"{votes.count('equal')} equal, {votes.count('first')} lost. Win "
+            f"rate {share:.0%}, from {low:.0%} to {high:.0%} (95%), equal "
+            "ones counted as half."
+        )
+    return "\n".join(lines)
+
+
+def as_jsonl(
+    history: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]
+) -> str:
+    """Questions with their answers, then votes, a line each, as JSON."""
+    rows: list[dict[str, Any]] = []
+    for item in reversed(history):
+        for own in item.values():
+            answer = own["answer"]
+            rows.append(
+                {
+                    "kind": "answer",
+                    "model": answer["model"],
+                    "dials": own["choice"]["dials"],
+                    "turns": own["turns"],
+                    **own["question"],
+                    "answer": answer["text"],
+                    "ended": answer["ended"] or answer["state"],
+                    "tokens": len(answer["token_ids"]),
+                    "drift": list(answer["drift"]),
+                }
+            )
+    rows += [{"kind": "vote", **pair} for pair in pairs]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def as_markdown(
+    history: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]
+) -> str:
+    """The same for people."""
+    parts = ["# Answers\n"]
+    for item in reversed(history):
+        question = next(iter(item.values()))["question"]
+        settings = {k: v for k, v in question.items() if k != "prompt"}
+        parts.append(f"## Prompt\n\n{_fenced(question['prompt'])}")
+        parts.append(
+            f"Settings: `{json.dumps(settings, ensure_ascii=False)}`\n"
+        )
+        for own in item.values():
+            answer = own["answer"]
+            drift = answer["drift"]
+            said = f", drift {sum(drift) / len(drift):+.2f}" if drift else ""
+            parts.append(f"### {answer['model'] or 'No answer'}{said}\n")
+            parts.append(_fenced(answer["text"]))
+    if pairs:
+        parts.append(f"# Blind votes\n\n{tally(pairs)}\n")
+    for pair in pairs:
+        parts.append(f"## Vote: {pair['vote']}\n\n{_fenced(pair['prompt'])}")
+        for name, text in zip(
+            ("first", "second"), pair["answers"], strict=True
+        ):
+            parts.append(f"{name}, {pair[name]}:\n\n{_fenced(text)}")
+    return "\n".join(parts)
+
+
+def _fenced(text: str) -> str:
+    """A code block that the text cannot end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}\n"

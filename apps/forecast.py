@@ -1,0 +1,117 @@
+"""What a training will take, before it starts: from those that came before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_grow.comparison.layout import DONE_FILE
+from keras_grow.comparison.layout import finished_runs
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.results import read_done
+
+from . import trainings
+from .lesson import BATCH
+from .lesson import EVALUATIONS
+from .lesson import METHODS
+from .lesson import Lesson
+from .progress import Clock
+from .runs import Runs
+from .runs import read_plan
+from .uploads import Rows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an earlier training of the same base has taken here.
+
+    Attributes:
+        update: seconds of an update of `BATCH` rows.
+        startup: seconds until the first update; 0 if that is not known.
+        pause: seconds of a measurement; 0 if that is not known.
+        bytes: the most memory that it held.
+    """
+
+    update: float
+    startup: float = 0.0
+    pause: float = 0.0
+    bytes: int = 0
+
+
+def sentence(lesson: Lesson, rows: Rows, runs: Runs) -> str:
+    """Passes, time and memory of a training to come.
+
+    Args:
+        lesson: what is to be trained.
+        rows: on what.
+        runs: the earlier ones.
+    """
+    learned = len(rows.examples) - rows.held_out
+    passes = lesson.updates * BATCH / learned
+    noun = "pass" if round(passes, 1) == 1 else "passes"
+    words = f"{passes:.1f}".removesuffix(".0")
+    begin = f"{words} {noun} over {learned:,} rows"
+    found = measured(lesson, runs)
+    if found is None:
+        return (
+            f"{begin}. How long that takes is known after its first updates: "
+            f"nothing was trained by {METHODS[lesson.method]} here yet."
+        )
+    evaluations = min(EVALUATIONS, lesson.updates)
+    seconds = (
+        found.startup
+        + lesson.updates * found.update
+        + evaluations * found.pause
+    )
+    besides = "" if found.pause else " and some measurements"
+    memory = f", {found.bytes / 1e9:.0f} GB" if found.bytes > 5e8 else ""
+    return f"{begin}, about {duration(seconds)}{besides}{memory}."
+
+
+def measured(lesson: Lesson, runs: Runs) -> Measured | None:
+    """What the newest training of the same kind took, if there was one."""
+    found = [each for f in runs.folders() for each in _of(f, lesson)]
+    # One that the app watched knows its measurements, too.
+    return next((m for m in found if m.pause), next(iter(found), None))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _of(folder: Path, lesson: Lesson) -> list[Measured]:
+    plan = read_plan(folder)
+    if plan is None:
+        return []
+    found = []
+    for run in finished_runs(folder, plan):
+        if run.method.kind != lesson.method:
+            continue
+        if bool(run.method.anchor) != lesson.anchored:
+            continue
+        try:
+            done = read_done(run.path / DONE_FILE)
+        except (OSError, ValueError):
+            continue
+        made = done.get("stopped_after", plan.updates)
+        update = done["seconds"] / made * BATCH / plan.batch_size
+        clock = _clock(folder, plan)
+        found.append(
+            Measured(
+                clock.update or update,
+                clock.startup or 0.0,
+                clock.pause or 0.0,
+                int(done["peak_bytes"]),
+            )
+        )
+    return found
+
+
+def _clock(folder: Path, plan: Plan) -> Clock:
+    clock = Clock(plan)
+    for time, event in trainings.read_events(folder)[0]:
+        clock.take(time, event)
+    return clock

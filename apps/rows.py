@@ -1,0 +1,52 @@
+"""The rows that the runs were trained and measured on."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from .runs import Runs
+
+_ROUTED = 64  # Prompts that the router learns from.
+_EXAMPLES = 3
+OLD_SKILLS = (
+    "The capital of France is",
+    "Water boils when",
+    "Once upon a time, there was a",
+)
+
+
+def validation(folder: Path) -> list[Any]:
+    """Rows of a run's validation split; empty where they cannot be read."""
+    task = _task(folder)
+    return list(task.validation or task.test or ()) if task else []
+
+
+def prompts(folder: Path) -> list[str]:
+    """Prompts that a run trained on."""
+    task = _task(folder)
+    return [row.prompt for row in (task.train if task else ())][:_ROUTED]
+
+
+def examples(runs: Runs) -> list[str]:
+    """Prompts to try: of the first run's own rows, and of old skills."""
+    own = [row.prompt for row in validation(runs.given)] if runs.given else []
+    return [*own[:_EXAMPLES], *OLD_SKILLS]
+
+
+def ends_with_line(runs: Runs) -> bool:
+    """Whether every answer of the first run's rows is one line."""
+    found = validation(runs.given) if runs.given else []
+    return bool(found) and not any("\n" in r.response.strip() for r in found)
+
+
+@functools.lru_cache(maxsize=8)
+def _task(folder: Path) -> Any:
+    from keras_grow.tasks import load_task
+
+    try:
+        plan = json.loads((folder / "plan.json").read_text("utf-8"))
+        names = ("task", "data_dir", "template", "split")
+        return load_task(*(plan.get(name) for name in names))
+    except Exception:  # Files may have gone; the page goes on without rows.
+        return None

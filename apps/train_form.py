@@ -1,0 +1,114 @@
+"""What the fields of the Train tab mean, and what is said of them."""
+
+from typing import Any
+
+from . import forecast
+from . import train_words
+from . import uploads
+from . import words
+from .lesson import PRESETS
+from .lesson import Lesson
+from .quick_gradio import gradio as gr
+from .runs import Runs
+
+
+def lesson_of(
+    method: str,
+    anchored: bool,
+    layers: float | None,
+    factor: float | None,
+    updates: float | None,
+    rate: float | None,
+    retention: str,
+) -> Lesson:
+    """What the settings ask for.
+
+    Raises:
+        ValueError: if one is out of range.
+    """
+    return Lesson(
+        method,
+        int(layers or 0),
+        int(factor or 0),
+        int(updates or 0),
+        float(rate or 0.0),
+        bool(anchored),
+        retention,
+    )
+
+
+def settings(preset: str, rows: uploads.Rows | None) -> list[Any]:
+    """The settings of a preset, for rows if there are any."""
+    chosen = PRESETS.get(preset, PRESETS["quick"])
+    lesson = chosen.lesson
+    learned = len(rows.examples) - rows.held_out if rows else 0
+    return [
+        lesson.method,
+        lesson.anchored,
+        lesson.layers,
+        lesson.factor,
+        chosen.updates(learned) if learned else lesson.updates,
+        lesson.learning_rate,
+        lesson.retention,
+    ]
+
+
+def check(
+    file: str | None,
+    prompt: str | None = None,
+    answer: str | None = None,
+    template: str = uploads.TEMPLATES[0],
+    split: float = uploads.SPLIT,
+) -> list[Any]:
+    """The rows of an upload, what is said, and which choosers it takes.
+
+    Args:
+        file: where Gradio keeps it, or None where it was taken away.
+        prompt: the column of the prompts, where one was chosen.
+        answer: the column of the answers, likewise.
+        template: what makes text of chats.
+        split: share of the rows that is held out.
+    """
+    hidden = gr.Dropdown(choices=[], value=None, visible=False)
+    unseen = gr.Dropdown(visible=False)
+    if not file:
+        said = words.note("info", "No file yet.")
+        return [None, said, hidden, hidden, unseen]
+    read = uploads.Reading(prompt or "", answer or "", template, split)
+    try:
+        rows = uploads.check(file, read)
+    except uploads.UnknownColumns as error:
+        both = [
+            gr.Dropdown(choices=error.columns, value=chosen, visible=True)
+            for chosen in (prompt, answer)
+        ]
+        return [None, words.note("warning", str(error)), *both, unseen]
+    except uploads.Refused as error:
+        chosen = gr.skip() if prompt else hidden
+        said = words.note("error", str(error))
+        return [None, said, chosen, chosen, unseen]
+    columns = gr.skip() if prompt else hidden
+    return [
+        rows,
+        train_words.upload(rows),
+        columns,
+        columns,
+        gr.Dropdown(visible=bool(rows.template)),
+    ]
+
+
+def forecast_of(runs: Runs, rows: uploads.Rows | None, *settings: Any) -> str:
+    """What the training would take, if rows and settings are good.
+
+    Args:
+        runs: the earlier ones.
+        rows: what is to be learned from.
+        *settings: in the order of `lesson_of`.
+    """
+    try:
+        lesson = lesson_of(*settings)
+    except ValueError as error:
+        return words.note("error", str(error))
+    if rows is None:
+        return ""
+    return words.note("info", forecast.sentence(lesson, rows, runs))

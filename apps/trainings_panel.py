@@ -1,0 +1,141 @@
+"""The trainings that there are: rename, notes, go on, delete."""
+
+import dataclasses
+from typing import Any
+
+from . import trainings
+from . import words
+from .quick_gradio import QUIET
+from .quick_gradio import gradio as gr
+from .training import Busy
+from .training import Trainer
+
+
+def build(trainer: Trainer, owner: Any) -> None:
+    """Lay out the list of trainings and wire it.
+
+    Args:
+        trainer: whose trainings they are.
+        owner: the visitor, a `gr.BrowserState`.
+    """
+    with gr.Accordion("Trainings", open=False, elem_id="trainings") as panel:
+        chosen = gr.Dropdown(
+            [], label="Training", value=None, elem_id="training"
+        )
+        about = gr.HTML(elem_id="training-about")
+        name = gr.Textbox(label="New name", max_length=80, elem_id="rename")
+        notes = gr.Textbox(
+            label="Notes",
+            info="For yourself and those who use this page",
+            lines=3,
+            elem_id="training-notes",
+        )
+        with gr.Row():
+            save = gr.Button("Save name and notes", elem_id="training-save")
+            go_on = gr.Button("Go on with it", elem_id="training-go-on")
+            ask = gr.Button("Delete", elem_id="training-delete")
+        question = gr.HTML(visible=False, elem_id="training-question")
+        with gr.Row():
+            yes = gr.Button(
+                "Yes, delete it",
+                variant="stop",
+                visible=False,
+                elem_id="training-yes",
+            )
+            no = gr.Button("No, keep it", visible=False, elem_id="training-no")
+    asked = [question, yes, no]
+
+    def listed(value: str | None = None) -> Any:
+        found = trainings.all_of(trainer.folder)
+        names = [folder.name for folder in found]
+        return gr.Dropdown(
+            choices=[(trainings.name_of(f), f.name) for f in found],
+            value=value if value in names else None,
+        )
+
+    def look(value: str | None) -> list[Any]:
+        folder = trainings.find(trainer.folder, value)
+        note = trainings.read_note(folder) if folder else None
+        if folder is None or note is None:
+            # What was said of one that was deleted stays.
+            return [gr.skip(), "", "", *unasked()]
+        return [_about(folder), note.name, note.notes, *unasked()]
+
+    def keep(value: str | None, name: str, notes: str) -> list[Any]:
+        folder = trainings.find(trainer.folder, value)
+        note = trainings.read_note(folder) if folder else None
+        if folder is None or note is None:
+            return [words.note("error", "Choose a training."), gr.skip()]
+        name = name.strip() or note.name
+        if name != note.name:
+            name = trainings.free_name(trainer.folder, name)
+        try:
+            trainings.write_note(
+                folder, dataclasses.replace(note, name=name, notes=notes or "")
+            )
+        except OSError as error:
+            return [words.note("error", str(error)), gr.skip()]
+        trainer.say_changed()
+        return [words.note("good", f"Saved: {name}."), listed(value)]
+
+    def resume(value: str | None, owner: str) -> str:
+        folder = trainings.find(trainer.folder, value)
+        if folder is None:
+            return words.note("error", "Choose a training.")
+        if not trainings.can_go_on(folder):
+            return words.note("info", "It has come to its end already.")
+        try:
+            trainer.go_on(folder, owner)
+        except (Busy, OSError, ValueError) as error:
+            return words.note("error", str(error))
+        return words.note("good", "It goes on; see above.")
+
+    def wonder(value: str | None) -> list[Any]:
+        folder = trainings.find(trainer.folder, value)
+        if folder is None:
+            return unasked()
+        text = f"Delete {trainings.name_of(folder)} and its model for good?"
+        return [
+            gr.HTML(words.note("warning", text), visible=True),
+            gr.Button(visible=True),
+            gr.Button(visible=True),
+        ]
+
+    def remove(value: str | None) -> list[Any]:
+        folder = trainings.find(trainer.folder, value)
+        if folder is None:
+            said = words.note("error", "It is not there any more.")
+        else:
+            try:
+                trainings.delete(folder)
+                said = words.note("good", "Deleted.")
+            except (OSError, ValueError) as error:
+                said = words.note("error", str(error))
+        trainer.say_changed()
+        return [said, listed(), *unasked()]
+
+    panel.expand(listed, chosen, chosen, **QUIET)
+    chosen.change(look, chosen, [about, name, notes, *asked], **QUIET)
+    save.click(keep, [chosen, name, notes], [about, chosen], **QUIET)
+    go_on.click(resume, [chosen, owner], about, **QUIET)
+    ask.click(wonder, chosen, asked, **QUIET)
+    yes.click(remove, chosen, [about, chosen, *asked], **QUIET)
+    no.click(unasked, None, asked, **QUIET)
+
+
+def unasked() -> list[Any]:
+    """The question and its two answers, out of sight."""
+    hidden = gr.Button(visible=False)
+    return [gr.HTML(visible=False), hidden, hidden]
+
+
+def _about(folder: Any) -> str:
+    if trainings.is_running(folder):
+        return words.note("info", "It is running.")
+    if trainings.is_done(folder):
+        return words.note("good", "It is done; its model can be compared.")
+    return words.note(
+        "warning",
+        "It was interrupted, or nothing was learned. It can go on from where "
+        "it was last saved.",
+    )

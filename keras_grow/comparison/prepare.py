@@ -1,0 +1,128 @@
+"""How each kind of method prepares a model."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_grow.ablations import expand_blocks
+from keras_grow.ablations import grow_attention
+from keras_grow.comparison.method import Method
+from keras_grow.growth.config import Init
+from keras_grow.growth.config import Shares
+from keras_grow.growth.config import Strategy
+from keras_grow.growth.families import backbone_of
+from keras_grow.growth.families import family_of
+from keras_grow.growth.grow import grow_model
+from keras_grow.growth.trainable import train_all
+from keras_grow.growth.trainable import train_only
+from keras_grow.keras_internals import flatten_layers
+
+Prepare = Callable[[keras.Model, Method], keras.Model]
+_NEW_BLOCKS = 4  # of block expansion, where a method names no number
+
+
+def prepare_model(lm: keras.Model, method: Method) -> keras.Model:
+    """Change `lm` in place, so that what the method trains is trainable.
+
+    Args:
+        lm: a base model, a KerasHub `CausalLM`.
+        method: the method.
+
+    Returns:
+        The model to train: `lm`, or a new one that took its weights.
+    """
+    return PREPARATIONS[method.kind](lm, method)
+
+
+def _sft(lm: keras.Model, method: Method) -> keras.Model:
+    return lm
+
+
+def _sft_up(lm: keras.Model, method: Method) -> keras.Model:
+    backbone = backbone_of(lm)
+    family = family_of(backbone)
+    ups = [
+        layer
+        for block in family.blocks_of(backbone)
+        for layer in family.mlp_of(block)[:-1]
+    ]
+    train_only(lm, ups)
+    return lm
+
+
+def _growth(
+    strategy: Strategy = "g_freeze",
+    init: Init = "copy",
+    shares: Shares = "equal",
+    whole: bool = False,
+    lora: bool = False,
+) -> Prepare:
+    def prepare(lm: keras.Model, method: Method) -> keras.Model:
+        grow_model(
+            lm, method.factor, method.layers, strategy, init, shares=shares
+        )
+        if lora:
+            _lora(lm, method)
+        if whole:
+            train_all(lm)
+        return lm
+
+    return prepare
+
+
+def _lora(lm: keras.Model, method: Method) -> keras.Model:
+    rank = method.rank
+    if method.parameters is not None:
+        each = lora_parameters(lm.backbone)
+        rank = max(1, round(method.parameters / each))
+    lm.backbone.enable_lora(rank)
+    return lm
+
+
+def lora_parameters(backbone: keras.Model) -> int:
+    """Parameters that one rank of KerasHub's LoRA adds to a backbone.
+
+    A kernel of shape `(..., n)` gets `a` of shape `(..., rank)` and `b` of
+    shape `(rank, n)`.
+    """
+    names = backbone.default_lora_layer_names()
+    shapes = [
+        layer.kernel.shape
+        for layer in flatten_layers(backbone, include_self=False)
+        if layer.name in names and hasattr(layer, "enable_lora")
+    ]
+    return sum(int(np.prod(shape[:-1])) + shape[-1] for shape in shapes)
+
+
+def _attention(grows: str, mlp: bool = False) -> Prepare:
+    def prepare(lm: keras.Model, method: Method) -> keras.Model:
+        if mlp:
+            grow_model(lm, method.factor, method.layers)
+        return grow_attention(lm, grows, method.factor, method.layers)
+
+    return prepare
+
+
+def _block_expansion(lm: keras.Model, method: Method) -> keras.Model:
+    if isinstance(method.layers, tuple):
+        return expand_blocks(lm, after=method.layers)
+    return expand_blocks(lm, method.layers or _NEW_BLOCKS)
+
+
+# By the names of `kinds.KINDS`.
+PREPARATIONS: dict[str, Prepare] = {
+    "sft": _sft,
+    "sft_up": _sft_up,
+    "g_freeze": _growth(),
+    "g_train": _growth("g_train"),
+    "g_train_unequal": _growth("g_train", shares="unequal"),
+    "lora": _lora,
+    "lora_growth": _growth(lora=True),
+    "zero_new": _growth(init="zero_down"),
+    "zero_all": _growth(init="zero_down", whole=True),
+    "grow_heads": _attention("heads"),
+    "grow_head_dim": _attention("head_dim"),
+    "grow_mlp_and_heads": _attention("heads", mlp=True),
+    "block_expansion": _block_expansion,
+}

@@ -1,0 +1,121 @@
+"""What runs lose at shares of their change. Nothing here needs Keras."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.comparison.layout import SHARES_FILE
+from keras_grow.comparison.results import append_line
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import parse_json
+
+if TYPE_CHECKING:
+    from keras_grow.comparison.scores import Loss
+
+BASE = "base"
+# A run, or the base; a seed; the share of its change that is kept.
+Point = tuple[str, int, float]
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Losses:
+    """A loss for each example: what a mean and its interval are made of.
+
+    Attributes:
+        losses: negative log-likelihood of each example, in nats `[N]`.
+        tokens: tokens of each example `[N]`.
+    """
+
+    losses: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Nats per token."""
+        return float(self.losses.sum() / self.tokens.sum())
+
+
+def read_shares(folder: Path) -> dict[Point, dict[str, Losses]]:
+    """Read what runs lose at shares of their change.
+
+    Args:
+        folder: folder of the comparison.
+
+    Returns:
+        The losses by point and by the name of the score. Half a line, of a
+        write that was killed, is left out.
+
+    Raises:
+        ValueError: if a line says what no row does.
+        OSError: if there are none.
+    """
+    path = folder / SHARES_FILE
+    found: dict[Point, dict[str, Losses]] = {}
+    with in_file(path):
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                row = parse_json(line, "a row", _MOST * 100)
+            except ValueError as error:
+                if isinstance(error.__cause__, json.JSONDecodeError):
+                    continue  # A write that was killed.
+                raise
+            check_fields(row, "a row", ("method", "seed", "share", "losses"))
+            point = (
+                check_text(row["method"], "method"),
+                check_int(row["seed"], "seed", 0),
+                check_float(row["share"], "share", 0.0),
+            )
+            found[point] = {
+                check_text(name, "a score"): _losses(values, name)
+                for name, values in dict(row["losses"]).items()
+            }
+    return found
+
+
+def _losses(values: Any, name: str) -> Losses:
+    check_fields(values, f"`{name}`", ("losses", "tokens"))
+    losses, tokens = (
+        [
+            check_float(value, f"{name}.{key}")
+            for value in check_list(values[key], f"{name}.{key}", _MOST)
+        ]
+        for key in ("losses", "tokens")
+    )
+    if not losses or len(losses) != len(tokens):
+        raise ValueError(
+            f"Expected a loss and a number of tokens an example in `{name}`. "
+            f"Received: {len(losses)} losses and {len(tokens)} numbers"
+        )
+    return Losses(np.array(losses), np.array(tokens))
+
+
+def append_share(
+    folder: Path, point: Point, found: "Mapping[str, Loss]"
+) -> None:
+    """Add what a run loses at a share of its change."""
+    method, seed, share = point
+    row = {
+        "method": method,
+        "seed": seed,
+        "share": share,
+        "losses": {
+            name: {
+                "losses": [round(loss, 4) for loss in result.losses],
+                "tokens": list(result.token_counts),
+            }
+            for name, result in found.items()
+        },
+    }
+    append_line(folder / SHARES_FILE, row)

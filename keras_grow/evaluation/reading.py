@@ -1,0 +1,87 @@
+"""A prompt as several states of one model have read it."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from keras_grow.evaluation.passes import Passes
+
+# The scale of each growth by name; what is not named is off, `{}` the base.
+State = Mapping[str, float]
+
+
+class Reading:
+    """Keys and values of one sequence of tokens, a row for each state.
+
+    Args:
+        passes: what reads.
+        tokens: token ids of the prompt, at least one.
+        states: a row for each, at least one.
+    """
+
+    def __init__(
+        self,
+        passes: "Passes",
+        tokens: Sequence[int],
+        states: Sequence[State],
+    ) -> None:
+        self._passes = passes
+        self._tokens = list(tokens)
+        self._states = list(states)
+        self._cache: Any = None
+        self._read = 0
+        self._at = len(self._tokens) - 1
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of the prompt but its last token has been read."""
+        return self._read >= len(self._tokens) - 1
+
+    def read_piece(self) -> Any:
+        """Read a piece of the prompt; the hidden states `[rows, piece, h]`."""
+        piece = self._passes.piece
+        part = self._tokens[:-1][self._read : self._read + piece]
+        padded = np.zeros((len(self._states), piece), dtype="int32")
+        padded[:, : len(part)] = part
+        hidden, self._cache = self._passes.read(
+            padded, self._read, self._held(), self._states
+        )
+        self._read += piece
+        return hidden
+
+    def step(
+        self, tokens: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Go on by a token a row, at first the prompt's last.
+
+        Args:
+            tokens: the token that each row wrote. Defaults to `None`: the
+                prompt's last.
+
+        Returns:
+            Logits `[rows, vocabulary]` of what comes next, and the logarithm
+            of the sum of their exponentials, `[rows]`.
+        """
+        while not self.is_read:
+            self.read_piece()
+        if tokens is None:
+            tokens = [self._tokens[-1]] * len(self._states)
+        logits, total, self._cache = self._passes.step(
+            tokens, self._at, self._held(), self._states
+        )
+        self._at += 1
+        return logits, total
+
+    def close(self) -> None:
+        """Let go of the keys and values."""
+        self._cache = None
+
+    def _held(self) -> Any:
+        if self._cache is None:
+            self._cache = self._passes.empty_cache(len(self._states))
+        return self._cache

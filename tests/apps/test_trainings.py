@@ -1,0 +1,175 @@
+"""One training runs at a time, outlives its app, and is kept when stopped."""
+
+import os
+import shutil
+import signal
+import time
+from types import SimpleNamespace
+
+import keras
+import pytest
+from keras_grow.app.lesson import Lesson
+from keras_grow.app.runs import Runs
+from keras_grow.app.training import Busy
+from keras_grow.app.training import Trainer
+from keras_grow.app.training import why_ended
+from keras_grow.app.uploads import Rows
+from tiny_models import tiny_lm
+from tiny_run import rows as tiny_rows
+
+from keras_grow.app import trainings
+from keras_grow.comparison import read_results
+from keras_grow.comparison.events import Failed
+from keras_grow.tasks import Example
+
+ROWS = Rows(
+    tuple(tiny_rows(12)),
+    tuple(Example(r["prompt"], r["response"]) for r in tiny_rows(12)),
+    held_out=2,
+    name="rows.csv",
+)
+PATIENCE = 240
+one_backend = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="processes are alike on each"
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny model on disk."""
+    folder = tmp_path_factory.mktemp("model") / "model"
+    tiny_lm("gemma3", tokenizer=True, num_layers=2).save_to_preset(str(folder))
+    return str(folder)
+
+
+def wait(trainer, ready):
+    """Wait until the progress is as it should be, and return it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        now = trainer.progress
+        if ready(now):
+            return now
+        time.sleep(0.05)
+    raise AssertionError(trainer.progress)
+
+
+def worker_of(own):
+    """Id of the process that trains in a folder."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if os.fspath(own).encode() in words:
+                return int(name)
+    raise AssertionError("no process")
+
+
+@one_backend
+def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
+    model, tmp_path
+):
+    made = tmp_path / "runs"
+    first = Trainer(made, model, "float32")
+    lesson = Lesson(layers=1, updates=2000, learning_rate=1e-2)
+    assert first.start(lesson, ROWS, "ann") == "rows.csv, G-Freeze"
+    with pytest.raises(Busy, match="started by another"):
+        first.start(lesson, ROWS, "bob")
+    wait(first, lambda now: now.step >= 500 and len(now.rows) > 1)
+    # As after a restart: an app that did not start it.
+    second = Trainer(made, model, "float32")
+    now = second.progress
+    assert (now.state, now.owner) == ("running", "ann")
+    assert now.step >= 500
+    with pytest.raises(Busy, match="started by you"):
+        second.start(lesson, ROWS, "ann")
+    (own,) = trainings.all_of(made)
+    with pytest.raises(ValueError, match="running"):
+        trainings.delete(own)
+    os.kill(worker_of(own), signal.SIGKILL)
+    assert "signal 9" in wait(first, lambda n: n.state == "failed").message
+    assert "memory" in wait(second, lambda n: n.state == "failed").message
+    assert trainings.can_go_on(own)
+    second.go_on(own, "bob")
+    now = wait(second, lambda n: n.step > 500)
+    assert second.stop("ann").startswith("Only the visitor")
+    assert second.stop("bob").startswith("Stopping")
+    now = wait(second, lambda n: n.state != "running")
+    assert "Stopped after" in now.message
+    assert now.key == f"{own.name}/G-Freeze-seed0"
+    rows = read_results(own)
+    assert [row["step"] for row in rows][:2] == [0, 500]
+    assert rows[-1]["step"] == now.step
+    assert "low" in rows[0]["details"]["new/loss"]
+    table = (own / "report.md").read_text("utf-8")
+    assert "| G-Freeze | " in table
+    (entry,) = Runs(None, made, model, "float32").entries()
+    assert (entry.label, entry.key) == ("rows.csv, G-Freeze", now.key)
+    assert entry.is_grown
+    trainings.delete(own)
+    assert not Runs(None, made, model, "float32").entries()
+
+
+@one_backend
+def test_an_error_of_the_process_is_told_in_its_own_words(tmp_path):
+    trainer = Trainer(tmp_path, str(tmp_path / "nothing.gguf"), "float32")
+    trainer.start(Lesson(updates=1), ROWS, "ann", name="  mine ")
+    now = wait(trainer, lambda now: now.state != "running")
+    assert (now.state, now.name) == ("failed", "mine")
+    assert "nothing.gguf" in now.message
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize("method", ["g_freeze", "g_train"])
+def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
+    trainer = Trainer(tmp_path / "runs", "model", "float32")
+    with pytest.raises(ValueError, match=r"has 18 blocks.*Received: 25"):
+        trainer.start(Lesson(method, layers=25), ROWS, "ann", num_blocks=18)
+    assert trainer.progress.state == "idle"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.no_backend
+def test_a_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
+    full = SimpleNamespace(free=10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    trainer = Trainer(tmp_path / "runs", "model", "float32")
+    with pytest.raises(OSError, match=r"Only 0\.1 GB are free"):
+        trainer.start(Lesson(), ROWS, "ann")
+
+
+@pytest.mark.no_backend
+def test_a_process_that_ended_without_a_word_is_spoken_for(tmp_path):
+    (tmp_path / "log.txt").write_text("some\nlast words\n\n", "utf-8")
+    assert "last words" in why_ended(tmp_path, 3)
+    assert "signal 9" in why_ended(tmp_path, -9)
+    assert "memory" in why_ended(tmp_path, None)
+
+
+@pytest.mark.no_backend
+def test_trainings_have_names_and_notes_of_their_own(tmp_path):
+    for stamp in ("01", "02"):
+        own = tmp_path / f"g_freeze_2026-11-25_16-25-{stamp}"
+        own.mkdir()
+        name = trainings.free_name(tmp_path, "mine")
+        trainings.write_note(own, trainings.Note(name, "ann", "x" * 9999))
+    assert [trainings.name_of(f) for f in trainings.all_of(tmp_path)] == [
+        "mine (2)",
+        "mine",
+    ]
+    assert len(trainings.read_note(own).notes) == 4000
+    assert trainings.find(tmp_path, "../etc") is None
+    (own / "training.json").write_text("[", "utf-8")
+    assert trainings.read_note(own) is None
+    assert trainings.name_of(own) == own.name
+
+
+@pytest.mark.no_backend
+def test_half_an_event_of_a_killed_process_is_left_out(tmp_path):
+    line = f"5.0 {Failed('x').to_json()}\n"
+    (tmp_path / "events.txt").write_text("7.0 {\n" + line + "8.0 {", "utf-8")
+    found, start = trainings.read_events(tmp_path)
+    assert found == [(5.0, Failed("x"))]
+    assert trainings.read_events(tmp_path, start) == ([], start)
