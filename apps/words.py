@@ -33,7 +33,7 @@ def pane_heading(title: str, about: str, part: Part) -> str:
     memory = f"{part.message}: {part.memory}" if part.memory else part.message
     return (
         '<div class="kg-heading">'
-        f'<h3 class="kg-pane">{escape(title)}</h3>'
+        f'<h2 class="kg-pane">{escape(title)}</h2>'
         f'<p class="kg-about">{escape(about)}<br>'
         f'<span class="kg-memory">{escape(memory)}</span></p></div>'
     )

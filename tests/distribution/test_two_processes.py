@@ -107,9 +107,9 @@ def test_one_process_writes_the_growth_and_nobody_gathers_the_base(folder, one):
             )
     for number in range(2):
         said = report(folder, "trains", number)
-        # In chunks of 256 bytes; a row of the heads' kernels has 512.
+        # In chunks of 256 bytes, no more of a weight came together than that.
         assert said["same_in_parts"]
-        assert 0 < said["largest_block"] <= 512
+        assert 0 < said["largest_block"] <= 256
         assert "token_embedding/embeddings" in said["spread"]
         assert set(trained) <= set(said["spread"])
 
