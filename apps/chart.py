@@ -1,24 +1,54 @@
-"""Curves as SVG that can be read without color, by mouse, touch and keys."""
+"""Charts as SVG that can be read without color, by mouse, touch and keys."""
 
 import math
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
-Points = Sequence[tuple[float, float]]
-# Okabe and Ito's colors, which differ for the color-blind as well.
+from .axis import Axis
+
+# After Okabe and Ito, whose colors differ for the color-blind as well; each
+# with a contrast of 3 against white and against the dark page.
 COLORS = (
     "#0072B2",
     "#D55E00",
     "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
+    "#C2679A",
+    "#A87B00",
+    "#8A6BD1",
     "#7F7F7F",
 )
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
+Span = tuple[float, float]
+_Place = Callable[[float, float], tuple[float, float]]
+
+
+class Point(NamedTuple):
+    """A point of a curve.
+
+    Attributes:
+        x: where it lies on the level axis.
+        y: where it lies on the upright axis.
+        up: its interval on the upright axis.
+        across: its interval on the level axis.
+        words: what is read out; empty for its numbers.
+    """
+
+    x: float
+    y: float
+    up: Span | None = None
+    across: Span | None = None
+    words: str = ""
+
+
+Points = Sequence[tuple[float, float]] | Sequence[Point]
+# The least and the most that a metric can be, where there is such a number.
+Bounds = tuple[float | None, float | None]
+ANY: Bounds = (None, None)
 
 
 def curves(
@@ -26,6 +56,7 @@ def curves(
     series: Mapping[str, Points],
     order: Sequence[str],
     unit: str = "updates",
+    bounds: Bounds = ANY,
 ) -> str:
     """One chart with its title and a line that reads out points.
 
@@ -35,12 +66,13 @@ def curves(
         order: names of all curves of the page, so that each looks the same
             in every chart.
         unit: what is on the level axis.
+        bounds: of the upright axis.
 
     Returns:
         HTML of a figure. A point under the pointer or reached by the arrow
         keys is read out below the curves.
     """
-    drawn = svg(title, series, order, unit)
+    drawn = svg(title, series, order, unit, bounds)
     return (
         f'<figure class="kg-chart"><figcaption>{escape(title)}</figcaption>'
         f'{drawn}<output class="kg-readout">Point at a mark, or use the arrow '
@@ -53,11 +85,11 @@ def svg(
     series: Mapping[str, Points],
     order: Sequence[str],
     unit: str = "updates",
+    bounds: Bounds = ANY,
 ) -> str:
     """The picture alone; arguments as of `curves`."""
-    points = [
-        point for name in order for point in _finite(series.get(name, ()))
-    ]
+    known = {name: _finite(series.get(name, ())) for name in order}
+    points = [point for each in known.values() for point in each]
     label = escape(f"{title} over {unit}", quote=True)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" tabindex="0" '
@@ -67,20 +99,22 @@ def svg(
     )
     if not points:
         return f"{head}{_text(_WIDTH / 2, 110, 'Nothing measured yet')}</svg>"
-    x_low, x_high = _range([x for x, _ in points])
-    y_low, y_high = _range([y for _, y in points])
+    level = Axis.over(
+        [x for p in points for x in (p.x, *(p.across or ()))],
+    )
+    upright = Axis.over(
+        [y for p in points for y in (p.y, *(p.up or ()))], *bounds
+    )
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low)
-        up = (y - y_low) / (y_high - y_low)
         return (
-            _LEFT + across * (_WIDTH - _LEFT - _RIGHT),
-            _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM),
+            _LEFT + level.share(x) * (_WIDTH - _LEFT - _RIGHT),
+            _HEIGHT - _BOTTOM - upright.share(y) * (_HEIGHT - _TOP - _BOTTOM),
         )
 
-    parts = [head, *_axes(place, (x_low, x_high), (y_low, y_high), unit)]
+    parts = [head, *_axes(place, level, upright, unit)]
     for number, name in enumerate(order):
-        parts += _curve(name, _finite(series.get(name, ())), number, place)
+        parts += _curve(name, known[name], number, place)
     return "".join(parts) + "</svg>"
 
 
@@ -101,20 +135,37 @@ def sample(number: int) -> str:
     return line + _mark(23, 7, number)
 
 
-def _curve(name: str, points: Points, number: int, place: object) -> list[str]:
-    assert callable(place)
-    placed = [place(x, y) for x, y in points]
+def _curve(
+    name: str, points: Sequence[Point], number: int, place: _Place
+) -> list[str]:
+    placed = [place(point.x, point.y) for point in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
     parts = [f'<polyline points="{path}" {_stroke(number)}/>']
-    for (x, y), (level, up) in zip(points, placed, strict=True):
-        words = escape(f"{name}: {y:.4g} at {x:g}", quote=True)
+    for point, (level, up) in zip(points, placed, strict=True):
+        said = point.words or f"{point.y:.4g} at {point.x:g}"
+        words = escape(f"{name}: {said}", quote=True)
         parts.append(
             f'<g class="kg-point" data-words="{words}">'
-            f"<title>{words}</title>{_mark(level, up, number)}"
+            f"<title>{words}</title>{_bars(point, number, place)}"
+            f"{_mark(level, up, number)}"
             f'<circle cx="{level:.1f}" cy="{up:.1f}" r="9" stroke="none" '
             'fill="transparent"/></g>'
         )
     return parts
+
+
+def _bars(point: Point, number: int, place: _Place) -> str:
+    """The intervals of a point."""
+    ends = [(point.x, end) for end in point.up or ()]
+    ends += [(end, point.y) for end in point.across or ()]
+    parts = []
+    for first, second in zip(ends[::2], ends[1::2], strict=True):
+        (x1, y1), (x2, y2) = place(*first), place(*second)
+        parts.append(
+            f'<line class="kg-bars" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" '
+            f'y2="{y2:.1f}" stroke="{COLORS[number % len(COLORS)]}"/>'
+        )
+    return "".join(parts)
 
 
 def _stroke(number: int) -> str:
@@ -144,26 +195,18 @@ def _polygon(x: float, y: float, corners: Sequence[tuple[float, float]]) -> str:
     return f'<polygon points="{path}" '
 
 
-def _axes(
-    place: object,
-    across: tuple[float, float],
-    up: tuple[float, float],
-    unit: str,
-) -> list[str]:
-    assert callable(place)
-    parts, levels = [], _ticks(*up)
-    step = levels[1] - levels[0] if len(levels) > 1 else 1.0
-    digits = min(max(0, -math.floor(math.log10(step) + 1e-9)), 6)
-    for y in levels:
-        _, level = place(across[0], y)
+def _axes(place: _Place, across: Axis, up: Axis, unit: str) -> list[str]:
+    parts = []
+    for y, words in up.ticks():
+        _, level = place(across.low, y)
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{level:.1f}" '
             f'y2="{level:.1f}" opacity="0.2"/>'
-            + _text(_LEFT - 6, level + 4, f"{y:.{digits}f}", "end")
+            + _text(_LEFT - 6, level + 4, words, "end")
         )
-    for x in _ticks(*across):
-        level, _ = place(x, up[0])
-        parts.append(_text(level, _HEIGHT - _BOTTOM + 15, f"{x:g}"))
+    for x, words in across.ticks():
+        level, _ = place(x, up.low)
+        parts.append(_text(level, _HEIGHT - _BOTTOM + 15, words))
     parts.append(_text((_WIDTH + _LEFT) / 2, _HEIGHT - 4, unit))
     return parts
 
@@ -175,23 +218,15 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
     )
 
 
-def _finite(points: Points) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in points if math.isfinite(y)]
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest value with a margin, never the same."""
-    low, high = min(values), max(values)
-    margin = 0.06 * (high - low) or abs(low) * 0.1 or 1.0
-    return low - margin, high + margin
-
-
-def _ticks(low: float, high: float, wanted: int = 4) -> list[float]:
-    """Round numbers between two values."""
-    rough = (high - low) / wanted
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough * 0.999)
-    first = math.ceil(low / step)
-    return [
-        round(n * step, 12) for n in range(first, math.floor(high / step) + 1)
-    ]
+def _finite(points: Points) -> list[Point]:
+    """The points that can be drawn, without intervals that cannot."""
+    found = []
+    for point in points:
+        whole = Point(*point)
+        if math.isfinite(whole.y):
+            spans = [
+                span if span and math.isfinite(sum(span)) else None
+                for span in (whole.up, whole.across)
+            ]
+            found.append(whole._replace(up=spans[0], across=spans[1]))
+    return found

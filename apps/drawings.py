@@ -134,7 +134,7 @@ def _layer_scores(values: dict[str, Any]) -> str:
     return (
         f'<table class="kg-table"><caption>{escape(caption)}</caption><thead>'
         '<tr><th scope="col">block</th><th scope="col">rank</th>'
-        '<th scope="col">score</th><th scope="col"></th></tr></thead><tbody>'
+        '<th scope="col">score</th><td></td></tr></thead><tbody>'
         f"{''.join(rows)}</tbody></table>"
     )
 

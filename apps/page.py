@@ -19,7 +19,6 @@ from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Runs
-from .served import Served
 from .training import Trainer
 
 _HERE = Path(__file__).parent
@@ -37,6 +36,13 @@ THEME = gr.themes.Default(
     block_info_text_color="*neutral_500",
     body_text_color_subdued="*neutral_500",
     input_placeholder_color="*neutral_500",
+    # Seen on white and on the dark page alike: the line under a tab, focus.
+    color_accent="*primary_600",
+    # White on it has a contrast of 5.2; on Gradio's own orange of 2.8.
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
 )
 _REFRESH = 1.5  # Seconds.
 
@@ -52,7 +58,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
     Returns:
         The page, a `gr.Blocks`, to be launched with `THEME`, `CSS` and `HEAD`.
     """
-    visitors, served = Visitors(), Served()
+    visitors = Visitors()
     with gr.Blocks(
         title="keras_grow",
         analytics_enabled=False,
@@ -69,11 +75,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             with gr.Tab("Compare", id="compare"):
                 compare = compare_tab.build(page, models, visitors, history)
             with gr.Tab("See", id="see") as see_page:
-                see = see_tab.build(see_page, runs, models, served)
+                see = see_tab.build(see_page, runs, models)
             with gr.Tab("Train", id="train"):
                 train = train_tab.build(page, trainer, models, owner)
             with gr.Tab("Take away", id="take") as take_page:
-                growth = take_away_tab.build(runs, served)
+                growth = take_away_tab.build(runs)
         seen = gr.State("")
         listed = gr.State(0)
         timer = gr.Timer(_REFRESH)
@@ -185,11 +191,7 @@ def _status(models: Models, visitor: str) -> str:
 
 def _offers(runs: Runs, models: Models) -> list[Any]:
     """The lists after a training; what a visitor chose stays chosen."""
-    grown = [(e.label, e.key) for e in runs.entries() if e.is_grown]
-    lists: list[list[Any]] = [
-        [folder.name for folder in runs.folders()],
-        grown,
-    ]
+    lists = [see_tab.options(runs), take_away_tab.options(runs)]
     return [
         *placing.offers(models),
         *(gr.Dropdown(choices=each, visible=bool(each)) for each in lists),

@@ -5,7 +5,6 @@ import io
 import json
 import math
 from collections import defaultdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from keras_grow.comparison.layout import finished_runs
 from keras_grow.comparison.metrics import metric_of
 from keras_grow.comparison.results import read_done
 
-from . import chart
 from . import words
 from .runs import read_plan
 from .runs import read_rows
@@ -56,28 +54,6 @@ def score_title(rows: Rows, score: str) -> str:
     return f"{_NAMES.get(kind, kind)}: {what}{unit} ({metric.better} is better)"
 
 
-def charts(rows: Rows, shown: list[str] | None = None) -> str:
-    """A chart for each score, with a legend for all.
-
-    Args:
-        rows: results.
-        shown: names of the methods to draw. Defaults to `None`: all.
-    """
-    order = methods_of(rows)
-    if not rows:
-        return words.note("info", "No results yet.")
-    drawn = []
-    for score in rows[0]["scores"]:
-        kept = {
-            name: points
-            for name, points in series(rows, score).items()
-            if shown is None or name in shown
-        }
-        drawn.append(chart.curves(score_title(rows, score), kept, order))
-    figures = "".join(drawn)
-    return f'{chart.legend(order)}<div class="kg-charts">{figures}</div>'
-
-
 def comparison_table(folder: Path) -> str:
     """Last scores of every method against the base, and what they cost."""
     rows = read_rows(folder)
@@ -94,7 +70,7 @@ def comparison_table(folder: Path) -> str:
         body.append(
             [method, *[_mean(final, s) for s in scores], str(last), *costs]
         )
-    header = ["model", *[s.replace("_", " ") for s in scores]]
+    header = ["model", *[score_title(rows, score) for score in scores]]
     header += ["updates", "trained parameters", "seconds per update"]
     return words.table("After the last update", header, body)
 
@@ -125,43 +101,6 @@ def as_json(rows: Rows) -> str:
         for row in rows
     ]
     return json.dumps(plain, ensure_ascii=False, indent=1)
-
-
-def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
-    """A legend and all charts one below the other in one picture."""
-    order = methods_of(rows)
-    parts, height = [], 230
-    kept_names = order if shown is None else [m for m in order if m in shown]
-    key = [
-        f'<g transform="translate(6 {number * 18 + 6})">'
-        f"{chart.sample(order.index(name))}"
-        f'<text x="54" y="11" font-size="11">{escape(name)}</text></g>'
-        for number, name in enumerate(kept_names)
-    ]
-    top = len(key) * 18 + 8
-    names = list(rows[0]["scores"]) if rows else []
-    for number, score in enumerate(names):
-        kept = {
-            name: points
-            for name, points in series(rows, score).items()
-            if shown is None or name in shown
-        }
-        title = score_title(rows, score)
-        drawn = chart.svg(title, kept, order)
-        y = top + number * (height + 24)
-        place = f'<svg x="0" y="{y + 20}" width="360" height="{height}" '
-        parts.append(
-            f'<text x="6" y="{y + 14}" font-size="12">'
-            f"{escape(title)}</text>" + drawn.replace("<svg ", place, 1)
-        )
-    total = top + len(names) * (height + 24) + 24
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="720" '
-        f'height="{2 * total}" viewBox="0 0 360 {total}" '
-        'font-family="sans-serif"><rect width="360" '
-        f'height="{total}" fill="white"/><g color="black">'
-        f"{''.join(key)}{''.join(parts)}</g></svg>"
-    )
 
 
 def _mean(rows: Rows, score: str) -> str:

@@ -4,30 +4,41 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import curves as pictures
 from . import drawings
+from . import front_view
 from . import results
 from . import words
+from .downloads import Found
+from .downloads import link
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Runs
 from .runs import read_rows
-from .served import Served
 
 _NO_RUN = (
     "No finished run yet. Train a model on the Train tab, or start the app on "
     "the folder of a comparison."
 )
+_GONE = (
+    "This run is not there any more: it was deleted or renamed. Choose another."
+)
+_ANALYSES = "<h2>Layer scores and rank map</h2>"
+_NO_ANALYSES = (
+    "No layer scores or rank map in this run. They are shown where "
+    "`keras-grow rank --save` or `RankMap.save` has written them into its "
+    "folder, as JSON."
+)
 
 
-def build(tab: Any, runs: Runs, models: Models, served: Served) -> Any:
+def build(tab: Any, runs: Runs, models: Models) -> Any:
     """Lay out the tab and wire it.
 
     Args:
         tab: the `gr.Tab` that it stands in.
         runs: finished runs.
         models: whose growth report is shown.
-        served: where downloads go.
 
     Returns:
         The choice of a run.
@@ -37,31 +48,19 @@ def build(tab: Any, runs: Runs, models: Models, served: Served) -> Any:
         [], label="Methods in the curves", elem_id="see-methods"
     )
     curves = gr.HTML(words.note("info", _NO_RUN), elem_id="see-curves")
-    with gr.Row():
-        files = [
-            gr.DownloadButton(label, visible=False, elem_id=f"see-{kind}")
-            for label, kind in (
-                ("Data as CSV", "csv"),
-                ("Data as JSON", "json"),
-                ("Curves as SVG", "svg"),
-            )
-        ]
+    files = gr.HTML(elem_id="see-files")
     table = gr.HTML(elem_id="see-table")
+    front = gr.HTML(elem_id="see-front")
     grown = gr.HTML(elem_id="see-blocks")
     extras = gr.HTML(elem_id="see-analyses")
-    data = gr.DownloadButton(
-        "Blocks, layer scores and rank map as JSON",
-        visible=False,
-        elem_id="see-data",
-    )
-    redraw = [shown, curves, *files, table, grown, extras, data]
+    redraw = [shown, curves, files, table, front, grown, extras]
 
     def draw(name: str | None) -> list[Any]:
-        return _draw(runs, models, served, name)
+        return _draw(runs, models, name)
 
     def filter_curves(name: str | None, kept: list[str]) -> list[Any]:
         rows = _rows(runs, name)
-        return [results.charts(rows, kept), *_files(served, rows, kept)]
+        return [pictures.charts(rows, kept), _files(name, kept)]
 
     def draw_grown(name: str | None) -> str:
         folder = runs.folder(name) if name else None
@@ -70,8 +69,13 @@ def build(tab: Any, runs: Runs, models: Models, served: Served) -> Any:
     run.change(draw, run, redraw, **QUIET)
     # The model may have been loaded since.
     tab.select(draw_grown, run, grown, **QUIET)
-    shown.input(filter_curves, [run, shown], [curves, *files], **QUIET)
+    shown.input(filter_curves, [run, shown], [curves, files], **QUIET)
     return run
+
+
+def options(runs: Runs) -> list[tuple[str, str]]:
+    """Names of the runs to choose from, and what tells them apart."""
+    return [(folder.name, folder.name) for folder in runs.folders()]
 
 
 def choices(runs: Runs, chosen: str | None = None) -> Any:
@@ -81,10 +85,11 @@ def choices(runs: Runs, chosen: str | None = None) -> Any:
         runs: finished runs.
         chosen: which one is. Defaults to `None`: the first.
     """
-    names = [folder.name for folder in runs.folders()]
-    if chosen not in names:
-        chosen = names[0] if names else None
-    return gr.Dropdown(choices=names, value=chosen, visible=bool(names))
+    found = options(runs)
+    keys = [key for _, key in found]
+    if chosen not in keys:
+        chosen = keys[0] if keys else None
+    return gr.Dropdown(choices=found, value=chosen, visible=bool(keys))
 
 
 def _rows(runs: Runs, name: str | None) -> list[dict[str, Any]]:
@@ -92,56 +97,34 @@ def _rows(runs: Runs, name: str | None) -> list[dict[str, Any]]:
     return read_rows(folder) if folder else []
 
 
-def _draw(
-    runs: Runs, models: Models, served: Served, name: str | None
-) -> list[Any]:
+def _draw(runs: Runs, models: Models, name: str | None) -> list[Any]:
     folder = runs.folder(name) if name else None
     if folder is None:
-        hidden = gr.DownloadButton(visible=False)
         empty = gr.CheckboxGroup(choices=[], visible=False)
-        said = words.note("info", _NO_RUN)
-        return [empty, said, *[hidden] * 3, "", "", "", hidden]
+        kind, said = ("warning", _GONE) if name else ("info", _NO_RUN)
+        return [empty, words.note(kind, said), "", "", "", "", ""]
     rows = read_rows(folder)
     methods = results.methods_of(rows)
     group = gr.CheckboxGroup(choices=methods, value=methods, visible=True)
     extras = drawings.analyses(folder)
     return [
         group,
-        results.charts(rows),
-        *_files(served, rows, methods),
+        pictures.charts(rows),
+        _files(name, methods),
         results.comparison_table(folder),
+        front_view.drawn(folder),
         _grown(runs, models, folder),
-        "".join(extra.drawn for extra in extras)
-        or words.note(
-            "info",
-            "No layer scores or rank map in this run. They are shown where "
-            "`keras-grow rank --save` or `RankMap.save` has written them into "
-            "its folder, as JSON.",
+        _ANALYSES
+        + (
+            "".join(extra.drawn for extra in extras)
+            or words.note("info", _NO_ANALYSES)
         ),
-        _data(runs, served, folder, extras),
     ]
-
-
-def _data(
-    runs: Runs, served: Served, folder: Path, extras: list[drawings.Analysis]
-) -> Any:
-    """The download of what is drawn below the curves."""
-    blocks = {
-        entry.label: drawings.growth_of(entry.growth_file)
-        for entry in runs.entries()
-        if entry.folder == folder and entry.growth_file is not None
-    }
-    values = {extra.file: extra.values for extra in extras}
-    text = json.dumps({"grown": blocks, "analyses": values}, indent=1)
-    return gr.DownloadButton(
-        value=served.text("analyses.json", text),
-        visible=bool(blocks or values),
-    )
 
 
 def _grown(runs: Runs, models: Models, folder: Path) -> str:
     """The blocks of every growth of a run, and the report of the loaded one."""
-    drawn = ["<h3>What has grown</h3>"]
+    drawn = ["<h2>What has grown</h2>"]
     for entry in runs.entries():
         if entry.folder != folder or entry.growth_file is None:
             continue
@@ -159,18 +142,46 @@ def _grown(runs: Runs, models: Models, folder: Path) -> str:
     return "".join(drawn)
 
 
-def _files(
-    served: Served, rows: list[dict[str, Any]], shown: list[str]
-) -> list[Any]:
-    """The downloads."""
-    if not rows:
-        return [gr.DownloadButton(visible=False)] * 3
-    texts = {
-        "results.csv": results.as_csv(rows),
-        "results.json": results.as_json(rows),
-        "curves.svg": results.as_svg(rows, shown),
+def find(runs: Runs, key: str, shown: list[str]) -> Found:
+    """The download of a key, `RUN/FILE` of the files that the tab offers."""
+    name, _, file = key.rpartition("/")
+    folder = runs.folder(name)
+    if folder is None:
+        return None
+    made = f"{name}-{file}"
+    if file == "results.csv":
+        return made, results.as_csv(read_rows(folder))
+    if file == "results.json":
+        return made, results.as_json(read_rows(folder))
+    if file == "curves.svg":
+        return made, pictures.as_svg(read_rows(folder), shown)
+    return (made, _data(runs, folder)) if file == "analyses.json" else None
+
+
+def _data(runs: Runs, folder: Path) -> str:
+    """What is drawn below the curves, as JSON."""
+    blocks = {
+        entry.label: drawings.growth_of(entry.growth_file)
+        for entry in runs.entries()
+        if entry.folder == folder and entry.growth_file is not None
     }
-    return [
-        gr.DownloadButton(value=served.text(name, text), visible=True)
-        for name, text in texts.items()
+    values = {each.file: each.values for each in drawings.analyses(folder)}
+    return json.dumps({"grown": blocks, "analyses": values}, indent=1)
+
+
+def _files(name: str | None, shown: list[str]) -> str:
+    """Links to the downloads."""
+    links = [
+        link("Data as CSV", "run", f"{name}/results.csv", "see-csv"),
+        link("Data as JSON", "run", f"{name}/results.json", "see-json"),
+        link(
+            "Curves as SVG", "run", f"{name}/curves.svg", "see-svg", shown=shown
+        ),
+        link(
+            "Blocks, layer scores and rank map as JSON",
+            "run",
+            f"{name}/analyses.json",
+            "see-data",
+        ),
     ]
+    return f'<p class="kg-links">{" ".join(links)}</p>'

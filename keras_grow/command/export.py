@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("transformers", "gguf", "keras")
-_GROWTH_FILE = "growth.grow.safetensors"
+_KEPT = ("growth.grow.safetensors", "weights.safetensors")
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -143,11 +143,13 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
     if path.is_dir() and (path.parent / "plan.json").exists():
         return _load_run(path)
     if (path / "plan.json").exists():
-        found = sorted(path.glob(f"*/{_GROWTH_FILE}"))
+        found = {
+            file.parent for name in _KEPT for file in path.glob(f"*/{name}")
+        }
         raise ValueError(
             "Expected the folder of one run. Received: the folder of a "
-            f"comparison, {path}. Its runs with a growth: "
-            f"{', '.join(str(each.parent) for each in found) or 'none'}"
+            f"comparison, {path}. Its runs that kept their weights: "
+            f"{', '.join(map(str, sorted(found))) or 'none'}"
         )
     if name.endswith(".grow.safetensors"):
         if base is None:
@@ -160,29 +162,33 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
 
 
 def _load_run(own: Path) -> tuple[Any, Any]:
+    from keras_grow.comparison import Plan
+    from keras_grow.comparison import load_run
+    from keras_grow.comparison import read_results
     from keras_grow.comparison.layout import run_name
-    from keras_grow.comparison.plan import Plan
-    from keras_grow.comparison.results import read_results
-    from keras_grow.loading import load_causal_lm
 
-    growth = own / _GROWTH_FILE
-    if not growth.exists():
-        raise ValueError(
-            "Expected a finished run that grew its model. Received: "
-            f"{own}, without {growth.name}"
-        )
     plan = Plan.load(own.parent)
     runs = {
-        run_name(method, seed): (method.name, seed)
+        run_name(method, seed): (method, seed)
         for method in plan.methods
         for seed in plan.seeds
     }
+    kept = [own / name for name in _KEPT]
+    if own.name not in runs or not any(file.exists() for file in kept):
+        raise ValueError(
+            "Expected a finished run that kept its weights. Received: "
+            f"{own}, without {' or '.join(_KEPT)}"
+        )
+    method, seed = runs[own.name]
     rows = [
         row
         for row in read_results(own.parent)
-        if (row["method"], row["seed"]) == runs.get(own.name)
+        if (row["method"], row["seed"]) == (method.name, seed)
     ]
-    card: dict[str, Any] = {"base": plan.model, "data": plan.task}
+    # Of files, their names alone: a card is passed on.
+    data = ", ".join(Path(part).name for part in plan.task.split(","))
+    base = Path(plan.model).name if Path(plan.model).exists() else plan.model
+    card: dict[str, Any] = {"base": base, "data": f"{data}, by {method.kind}"}
     if rows:
         last = max(rows, key=lambda row: row["step"])
         card["scores"] = {
@@ -190,7 +196,7 @@ def _load_run(own: Path) -> tuple[Any, Any]:
             for name, value in last["scores"].items()
             if math.isfinite(value)
         }
-    return _grown(load_causal_lm(plan.model, plan.dtype), growth), card
+    return load_run(own.parent, method, seed), card
 
 
 def _grown(model: Any, growth: Path) -> Any:

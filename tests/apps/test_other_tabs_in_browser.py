@@ -3,9 +3,9 @@
 import csv
 import io
 import json
-import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from keras_grow.app.runs import read_rows
 from playwright.sync_api import TimeoutError as Late
 
 import keras_grow
-from keras_grow import load_causal_lm
 
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
@@ -64,7 +63,8 @@ def test_see_draws_the_run_and_gives_its_data(app, visit, run_folder):
     grown = next(r for r in rows if r["method"] == "grown" and r["step"] == 2)
     loss = grown["scores"]["new/loss"]
     readout = curves.first.locator(".kg-readout").inner_text()
-    assert readout == f"grown: {loss:.4g} at 2"
+    assert readout.startswith(f"grown: {loss:.4g} ")
+    assert readout.endswith("at 2 updates")
     with page.expect_download() as download:
         page.locator("#see-csv").click()
     text = download.value.path().read_text("utf-8")
@@ -164,7 +164,7 @@ def test_an_upload_stays_in_the_folder_of_uploads(app, tmp_path):
         )
         assert status == 200
         (path,) = json.loads(said)
-        uploads = Path(tempfile.gettempdir(), "gradio").resolve()
+        uploads = (app.folder / "uploads").resolve()
         assert Path(path).resolve().is_relative_to(uploads)
         status, said = check_of(app, path)
         assert (status, "20 rows" in said) == (200, True)
@@ -217,18 +217,55 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     assert all(answers(page).values())
     assert "trained in the app" in says(page, "note-3", "Drift")
     page.get_by_role("tab", name="Take away").click()
-    choose(page, "#take-growth input", "trained in the app")
+    choose(page, "#take-model input", "trained in the app")
     says(page, "take-about", "trained in the app")
+    says(page, "take-files", "Download")
     with page.expect_download() as download:
         page.locator("#take-download").click()
-    file = tmp_path / "taken.grow.safetensors"
-    download.value.save_as(file)
-    code = page.locator("#take-code textarea").input_value()
-    assert len(code.splitlines()) == 4
+    name = download.value.suggested_filename
+    assert "trained-in-the-app" in name
+    download.value.save_as(tmp_path / name)
+    install, *code = (
+        page.locator("#take-code textarea").input_value().splitlines()
+    )
+    assert install == '# pip install "keras-grow[jax]"'
+    *code, _ = "\n".join(code).replace(name, str(tmp_path / name)).splitlines()
     names = {}
-    exec(code.replace("growth.grow.safetensors", str(file)), names)
+    exec("\n".join(code), names)
     assert keras_grow.growth_report(names["lm"]).widths.keys() == {1, 2}
-    assert load_causal_lm(str(run_folder.parent / "model")) is not None
+
+
+def test_a_fine_tuned_model_is_taken_away_whole_with_its_card(app, visit):
+    page = visit(app)
+    page.get_by_role("tab", name="Take away").click()
+    says(page, "take-files", "grown-tiny.grow.safetensors")
+    choose(page, "#take-model input", "SFT (tiny)")
+    says(page, "take-about", "not there in this form yet")
+    assert not page.get_by_label("Growth file").count()
+    page.get_by_label("Folder for transformers").check()
+    page.get_by_role("button", name="Make the folder").click()
+    assert "Error" not in says(page, "take-about", "Error", "whole model")
+    says(page, "take-files", "Download SFT-tiny.zip")
+    with page.expect_download() as download:
+        page.locator("#take-download").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+        assert {"model.safetensors", "config.json", "README.md"} <= names
+        assert {Path(n).parent.name for n in archive.namelist()} == {"SFT-tiny"}
+    with page.expect_download() as download:
+        page.locator("#take-card").click()
+    text = download.value.path().read_text("utf-8")
+    assert "Trained on: train.jsonl, validation.jsonl, by sft" in text
+    code = page.locator("#take-code textarea").input_value()
+    assert code.startswith("# pip install transformers torch\n# unzip SFT-tiny")
+
+
+def test_what_was_deleted_meanwhile_is_said(app, visit):
+    page = visit(app)
+    for path in ("model/growth/gone/x", "run/gone/results.csv"):
+        response = page.request.get(f"{app.url}/downloads/{path}")
+        assert response.status == 404
+        assert "not there any more" in response.text()
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -276,19 +313,21 @@ def test_files_outside_the_apps_own_are_refused(app, run_folder):
         assert refused.value.code in (403, 404)
 
 
-def test_a_login_is_asked_for_and_a_model_that_is_missing_is_named(
+def test_a_login_is_asked_for_and_a_model_that_is_damaged_is_named(
     browser, start_app, tmp_path
 ):
     (tmp_path / "logins").write_text("ann:secret\n", "utf-8")
+    (tmp_path / "damaged.gguf").write_bytes(b"no model")
     app = start_app(
-        str(tmp_path / "nothing_here.gguf"),
+        str(tmp_path / "damaged.gguf"),
         tmp_path / "runs",
         *("--login", str(tmp_path / "logins")),
     )
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(app.url + "/config")
-    refused.value.close()
-    assert refused.value.code == 401
+    for path in ("/config", "/downloads/run/gone/results.csv"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(app.url + path)
+        refused.value.close()
+        assert refused.value.code == 401
     context = browser.new_context()
     page = context.new_page()
     page.goto(app.url)
@@ -297,9 +336,9 @@ def test_a_login_is_asked_for_and_a_model_that_is_missing_is_named(
     page.get_by_role("button", name="Login").click()
     page.locator("#prompt textarea").wait_for()
     ask(page, "the quick")
-    assert "nothing_here" in says(page, "note-0", "Error")
+    assert "damaged.gguf" in says(page, "note-0", "Error")
     page.get_by_role("tab", name="See").click()
     says(page, "see-curves", "No finished run yet")
     page.get_by_role("tab", name="Take away").click()
-    says(page, "take-about", "No growth to take away yet")
+    says(page, "take-about", "No model to take away yet")
     context.close()

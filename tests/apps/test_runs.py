@@ -1,20 +1,23 @@
 """Finished runs on disk, found again and never taken for something else."""
 
 import json
+import shutil
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from keras_grow.app.axis import Axis
+from keras_grow.app.curves import as_svg
+from keras_grow.app.curves import charts
 from keras_grow.app.drawings import analyses
 from keras_grow.app.drawings import blocks
 from keras_grow.app.drawings import growth_of
 from keras_grow.app.results import as_csv
-from keras_grow.app.results import as_svg
-from keras_grow.app.results import charts
 from keras_grow.app.results import series
 from keras_grow.app.runs import Runs
 from keras_grow.app.runs import read_rows
 
+from keras_grow.app import front_view
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 
@@ -130,6 +133,85 @@ def test_names_and_numbers_of_a_chart_are_text():
     assert "<script" not in drawn
     assert drawn.count("kg-point") == 2
     assert "(lower is better)" in drawn
+
+
+@pytest.mark.no_backend
+def test_a_curve_has_intervals_what_it_is_over_and_the_axis_of_its_metric():
+    def row(method, step, score, seed=0, **details):
+        details = {"metric": "exact_match", "n": 40, **details}
+        return {
+            "method": method,
+            "seed": seed,
+            "step": step,
+            "scores": {"new/exact_match": score},
+            "details": {"new/exact_match": details},
+        }
+
+    # One right answer of 40 is no mountain: the axis goes from 0 to 1.
+    rows = [
+        row("a", 0, 0.0, low=0.0, high=0.09),
+        row("a", 5, 1 / 40, low=0.004, high=0.13),
+        row("b", 0, 0.0),
+    ]
+    drawn = charts(rows)
+    assert "over 40 examples" in drawn
+    assert "a: 0.025 (0.004 to 0.13) at 5 updates" in drawn
+    # The base was scored once, for all methods.
+    assert "b: 0 (0 to 0.09) at 0 updates" in drawn
+    assert drawn.count("kg-bars") == 3
+    for tick in ("0.0", "0.5", "1.0"):
+        assert f">{tick}</text>" in drawn
+    assert "95% intervals" in drawn
+    assert "95% intervals" not in charts([row("a", 5, 0.2)])
+    several = charts([row("a", 5, 0.2, seed=s) for s in (0, 1)])
+    assert "lowest to the highest of 2 seeds" in several
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize(
+    ("values", "low", "high", "ends", "log"),
+    [
+        ([0.0, 0.025], 0.0, 1.0, (0.0, 1.0), False),
+        ([2.6, 1.9], 0.0, None, (0.0, 2.642), False),
+        ([16.8, 18.8], 1.0, None, (1.0, 18.92), False),
+        ([16.8, 2000.0], 1.0, None, (1.0, 2400.0), True),
+        ([-1.0, 1.0], None, None, (-1.12, 1.12), False),
+        ([3.0], None, None, (2.7, 3.3), False),
+    ],
+)
+def test_an_axis_belongs_to_its_metric(values, low, high, ends, log):
+    axis = Axis.over(values, low, high)
+    assert (axis.low, axis.high) == pytest.approx(ends)
+    assert axis.log == log
+    assert axis.share(axis.low) == 0
+    assert axis.share(axis.high) == pytest.approx(1)
+    ticks = axis.ticks()
+    assert 3 <= len(ticks) <= 8
+    assert all(axis.low <= value <= axis.high for value, _ in ticks)
+
+
+@pytest.mark.no_backend
+def test_the_front_has_the_points_of_the_dial(tmp_path):
+    shutil.copytree("examples/results/demo", tmp_path / "demo")
+    folder = tmp_path / "demo"
+    assert "No points along the dial" in front_view.drawn(tmp_path)
+    methods = (Method("SFT", "sft", 1e-5), Method("grown", "g_freeze", 1e-5))
+    plan = Plan("m", "t", methods, retention=("a.txt",), updates=20)
+    (folder / "plan.json").write_text(plan.to_json())
+    drawn = front_view.drawn(folder)
+    row = next(
+        line.split("|")
+        for line in (folder / "report.md").read_text().splitlines()
+        if line.startswith("| grown | 0.5 |")
+    )
+    learned, forgotten = (cell.strip() for cell in row[3:5])
+    assert f"grown: dial 0.5: loss {learned}, perplexity {forgotten}" in drawn
+    assert "SFT: 50% of its change" in drawn
+    # The base and three shares of each, with both intervals.
+    assert drawn.count('class="kg-point"') == 2 * 4
+    assert drawn.count("kg-bars") == 2 * 4 * 2
+    (folder / "shares.jsonl").write_text('{"method": 1}\n')
+    assert "cannot be read" in front_view.drawn(folder)
 
 
 @pytest.mark.no_backend

@@ -12,6 +12,7 @@ import tiny_tokenizers
 
 import keras_grow
 from keras_grow.command import main
+from keras_grow.comparison.checkpoint import save_weights
 from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
@@ -83,7 +84,7 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path, capsys):
     path = str(tmp_path / "out.gguf")
     options = ["--to", "gguf", "--quantization", "f32"]
     assert main(["export", str(tmp_path), path, *options]) == 1
-    assert f"Its runs with a growth: {own}" in capsys.readouterr().err
+    assert f"Its runs that kept their weights: {own}" in capsys.readouterr().err
     try:
         assert main(["export", str(own), path, *options]) == 0
     finally:
@@ -96,6 +97,30 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path, capsys):
     assert "| new/chrf, after 60 updates | 41.25 |" in card
     assert "Trained on: multi30k" in card
     assert "old/loss" not in card
+
+
+def test_a_run_of_lora_becomes_a_gguf_file(made, tmp_path):
+    folder, _ = made
+    method = Method("lora", "lora", learning_rate=1e-4, rank=2)
+    plan = Plan(str(folder / "base"), f"{folder}/rows.jsonl", (method,))
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    (tmp_path / "results.jsonl").write_text("")
+    lm = method.prepare(keras_grow.load_causal_lm(plan.model))
+    for weight in lm.trainable_weights:
+        weight.assign(keras.random.normal(weight.shape, seed=1) / 8)
+    own = tmp_path / run_name(method, 0)
+    own.mkdir()
+    path = str(tmp_path / "out.gguf")
+    words = ["export", str(own), path, "--to", "gguf", "--quantization", "f32"]
+    assert main(words) == 1
+    save_weights(lm, own / "weights.safetensors")
+    assert main(words) == 0
+    expected = check.logits(lm, [IDS])[0]
+    found = check.logits(load_gemma3_gguf(path), [IDS])[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    card = (tmp_path / "out.gguf.md").read_text()
+    assert "Trained on: rows.jsonl, by lora" in card
+    assert str(folder) not in card
 
 
 @pytest.mark.parametrize(("name", "scale"), [("preset", 0.5), ("a.keras", 1)])

@@ -38,6 +38,7 @@ class App:
             *(sys.executable, str(HERE / "slow_app.py"), str(target)),
             *("--port", str(self.port), "--folder", str(folder), *options),
         ]
+        self.folder = Path(folder)
         self.log = Path(folder).with_suffix(".log")
         self.start()
 

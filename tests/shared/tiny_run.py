@@ -29,6 +29,12 @@ def rows(count: int) -> list[dict[str, str]]:
     ]
 
 
+def write_rows(path: Path, count: int) -> Path:
+    """Rows as a file of JSON lines."""
+    path.write_text("\n".join(map(json.dumps, rows(count))), "utf-8")
+    return path
+
+
 def make_run(folder: Path) -> Path:
     """A model, a task and a finished comparison under `folder`.
 
@@ -39,8 +45,7 @@ def make_run(folder: Path) -> Path:
         str(folder / "model")
     )
     for name, count in (("train", 12), ("validation", 4)):
-        text = "\n".join(map(json.dumps, rows(count)))
-        (folder / f"{name}.jsonl").write_text(text, "utf-8")
+        write_rows(folder / f"{name}.jsonl", count)
     (folder / "old.txt").write_text("the lazy dog jumps over a fox", "utf-8")
     plan = Plan(
         model=str(folder / "model"),
