@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import math
 import random
 from collections.abc import Sequence
 from typing import Any
 
-_Z = 1.959964  # Of an interval of 95%.
+from keras_grow.comparison.metrics import wilson
+
 VOTES = ("left", "right", "equal")
 
 
@@ -50,29 +50,6 @@ def next_row(rows: Sequence[Any], seen: Sequence[Any], seed: int) -> Any:
     return random.Random(seed + len(seen)).choice(left) if left else None
 
 
-def win_rate(votes: Sequence[str]) -> tuple[float, float, float]:
-    """The second's share of votes, with Wilson's interval of 95%.
-
-    Args:
-        votes: "first", "second" or "equal", which is half of one each.
-
-    Returns:
-        The share and the ends of its interval; 0.5, 0 and 1 without votes.
-    """
-    count = len(votes)
-    if not count:
-        return 0.5, 0.0, 1.0
-    share = (
-        sum({"second": 1.0, "equal": 0.5}.get(v, 0.0) for v in votes) / count
-    )
-    square = _Z**2 / count
-    middle = (share + square / 2) / (1 + square)
-    half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (
-        1 + square
-    )
-    return share, max(0.0, middle - half), min(1.0, middle + half)
-
-
 def tally(pairs: Sequence[dict[str, Any]]) -> str:
     """What the votes say, for each pair of models, in words."""
     lines = []
@@ -84,7 +61,9 @@ def tally(pairs: Sequence[dict[str, Any]]) -> str:
             for p in pairs
             if (p["first"], p["second"]) == (first, second)
         ]
-        share, low, high = win_rate(votes)
+        won = votes.count("second") + votes.count("equal") / 2
+        share = won / len(votes)
+        low, high = wilson(share, len(votes))
         lines.append(
             f"{second} against {first}: {votes.count('second')} won, "
             f"{votes.count('equal')} equal, {votes.count('first')} lost. Win "

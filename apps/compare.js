@@ -33,3 +33,32 @@ document.addEventListener("keydown", (event) => {
   point.classList.add("kg-at");
   readDrift(point);
 });
+// An answer is read out once, when it has ended, and not while it is written.
+const readEnds = {};
+function sayEnds() {
+  for (const note of document.querySelectorAll('[id^="note-"]')) {
+    const end = note.querySelector(".kg-good, .kg-warning, .kg-error");
+    if (!end || readEnds[note.id] === end.textContent) continue;
+    readEnds[note.id] = end.textContent;
+    const answer = document.querySelector(
+      `#${note.id.replace("note", "answer")} .kg-answer`);
+    const text = [...(answer?.querySelectorAll(".kg-text") ?? [])].at(-1);
+    say(`${answer?.ariaLabel ?? ""}: ${text?.textContent ?? ""}. ` +
+      end.textContent);
+  }
+}
+function say(text) {
+  let log = document.getElementById("kg-log");
+  if (!log) {
+    log = document.createElement("div");
+    log.id = "kg-log";
+    log.setAttribute("role", "log");
+    document.body.append(log);
+  }
+  const line = document.createElement("p");
+  line.textContent = text;
+  log.append(line);
+  while (log.childElementCount > 8) log.firstElementChild.remove();
+}
+new MutationObserver(sayEnds).observe(
+  document.documentElement, { childList: true, subtree: true });

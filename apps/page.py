@@ -9,6 +9,7 @@ from . import placing
 from . import see_tab
 from . import take_away_tab
 from . import train_tab
+from . import train_words
 from . import words
 from .asking import Visitors
 from .catalog import BASE
@@ -70,7 +71,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
         history, owner = _kept("asked", []), _kept("owner", "")
-        status = gr.HTML(words.status("Starting."), elem_id="status")
+        status = gr.HTML(words.status("Starting.", ""), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):
                 compare = compare_tab.build(page, models, visitors, history)
@@ -86,17 +87,21 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         offered = [*compare.choosers, *compare.mix, see, growth]
 
         def refresh(
-            request: gr.Request, seen: str, listed: int, owner: str, *keys: str
+            seen: str, listed: int, owner: str, *keys: str
         ) -> list[Any]:
             """What may have changed since this visitor's last look."""
-            line = words.status(_status(models, str(request.session_hash)))
+            line = words.status(_status(models), _memory())
             headings = [pane.heading(models.part(key)) for key in keys]
             finished = trainer.finished
             offers = [gr.skip()] * len(offered)
             if finished != listed:
                 offers = _offers(runs, models)
             look = repr((line, headings, trainer.progress, owner))
-            shown = [line, *headings, *train_tab.shown(trainer.progress, owner)]
+            shown = [
+                line,
+                *headings,
+                *train_words.shown(trainer.progress, owner),
+            ]
             if look == seen:
                 shown = [gr.skip()] * len(shown)
             return [*shown, *offers, look, finished]
@@ -178,15 +183,20 @@ def _kept(name: str, default: Any) -> Any:
     )
 
 
-def _status(models: Models, visitor: str) -> str:
-    """One line on how things stand for a visitor."""
-    memory = f" {size(resident())} of memory in use." if resident() else ""
+def _status(models: Models) -> str:
+    """One line on how things stand."""
     loading = models.loading()
     if loading:
-        return f"{loading} You can ask already.{memory}"
+        return f"{loading} You can ask already."
     if models.part(BASE).state == "failed":
         return "The base model did not load; see below."
-    return f"Ready.{memory}"
+    return "Ready."
+
+
+def _memory() -> str:
+    """What the app's process holds, where the system tells."""
+    found = resident()
+    return f"{size(found)} of memory in use." if found else ""
 
 
 def _offers(runs: Runs, models: Models) -> list[Any]:

@@ -93,16 +93,17 @@ def _colored(text: str, value: float) -> str:
 
 
 def note(found: Answer) -> str:
-    """What stands under an answer; it is announced once, at the end."""
+    """What stands under an answer; `compare.js` reads it out at the end."""
     if found.state == "error":
-        return words.note("error", found.message)
+        return words.note("error", found.message, quiet=True)
     if found.state == "empty":
-        return words.note("info", found.message)
+        return words.note("warning", found.message, quiet=True)
     if found.state == "waiting":
-        return _quiet(found.message or "Waits for its turn.")
+        waits = found.message or "Waits for its turn."
+        return words.note("info", waits, quiet=True)
     count = f"{len(found.token_ids)} tokens"
     if found.state == "writing":
-        return _quiet(f"Writing: {count}.")
+        return words.note("info", f"Writing: {count}.", quiet=True)
     if found.state == "stopped":
         said = f"Stopped by you. {count}"
     else:
@@ -116,17 +117,14 @@ def note(found: Answer) -> str:
         said += f" The first {found.cut} tokens of the prompt were cut off."
     if found.model:
         said += f" Written by {found.model}."
-    line = words.note("good" if found.state == "done" else "warning", said)
+    kind = "good" if found.state == "done" else "warning"
+    line = words.note(kind, said, quiet=True)
     if found.mean_drift is None:
         return line
     return line + (
         '<p class="kg-note" data-part="drift">Drift from the base: '
         f"<b>{found.mean_drift:+.2f}</b> nats per token</p>"
     )
-
-
-def _quiet(text: str) -> str:
-    return f'<p class="kg-note kg-info">{escape(text)}</p>'
 
 
 def difference(first: str, second: str) -> str:

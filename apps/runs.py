@@ -12,25 +12,12 @@ from keras_grow.comparison.layout import DONE_FILE
 from keras_grow.comparison.layout import GROWTH_FILE
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RESULTS_FILE
-from keras_grow.comparison.layout import WEIGHTS_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.layout import finished_runs
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.results import read_results
 
 from . import trainings
-
-__all__ = [
-    "DONE_FILE",
-    "GROWTH_FILE",
-    "PLAN_FILE",
-    "RESULTS_FILE",
-    "WEIGHTS_FILE",
-    "Entry",
-    "Runs",
-    "read_plan",
-    "read_rows",
-]
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,15 @@ from .lesson import WATCHED
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
-from .train_words import shown
 from .training import Busy
 from .training import Trainer
 
-__all__ = ["TrainTab", "build", "shown"]
 _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "
     "prompt and an answer in each row, or chats."
 )
-# Places of two settings among those of `train_form.lesson_of`.
-_UPDATES, _RATE = 4, 5
+# Places of some settings among those of `train_form.lesson_of`.
+_LAYERS, _UPDATES, _RATE = 2, 4, 5
 _WATCHED = ("Perplexity of general English text (quick)", "WinoGrande")
 
 
@@ -37,7 +35,7 @@ class TrainTab:
     """Components that the rest of the page fills or listens to.
 
     Attributes:
-        view: outputs of `shown`.
+        view: outputs of `train_words.shown`.
         compare: leads to the first tab with the model just trained.
     """
 
@@ -155,7 +153,10 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         chosen = [*values]
         # A preset's passes are another number of updates for each file.
         chosen[_UPDATES] = form.settings(preset, found[0])[_UPDATES]
-        return [*found, chosen[_UPDATES], expect(found[0], *chosen)]
+        if models.num_blocks:
+            chosen[_LAYERS] = min(chosen[_LAYERS] or 0, models.num_blocks)
+        updated = [chosen[_LAYERS], chosen[_UPDATES]]
+        return [*found, *updated, expect(found[0], *chosen)]
 
     def look_anew(
         file: str | None, template: str, split: float, *values: Any
@@ -168,7 +169,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         return [*values, expect(rows, *values)]
 
     seen = [rows, checked, prompt, answer, template]
-    seen += [fields[_UPDATES], expected]
+    seen += [fields[_LAYERS], fields[_UPDATES], expected]
     file.change(
         look_anew, [file, template, split, preset, *fields], seen, **QUIET
     )

@@ -83,7 +83,7 @@ def progress(now: Progress, owner: str = "") -> str:
     if now.seconds_left is not None:
         line += f" About {duration(now.seconds_left)} left."
     return (
-        words.note("info", line)
+        words.note("info", line, quiet=True)
         + cut
         + (
             f'<progress class="kg-progress" value="{now.step}" '

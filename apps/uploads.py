@@ -182,6 +182,11 @@ def _read(path: Path, reading: Reading) -> Rows:
     ]
     first = found[0][1] if found else {}
     form = "prompt_response" if fields else Columns(first, {}).name()
+    if len(first) == 1 and not form:
+        raise Refused(
+            f"The rows have one column, {next(iter(first))}. Rows with a "
+            "prompt and an answer are needed."
+        )
     if first and not form:
         raise UnknownColumns([str(column) for column in first])
     template = reading.template if form in CHATS else None
@@ -214,10 +219,10 @@ def _read(path: Path, reading: Reading) -> Rows:
             rows.append(row)
             examples.append(example)
     if len(examples) < MIN_ROWS:
-        lines = f" The first: {skipped[0]}." if skipped else ""
+        left = f" Left out: {len(skipped)}, such as {skipped[0]}."
         raise Refused(
-            f"{path.name} has {len(examples)} usable rows; at least {MIN_ROWS} "
-            f"are needed. {len(skipped)} rows were left out.{lines}"
+            f"Usable rows in {path.name}: {len(examples)}; at least "
+            f"{MIN_ROWS} are needed.{left if skipped else ''}"
         )
     return Rows(
         tuple(rows),

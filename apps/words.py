@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from html import escape
 
 
-def note(kind: str, text: str) -> str:
+def note(kind: str, text: str, quiet: bool = False) -> str:
     """A line that says how something stands.
 
     Args:
         kind: "info", "good", "warning" or "error". A sign and a word tell
             them apart, not color alone.
         text: what to say; not HTML.
+        quiet: whether it is not read out as it appears, since it changes
+            often or is read out by the page's script. Defaults to `False`.
     """
     signs = {
         "info": "",
@@ -19,9 +21,9 @@ def note(kind: str, text: str) -> str:
         "error": "✕ Error. ",
     }
     role = "alert" if kind == "error" else "status"
+    spoken = "" if quiet else f' role="{role}"'
     return (
-        f'<p class="kg-note kg-{kind}" role="{role}">'
-        f"{signs[kind]}{escape(text)}</p>"
+        f'<p class="kg-note kg-{kind}"{spoken}>{signs[kind]}{escape(text)}</p>'
     )
 
 
@@ -60,9 +62,17 @@ def table(
     )
 
 
-def status(text: str) -> str:
-    """The line at the top that says how things stand."""
-    return f'<p class="kg-status" role="status">{escape(text)}</p>'
+def status(text: str, memory: str) -> str:
+    """The line at the top that says how things stand.
+
+    Args:
+        text: what is read out as it changes.
+        memory: what changes too often for that.
+    """
+    return (
+        f'<p class="kg-status"><span role="status">{escape(text)}</span> '
+        f"{escape(memory)}</p>"
+    )
 
 
 def plain(text: str) -> str:

@@ -83,7 +83,7 @@ def interval_of(result: "Result") -> tuple[float, float] | None:
     if result.n < 2 or not math.isfinite(result.score):
         return None
     if kind == "share":
-        return _wilson(result.score, result.n)
+        return wilson(result.score, result.n)
     losses = getattr(result, "losses", ())
     if kind == "none" or len(losses) < 2:
         return None
@@ -97,8 +97,8 @@ def interval_of(result: "Result") -> tuple[float, float] | None:
     return (low, high) if math.isfinite(low + high) else None
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share over independent examples."""
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share over independent examples."""
     z = _Z * _Z / n
     middle = (share + z / 2) / (1 + z)
     spread = _Z / (1 + z) * math.sqrt(share * (1 - share) / n + z / n / 4)

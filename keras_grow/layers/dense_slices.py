@@ -91,6 +91,16 @@ def slice_like(
     return layer.__class__.from_config(config)
 
 
+def scaled(outputs: Any, scale: Any) -> Any:
+    """Outputs times a scale: a scalar, or one for each row of a batch."""
+    scale = ops.cast(scale, outputs.dtype)
+    if not scale.shape:
+        return outputs * scale
+    # Of `[rows, positions, features]`, which some layers flatten.
+    rows = ops.reshape(outputs, (scale.shape[0], -1))
+    return ops.reshape(rows * scale[:, None], ops.shape(outputs))
+
+
 def split(inputs: Any, widths: Sequence[int]) -> list[Any]:
     """`inputs` in parts of `widths` along the last axis.
 

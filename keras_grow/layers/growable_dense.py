@@ -11,6 +11,7 @@ from keras_grow.layers.dense_slices import apply
 from keras_grow.layers.dense_slices import check_growable
 from keras_grow.layers.dense_slices import float_policy
 from keras_grow.layers.dense_slices import multiply
+from keras_grow.layers.dense_slices import scaled
 from keras_grow.layers.dense_slices import split
 from keras_grow.layers.dense_slices import stay_float
 from keras_grow.layers.folded_dense import Fold
@@ -122,8 +123,7 @@ class GrowableDense(keras.layers.Layer):
             if grows == "input"
         ]
         self._note_scales(scales)
-        # Scales `[rows, slices]` where each row of a batch has its own.
-        self.row_scales: Any = None
+        self.row_scales: Any = None  # `[rows, slices]`, of a batch.
         self.growth_enabled = True
         for layer in self.slices:
             # Keras' `quantize` of a model visits every layer in it.
@@ -136,9 +136,8 @@ class GrowableDense(keras.layers.Layer):
         widths = [input_shape[-1]] * (1 + len(self.slices))
         if self.grows == "input":
             rest = sum(self.slice_widths)
-            widths = [input_shape[-1] - rest, *self.slice_widths]
-        layers = [self.base, *self.slices]
-        for layer, width in zip(layers, widths, strict=True):
+            widths = [widths[0] - rest, *self.slice_widths]
+        for layer, width in zip([self.base, *self.slices], widths, strict=True):
             if not layer.built:
                 layer.build((*input_shape[:-1], width))
         self.built = True
@@ -214,10 +213,10 @@ class GrowableDense(keras.layers.Layer):
         if self.base_active:
             outputs = multiply(self.base, parts.pop(0))
             if any(self.base_shares[index] for index in active):
-                outputs = self._scaled(outputs, self.left_of_base())
+                outputs = scaled(outputs, self.left_of_base())
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
-            product = self._scaled(product, self._scale(index))
+            product = scaled(product, self._scale(index))
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
@@ -229,23 +228,14 @@ class GrowableDense(keras.layers.Layer):
         """The factor on the base's product: a float32 scalar, or per row."""
         left = 1.0
         for index in self.active_slices():
-            share = self.base_shares[index]
-            if share:
-                left = left - share * self._scale(index)
+            if self.base_shares[index]:
+                left = left - self.base_shares[index] * self._scale(index)
         return left
 
     def _scale(self, index: int) -> Any:
         if self.row_scales is None:
             return self.scale_variables[index]
         return self.row_scales[:, index]
-
-    def _scaled(self, outputs: Any, scale: Any) -> Any:
-        scale = ops.cast(scale, outputs.dtype)
-        if self.row_scales is None:
-            return outputs * scale
-        # Of `[rows, positions, features]`, which some layers flatten.
-        rows = ops.reshape(outputs, (self.row_scales.shape[0], -1))
-        return ops.reshape(rows * scale[:, None], ops.shape(outputs))
 
     def _slice_product(
         self, index: int, inputs: Any, training: bool | None
@@ -300,12 +290,9 @@ class GrowableDense(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "GrowableDense":
         """Make the layer from what `get_config` returned."""
         deserialize = keras.saving.deserialize_keras_object
-        config = {
-            **config,
-            "base": deserialize(config["base"]),
-            "slices": [deserialize(layer) for layer in config["slices"]],
-        }
-        return cls(**config)
+        base = deserialize(config["base"])
+        slices = list(map(deserialize, config["slices"]))
+        return cls(**{**config, "base": base, "slices": slices})
 
 
 def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:

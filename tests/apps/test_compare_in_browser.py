@@ -84,6 +84,16 @@ def test_three_models_answer_above_the_fold_as_without_the_page(
     assert "nats against the base" in page.inner_text("#answer-2 output")
     assert "+0.00" in page.inner_text("#note-0")
     assert "GB of memory" in page.inner_text("#status")
+    # Whoever reads the screen is told of each answer once, at its end.
+    told = page.locator("#kg-log p").all_text_contents()
+    assert len(told) == 3
+    for index, name in enumerate(("base", "tuned", "grown")):
+        own = page.locator(f"#answer-{index} .kg-answer").get_attribute(
+            "aria-label"
+        )
+        (line,) = (each for each in told if each.startswith(own))
+        assert expected[name] in line
+        assert "Done" in line
 
 
 def test_the_dial_is_live_and_a_pane_comes_goes_and_is_asked_alone(

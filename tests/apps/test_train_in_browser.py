@@ -3,26 +3,15 @@
 import csv
 import io
 import json
-import re
 
 import pytest
 import tiny_run
 from browsing import says
+from browsing import upload
 
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
 PAIRS = tiny_run.rows(24)
-
-
-def upload(page, path):
-    page.get_by_role("tab", name="Train").click()
-    for button in (
-        page.locator("#upload")
-        .get_by_label(re.compile("Remove|Clear"))
-        .all()[:1]
-    ):
-        button.click()
-    page.set_input_files("#upload input[type=file]", str(path))
 
 
 def parquet():
@@ -65,10 +54,6 @@ def test_files_of_each_kind_are_read_and_their_columns_chosen(
         says(page, "train-forecast", "passes over")
         chats = page.locator("#template").is_visible()
         assert chats == (name == "alpaca.json")
-        page.locator("#upload").get_by_label(
-            re.compile("Remove|Clear")
-        ).first.click()
-        says(page, "upload-check", "No file yet")
     (tmp_path / "odd.csv").write_bytes(table(",", "Frage", "Antwort"))
     upload(page, tmp_path / "odd.csv")
     says(page, "upload-check", "names that say nothing")
@@ -123,7 +108,10 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     page.locator("#training-save").click()
     says(page, "training-about", "Saved: better <b>name</b>")
     page.locator("#train-compare").click()
-    says(page, "pane-grown", "better <b>name</b>")
+    page.wait_for_function(
+        "[0, 1, 2, 3].some(i => document.querySelector(`#model-${i} input`)"
+        "?.value === 'better <b>name</b>')"
+    )
     page.get_by_role("tab", name="Train").click()
     page.locator("#training-delete").click()
     says(page, "training-question", "Delete better <b>name</b>")

@@ -145,11 +145,15 @@ def test_bad_rows_are_left_out_and_counted(tmp_path):
     ("name", "content", "message"),
     [
         ("rows.txt", ROWS, "not rows.txt"),
-        ("rows.jsonl", ROWS[: ROWS.index("7 +")], "7 usable rows"),
-        ("rows.jsonl", "", "0 usable rows"),
+        (
+            "rows.jsonl",
+            ROWS[: ROWS.index("7 +")],
+            "Usable rows in rows.jsonl: 7",
+        ),
+        ("rows.jsonl", "", "Usable rows in rows.jsonl: 0"),
         ("rows.jsonl", '{"prompt": "a", "response": "b"}\n' * 9, "again and"),
         ("rows.csv", "x,y\n1,2\n", "names that say nothing"),
-        ("rows.jsonl", "[" * 100_000, "cannot be read|usable rows"),
+        ("rows.jsonl", "[" * 100_000, "cannot be read|Usable rows"),
         ("rows.jsonl", ROWS * 1_001, "20,020 rows"),
         ("rows.jsonl", ROWS * 8_000, "At most 5 MB"),
         ("rows.parquet", "PAR1", "cannot be read"),
