@@ -219,7 +219,7 @@ def _read(path: Path, reading: Reading) -> Rows:
             rows.append(row)
             examples.append(example)
     if len(examples) < MIN_ROWS:
-        left = f" Left out: {len(skipped)}, such as {skipped[0]}."
+        left = f" Left out: {len(skipped)}, such as {''.join(skipped[:1])}."
         raise Refused(
             f"Usable rows in {path.name}: {len(examples)}; at least "
             f"{MIN_ROWS} are needed.{left if skipped else ''}"

@@ -25,9 +25,10 @@ TABS = ("Compare", "See", "Train", "Take away")
 
 
 def write_rows(path, count=20, response=" fox"):
+    words = tiny_run.WORDS
     rows = [
-        {"prompt": f"the quick {word} a", "response": response}
-        for word in (tiny_run.WORDS * 3)[:count]
+        {"prompt": f"the {words[n % 9]} {words[n // 9]}", "response": response}
+        for n in range(count)
     ]
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     return path
@@ -83,9 +84,9 @@ def test_an_upload_is_shown_as_prompts_or_refused_in_words(
     page = visit(app)
     good = write_rows(tmp_path / "good.jsonl", response=" <b>fox</b>")
     upload(page, good)
-    shown = says(page, "upload-check", "20 rows")
+    shown = says(page, "upload-check", "20 rows: 16 to learn from")
     assert "<b>fox</b>" in shown
-    assert "the quick the a" in shown
+    assert "the quick the" in shown
     for name, content, message in (
         ("bad.jsonl", b'{"prompt": 1}\n' * 9, "Error"),
         ("few.jsonl", b'{"prompt": "a", "response": "b"}', "at least 8"),
@@ -160,7 +161,7 @@ def test_an_upload_stays_in_the_folder_of_uploads(app, tmp_path):
         uploads = (app.folder / "uploads").resolve()
         assert Path(path).resolve().is_relative_to(uploads)
         status, said = check_of(app, path)
-        assert (status, "20 rows" in said) == (200, True)
+        assert (status, "20 rows: " in said) == (200, True)
 
 
 def choose(page, dropdown, name):
@@ -183,7 +184,7 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     app = start_app(run_folder, tmp_path / "runs")
     page, other = visit(app), visit(app)
     upload(page, write_rows(tmp_path / "rows.jsonl"))
-    says(page, "upload-check", "20 rows")
+    says(page, "upload-check", "20 rows: 16 to learn from")
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Grown blocks").fill("2")
     page.get_by_label("Updates").fill("2000")
@@ -192,7 +193,7 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     page.locator("#train").click()
     says(page, "train-progress", "Update")
     upload(other, write_rows(tmp_path / "other.jsonl"))
-    says(other, "upload-check", "20 rows")
+    says(other, "upload-check", "20 rows: 16 to learn from")
     other.locator("#train").click()
     says(other, "train-said", "one at a time")
     other.locator("#train-stop").click()

@@ -59,7 +59,8 @@ def test_files_of_each_kind_are_read_and_their_columns_chosen(
     says(page, "upload-check", "names that say nothing")
     for column, name in (("prompt", "Frage"), ("answer", "Antwort")):
         page.locator(f"#{column}-column input").click()
-        page.get_by_role("option", name=name).click()
+        chosen = page.locator(f"#{column}-column")
+        chosen.get_by_role("option", name=name).click()
     says(page, "upload-check", "24 rows")
     page.get_by_label("Careful").check()
     page.get_by_role("button", name="Advanced").click()

@@ -148,9 +148,9 @@ def test_bad_rows_are_left_out_and_counted(tmp_path):
         (
             "rows.jsonl",
             ROWS[: ROWS.index("7 +")],
-            "Usable rows in rows.jsonl: 7",
+            "rows in rows.jsonl: 7",
         ),
-        ("rows.jsonl", "", "Usable rows in rows.jsonl: 0"),
+        ("rows.jsonl", "", "rows in rows.jsonl: 0"),
         ("rows.jsonl", '{"prompt": "a", "response": "b"}\n' * 9, "again and"),
         ("rows.csv", "x,y\n1,2\n", "names that say nothing"),
         ("rows.jsonl", "[" * 100_000, "cannot be read|Usable rows"),

@@ -1,7 +1,7 @@
 """What visitors do, for the browser tests."""
 
 # Generous: this waits for what has to happen, however busy the machine.
-PATIENCE_MS = 45_000
+PATIENCE_MS = 240_000
 
 
 def says(page, element, *words):
