@@ -6,10 +6,11 @@ import tarfile
 from itertools import pairwise
 
 import pytest
-import tiny_run
 from browsing import answers
 from browsing import ask
 from browsing import says
+from browsing import upload
+from browsing import write_rows
 
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
@@ -85,8 +86,7 @@ def test_axe_finds_nothing_serious_on_any_tab_in_light_and_dark(
         show(page, tab)
         check(page, tab)
         if tab == "Train":
-            rows = tiny_run.write_rows(tmp_path / "rows.jsonl", 20)
-            page.set_input_files("#upload input[type=file]", str(rows))
+            upload(page, write_rows(tmp_path / "rows.jsonl"))
             says(page, "upload-check", "20 rows")
             check(page, "Train, with a file")
 

@@ -293,6 +293,10 @@ def test_on_a_phone_a_swipe_brings_the_next_answer(app, visit):
     assert all(box["y"] < 844 for box in boxes)
     assert boxes[0]["x"] < boxes[1]["x"] < 390 < boxes[2]["x"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#settings button").first.click()
+    drift = page.locator("#drift input")
+    drift.wait_for()
+    assert not drift.is_checked()
 
 
 def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
@@ -309,6 +313,7 @@ def test_one_models_failure_is_its_own_and_a_killed_app_comes_back(
     says(page, "note-0", "Drift")
     says(page, "note-2", "Drift")
     app.kill()
+    assert list(app.temporary.iterdir()) == []  # Nothing is left behind.
     growth = broken / "grown-seed0" / "growth.grow.safetensors"
     growth.write_bytes(growth.read_bytes()[:100])
     app.start()

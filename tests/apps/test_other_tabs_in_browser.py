@@ -1,10 +1,8 @@
-"""See, Train and Take away in a real browser, and who may come in."""
+"""See, Train and Take away in a real browser."""
 
 import csv
 import io
 import json
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from browsing import answers
 from browsing import ask
 from browsing import says
 from browsing import upload
+from browsing import write_rows
 from keras_grow.app.runs import read_rows
 from playwright.sync_api import TimeoutError as Late
 
@@ -22,16 +21,6 @@ import keras_grow
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
 TABS = ("Compare", "See", "Train", "Take away")
-
-
-def write_rows(path, count=20, response=" fox"):
-    words = tiny_run.WORDS
-    rows = [
-        {"prompt": f"the {words[n % 9]} {words[n // 9]}", "response": response}
-        for n in range(count)
-    ]
-    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    return path
 
 
 def test_see_draws_the_run_and_gives_its_data(app, visit, run_folder):
@@ -98,70 +87,6 @@ def test_an_upload_is_shown_as_prompts_or_refused_in_words(
         says(page, "upload-check", message)
     page.locator("#train").click()
     says(page, "train-said", "Error")
-
-
-def post(app, path, body, kind="application/json"):
-    """Status and text of what an app says to a request."""
-    request = urllib.request.Request(
-        app.url + path, body, {"Content-Type": kind}
-    )
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def check_of(app, path):
-    """What an app says to an upload that is said to lie at `path`."""
-    with urllib.request.urlopen(app.url + "/config") as response:
-        config = json.load(response)
-    (upload,) = [
-        component["id"]
-        for component in config["components"]
-        if component["props"].get("elem_id") == "upload"
-    ]
-    event = next(
-        dependency
-        for dependency in config["dependencies"]
-        if dependency["inputs"][:1] == [upload]
-    )
-    values = {c["id"]: c["props"].get("value") for c in config["components"]}
-    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    data = [file, *(values[each] for each in event["inputs"][1:])]
-    body = {"data": data, "fn_index": event["id"], "session_hash": "x"}
-    return post(app, "/gradio_api/run/predict", json.dumps(body).encode())
-
-
-def test_a_path_that_was_not_uploaded_is_not_read(app, tmp_path):
-    own = write_rows(tmp_path / "own.jsonl")
-    for path in ("/etc/passwd", str(own), "../../etc/passwd"):
-        status, said = check_of(app, path)
-        assert status in (400, 403, 500)
-        assert "root:" not in said
-        assert "the quick" not in said
-
-
-def test_an_upload_stays_in_the_folder_of_uploads(app, tmp_path):
-    rows = write_rows(tmp_path / "rows.jsonl").read_bytes()
-    for name in ("../../x.jsonl", "..\\..\\x.jsonl", "/tmp/../x.jsonl"):
-        part = (
-            '--cut\r\nContent-Disposition: form-data; name="files"; '
-            f'filename="{name}"\r\n\r\n'
-        )
-        status, said = post(
-            app,
-            "/gradio_api/upload",
-            part.encode() + rows + b"\r\n--cut--\r\n",
-            "multipart/form-data; boundary=cut",
-        )
-        assert status == 200
-        (path,) = json.loads(said)
-        uploads = (app.folder / "uploads").resolve()
-        assert Path(path).resolve().is_relative_to(uploads)
-        status, said = check_of(app, path)
-        assert (status, "20 rows: " in said) == (200, True)
 
 
 def choose(page, dropdown, name):
@@ -254,14 +179,6 @@ def test_a_fine_tuned_model_is_taken_away_whole_with_its_card(app, visit):
     assert code.startswith("# pip install transformers torch\n# unzip SFT-tiny")
 
 
-def test_what_was_deleted_meanwhile_is_said(app, visit):
-    page = visit(app)
-    for path in ("model/growth/gone/x", "run/gone/results.csv"):
-        response = page.request.get(f"{app.url}/downloads/{path}")
-        assert response.status == 404
-        assert "not there any more" in response.text()
-
-
 @pytest.mark.parametrize("tab", TABS)
 def test_a_phone_shows_every_tab_without_scrolling_sideways(app, visit, tab):
     page = visit(app, viewport={"width": 375, "height": 700})
@@ -292,47 +209,3 @@ def test_the_keyboard_alone_is_enough(app, visit):
             page.evaluate("document.activeElement.closest('[id]')?.id ?? ''")
         )
     assert {"ask", "stop", "make-link"} <= reached
-
-
-def test_files_outside_the_apps_own_are_refused(app, run_folder):
-    for path in (
-        "/etc/passwd",
-        str(run_folder / "plan.json"),
-        "../../etc/passwd",
-        "pyproject.toml",
-    ):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{app.url}/gradio_api/file={path}")
-        refused.value.close()
-        assert refused.value.code in (403, 404)
-
-
-def test_a_login_is_asked_for_and_a_model_that_is_damaged_is_named(
-    browser, start_app, tmp_path
-):
-    (tmp_path / "logins").write_text("ann:secret\n", "utf-8")
-    (tmp_path / "damaged.gguf").write_bytes(b"no model")
-    app = start_app(
-        str(tmp_path / "damaged.gguf"),
-        tmp_path / "runs",
-        *("--login", str(tmp_path / "logins")),
-    )
-    for path in ("/config", "/downloads/run/gone/results.csv"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(app.url + path)
-        refused.value.close()
-        assert refused.value.code == 401
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(app.url)
-    page.get_by_label("username").fill("ann")
-    page.get_by_label("password").fill("secret")
-    page.get_by_role("button", name="Login").click()
-    page.locator("#prompt textarea").wait_for()
-    ask(page, "the quick")
-    assert "damaged.gguf" in says(page, "note-0", "Error")
-    page.get_by_role("tab", name="See").click()
-    says(page, "see-curves", "No finished run yet")
-    page.get_by_role("tab", name="Take away").click()
-    says(page, "take-about", "No model to take away yet")
-    context.close()

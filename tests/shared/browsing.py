@@ -1,5 +1,9 @@
 """What visitors do, for the browser tests."""
 
+import json
+
+import tiny_run
+
 # Generous: this waits for what has to happen, however busy the machine.
 PATIENCE_MS = 240_000
 
@@ -12,6 +16,17 @@ def says(page, element, *words):
         arg=[element, list(words)],
     )
     return page.locator(f"#{element}").inner_text()
+
+
+def write_rows(path, count=20, response=" fox"):
+    """Rows to learn from, none twice, as a file of JSON lines."""
+    words = tiny_run.WORDS
+    rows = [
+        {"prompt": f"the {words[n % 9]} {words[n // 9]}", "response": response}
+        for n in range(count)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
 
 
 def upload(page, path):

@@ -39,6 +39,8 @@ class App:
         ]
         self.folder = Path(folder)
         self.log = Path(folder).with_suffix(".log")
+        self.temporary = Path(folder).with_suffix(".tmp")
+        self.temporary.mkdir()
         self.start()
 
     def start(self):
@@ -47,6 +49,7 @@ class App:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 self.command,
+                env={**os.environ, "TMPDIR": str(self.temporary)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
