@@ -11,7 +11,6 @@ from . import train_words
 from . import trainings_panel
 from . import uploads
 from . import words
-from .lesson import MAX_UPDATES
 from .lesson import METHODS
 from .lesson import PRESETS
 from .lesson import WATCHED
@@ -218,12 +217,12 @@ def _advanced() -> list[Any]:
             info="An anchor: an update takes longer, less is forgotten",
         )
     with gr.Row():
+        # Ranges are those of a `Lesson`, which says in words what is wrong.
         layers = gr.Number(
             10,
             label="Grown blocks",
             info="How many of the last ones; 0 for all. More learn more",
             precision=0,
-            minimum=0,
         )
         factor = gr.Slider(
             2,
@@ -238,8 +237,6 @@ def _advanced() -> list[Any]:
             label="Updates",
             info="Steps of 8 rows each",
             precision=0,
-            minimum=1,
-            maximum=MAX_UPDATES,
             elem_id="updates",
         )
         rate = gr.Number(
