@@ -70,14 +70,20 @@ class Scoring:
     Args:
         lm: the model.
         data: what `encode.py` wrote.
+        names: sets that are ever scored.
     """
 
-    def __init__(self, lm: Any, data: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        lm: Any,
+        data: dict[str, np.ndarray],
+        names: tuple[str, ...] = SETS,
+    ) -> None:
         self.lm, self.head = lm, OutputHead(lm)
         self.variables = list(lm.variables)
         self.data = data
         self.batches: dict[str, list[Batch]] = {}
-        for name in SETS:
+        for name in names:
             rows = {
                 key: data[f"{name}_{key}"] for key in ("ids", "first", "length")
             }

@@ -85,7 +85,7 @@ class Runs:
         with np.load(arguments.tokens) as file:
             data = {name: file[name] for name in file.files}
         if arguments.tiny_rows:
-            data = _small(data, arguments.tiny_rows)
+            data = small(data, arguments.tiny_rows)
         ranking = self._ranking()
         self._say("loading")
         lm = prepare.base(arguments.gguf)
@@ -108,7 +108,7 @@ class Runs:
         self.scoring.keep_base()
         base = arguments.runs / "base.npz"
         if not base.is_file():
-            _save(base, {"method": "base"}, [self.scoring.run("base")])
+            save(base, {"method": "base"}, _stack([self.scoring.run("base")]))
         self._say("ready")
 
     def run(self, rate: float, seed: int) -> float | None:
@@ -157,7 +157,7 @@ class Runs:
             "jax": jax.__version__,
             "keras": keras.__version__,
         }
-        _save(path, meta, scores)
+        save(path, meta, _stack(scores))
         if self.longest:
             self.longest = max(self.longest, time.monotonic() - began)
         else:
@@ -186,7 +186,7 @@ class Runs:
         print(f"[{seconds:5.0f}] {self.arguments.method}: {text}", flush=True)
 
 
-def _small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+def small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     """A few short rows of ids that a tiny vocabulary has."""
     small = {}
     for name, array in data.items():
@@ -204,16 +204,20 @@ def _tuning(path: Path) -> float:
     return loss if np.isfinite(loss) else np.inf
 
 
-def _save(
-    path: Path, meta: dict[str, Any], scores: list[dict[str, np.ndarray]]
-) -> None:
-    arrays = {
+def _stack(scores: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {
         name: np.stack([score[name] for score in scores]) for name in scores[0]
     }
+
+
+def save(
+    path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Write arrays and what they are of, the whole file or nothing."""
     rounded = {
-        name: array
-        if array.dtype == bool
-        else np.round(array, 3).astype(np.float32)
+        name: np.round(array, 3).astype(np.float32)
+        if np.issubdtype(array.dtype, np.floating)
+        else array
         for name, array in arrays.items()
     }
     part = path.with_suffix(".part")

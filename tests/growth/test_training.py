@@ -8,6 +8,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
+from keras_grow.comparison import Method
 from keras_grow.growth.state import ModelState
 from keras_grow.layers.merged import merged_kernel
 from keras_grow.saving import base_fingerprint
@@ -232,6 +233,24 @@ def test_the_copies_of_g_train_never_separate_unless_shares_differ():
         separated[shares] = max(distances)
     assert separated["equal"] == 0.0
     assert separated["unequal"] > 1e-2
+
+
+def test_g_train_of_equal_copies_learns_what_sft_of_gate_and_up_learns():
+    # Each copy has half of the gradient, which Adam does not see.
+    def adam():
+        return keras.optimizers.Adam(1e-2, epsilon=1e-12)
+
+    grown, plain = tiny_lm("gemma3"), tiny_lm("gemma3")
+    keras_grow.grow_model(grown, strategy="g_train")
+    plain = Method("sft_up", "sft_up", 1e-2).prepare(plain)
+    before = ops.convert_to_numpy(plain(BATCH))
+    losses = [fit(each, optimizer=adam()) for each in (grown, plain)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    after = ops.convert_to_numpy(plain(BATCH))
+    assert np.abs(after - before).max() > 0.1
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(grown(BATCH)), after, atol=2e-3
+    )
 
 
 def test_two_tasks_in_sequence_keep_each_other():

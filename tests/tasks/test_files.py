@@ -193,7 +193,7 @@ def test_misuse_is_refused(tmp_path):
         read_examples(path, format="sharegpt")
     with pytest.raises(ValueError, match="`on_error` to be"):
         read_examples(path, on_error="ignore")
-    with pytest.raises(ValueError, match="a file for one split"):
+    with pytest.raises(ValueError, match="at least one split"):
         file_task("mine")
     with pytest.raises(ValueError, match="`name` to be one of"):
         load_task("wino")
