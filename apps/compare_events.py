@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,11 @@ class CompareEvents:
         visitor = str(request.session_hash)
         names = {key: name for name, key in self.models.offered()}
         titles = [names.get(key, "No model") for key in form.keys]
+        there = list(compress(titles, form.opened))
+        titles = [
+            own if there.count(own) < 2 else f"{own}, model {number}"
+            for number, own in enumerate(titles, 1)
+        ]
         show = partial(self.shown, titles, form.plain)
         if mode != "ask":
             panes = [index for index in panes if form.kept[index]]
