@@ -94,7 +94,7 @@ def slice_like(
 def scaled(outputs: Any, scale: Any) -> Any:
     """Outputs times a scale: a scalar, or one for each row of a batch."""
     scale = ops.cast(scale, outputs.dtype)
-    if not scale.shape:
+    if not len(scale.shape):
         return outputs * scale
     # Of `[rows, positions, features]`, which some layers flatten.
     rows = ops.reshape(outputs, (scale.shape[0], -1))
