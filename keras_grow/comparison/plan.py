@@ -60,6 +60,9 @@ class Plan:
             longest example.
         too_long: what becomes of longer training examples, see
             `keras_grow.tasks.encode`; how many there were is printed.
+        group_lengths: whether the examples of an update are of like length,
+            which pads least. Otherwise an update has the examples that the
+            seed draws, cut to what the longest of them needs.
         seeds: seeds of the data order, one run of every method each.
         evaluations: how many times a run is scored, the start not counted.
         examples: how many examples of every set a score is over.
@@ -89,6 +92,7 @@ class Plan:
     batch_size: int = 8
     sequence_length: int | None = None
     too_long: TooLong = "cut_prompt"
+    group_lengths: bool = False
     seeds: tuple[int, ...] = (0,)
     evaluations: int = 5
     examples: int = 200
@@ -226,6 +230,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "batch_size": _count,
     "sequence_length": partial(_or_none, _count),
     "too_long": partial(check_choice, choices=get_args(TooLong)),
+    "group_lengths": check_flag,
     "evaluations": _few,
     "examples": _count,
     "generated": partial(check_int, least=0, most=_MAX_COUNT),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.comparison.events import Listener
 from keras_grow.comparison.events import Shortened
@@ -22,60 +23,17 @@ from keras_grow.training import L2SP
 from keras_grow.training import add_anchor
 from keras_grow.training import supervised_logits
 from keras_grow.training.anchor import KLAnchor
+from keras_grow.training.length_buckets import LengthBuckets
+from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import example_order
+from keras_grow.training.lengths import row_lengths
 
 ANCHOR_PASSAGES = 64
 # An update is told of so many seconds after another, at the soonest: to read
 # its loss, a GPU has to be waited for.
 _BETWEEN = 0.25
-
-
-class Batches(keras.utils.PyDataset):
-    """The batches of some updates, in an order that the seed alone decides."""
-
-    def __init__(
-        self,
-        data: tuple[dict[str, Any], Any, Any],
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-    ) -> None:
-        super().__init__()
-        self.data = data
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start = start
-        self.stop = stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
-        """Batch number `index` of these updates."""
-        x, y, weights = self.data
-        first = (self.start + index) * self.batch_size
-        rows = example_order(len(y), self.seed, first, self.batch_size)
-        return {k: v[rows] for k, v in x.items()}, y[rows], weights[rows]
-
-
-def example_order(count: int, seed: int, first: int, length: int) -> Any:
-    """Indices of examples, epoch after epoch, each in an order of its own.
-
-    Args:
-        count: examples of the data set.
-        seed: seed of the order.
-        first: position in the endless sequence.
-        length: indices wanted.
-
-    Returns:
-        Int array `[length]`.
-    """
-    epochs = range(first // count, (first + length - 1) // count + 1)
-    order = np.concatenate(
-        [np.random.default_rng([seed, e]).permutation(count) for e in epochs]
-    )
-    offset = first - epochs[0] * count
-    return order[offset : offset + length]
+# What is drawn in so many updates tells what lengths there are.
+_UPDATES_LOOKED_AT = 2000
 
 
 class Watch(keras.callbacks.Callback):
@@ -128,6 +86,7 @@ class Training(NamedTuple):
     Attributes:
         lm: the prepared and compiled model.
         data: token ids and masks, labels and weights of all examples.
+        lengths: what the rows of an update may be cut to.
         callbacks: of `fit`.
         plan: the comparison.
         seed: seed of the data order.
@@ -136,6 +95,7 @@ class Training(NamedTuple):
 
     lm: keras.Model
     data: tuple[dict[str, Any], Any, Any]
+    lengths: tuple[int, ...]
     callbacks: list[keras.callbacks.Callback]
     plan: Plan
     seed: int
@@ -161,8 +121,13 @@ class Training(NamedTuple):
             infinite where it is not a number.
         """
         watch = Watch(on_event, should_stop, start, stop)
-        batches = Batches(
-            self.data, self.plan.batch_size, self.seed, start, stop
+        batches = LengthBuckets(
+            *self.data,
+            batch_size=self.plan.batch_size,
+            lengths=self.lengths,
+            seed=self.seed,
+            group=self.plan.group_lengths,
+            updates=(start, stop),
         )
         # The batches hold token ids already: past the task's preprocessor.
         history = keras.Model.fit(
@@ -219,7 +184,33 @@ def prepare(
     if method.decay_to_start:
         callbacks.append(L2SP(lm, method.decay_to_start))
     rows = (data.x, data.y, data.sample_weight)
-    return Training(lm, rows, callbacks, plan, seed, shortened)
+    used = row_lengths(data.x["padding_mask"], data.sample_weight)
+    lengths = lengths_of_updates(used, data.y.shape[1], plan, seed)
+    return Training(lm, rows, lengths, callbacks, plan, seed, shortened)
+
+
+def lengths_of_updates(
+    used: NDArray[np.int64], longest: int, plan: Plan, seed: int
+) -> tuple[int, ...]:
+    """The lengths that the updates of a run are cut to, ascending.
+
+    Each is a shape that is compiled, so there are no more than the updates
+    of this plan repay.
+
+    Args:
+        used: positions that each example needs.
+        longest: positions of a row.
+        plan: the comparison.
+        seed: seed of the data order.
+    """
+    size = plan.batch_size
+    drawn = min(plan.updates, _UPDATES_LOOKED_AT) * size
+    rows = used[example_order(len(used), seed, 0, drawn)]
+    if not plan.group_lengths:
+        rows = rows.reshape(-1, size).max(axis=1).repeat(size)
+    found = cheapest_lengths(rows, multiple_of=8)
+    # The whole row for an example that no update draws: it is not compiled.
+    return tuple(sorted({min(n, longest) for n in (*found, longest)}))
 
 
 def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:

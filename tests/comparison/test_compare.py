@@ -33,9 +33,9 @@ from keras_grow.comparison.results import append_result
 from keras_grow.comparison.results import read_done
 from keras_grow.comparison.run import run_method
 from keras_grow.comparison.scores import Scores
-from keras_grow.comparison.training import example_order
 from keras_grow.evaluation.results import Result
 from keras_grow.tasks import load_task
+from keras_grow.training.lengths import example_order
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
 
