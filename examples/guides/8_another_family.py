@@ -106,6 +106,6 @@ except ValueError as error:
 # scale 0.5: largest change of a logit 0.03
 # scale 1.0: largest change of a logit 0.07
 # GrownMyBackbone ['mine']
-# Expected a backbone class without a row. Received: MyBackbone, which is
-#   registered already.
+# Expected a backbone class that is not registered yet. Received: MyBackbone,
+#   which is.
 # ```

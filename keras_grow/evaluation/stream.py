@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras_grow.evaluation.streaming import Streamer
 
 
-# Whether growth is on, and where the dial stands; None where it stood.
+# Whether growth is on, and the scale of the dial; None leaves it.
 State = tuple[bool, float | None]
 
 
@@ -74,7 +74,7 @@ class Stream:
             return self._finish("end", self._decoded())
         self.token_ids.append(token)
         text = self._decoded()
-        # Many answers begin with a line break, which ends nothing.
+        # Many answers begin with a line break, which does not end them.
         begun = len(text) - len(text.lstrip())
         found = [text.find(mark, begun) for mark in self._stop]
         ends = [at for at in found if at >= 0]

@@ -41,14 +41,14 @@ class _Functions:
 
 
 class Streamer:
-    """A causal language model that hands out its answers as it writes them.
+    """A causal language model that yields its answers as it writes them.
 
     Prompts are read in pieces of one size and tokens are written one at a
     time into a cache of one size, so that there are two shapes to compile,
     whatever the prompt: once with growth and once without.
 
     Several streams may be read in turn, or from several threads; each step
-    holds the model for itself. No stream may outlive a change of the model.
+    locks the model. Do not change the model while a stream is open.
 
     Args:
         lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor:
@@ -60,8 +60,8 @@ class Streamer:
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Raises:
-        TypeError: if `lm` is another model: its cache holds more than the
-            keys and values of tokens.
+        TypeError: if `lm` is a model whose cache holds more than the keys and
+            values of tokens.
         ValueError: if it has no preprocessor, or a size is not positive.
 
     Example:
@@ -114,19 +114,19 @@ class Streamer:
         growth: bool = True,
         scale: float | None = None,
     ) -> Stream:
-        """Begin an answer; nothing is computed before it is read.
+        """Begin an answer; nothing is computed until you read from it.
 
         Args:
             prompt: the text to continue.
             max_new_tokens: the most tokens to write.
             sampling: how tokens are chosen. Defaults to `None`: greedily.
             stop: the answer ends before the first of these texts that comes
-                after something else than white space. Defaults to `()`: at
-                an end token alone.
-            growth: whether a grown model answers as such, or as its base.
-                Defaults to `True`.
-            scale: where the dial of every growth of the model stands for
-                this answer. Defaults to `None`: where it stands.
+                after something other than white space. Defaults to `()`: only
+                an end token ends it.
+            growth: whether a grown model answers with its growth, or as its
+                base. Defaults to `True`.
+            scale: the scale of every growth of the model for this answer.
+                Defaults to `None`: the current scales.
 
         Returns:
             An iterator over pieces of text, with the state of the answer.

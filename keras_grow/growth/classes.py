@@ -118,8 +118,8 @@ class GrownBackbone(Grown):
         """Build the base backbone and grow it as it was grown.
 
         Raises:
-            ValueError: if what the config says of growth is malformed or does
-                not fit the base.
+            ValueError: if the growths in the config are malformed or do not fit
+                the base.
         """
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
@@ -243,7 +243,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
 
 @functools.cache
 def grown_backbone_class(plain: Any) -> type:
-    """The class of a grown backbone that was a `plain`."""
+    """The grown class of the backbone class `plain`."""
     cls = derive(plain, GrownBackbone)
     _register(cls, f"Grown{plain.__name__}")
     for task in tasks_over(plain):

@@ -56,7 +56,7 @@ class TrainableFlags:
         ]
 
     def restore(self) -> None:
-        """Set it again, but for kernels that are under LoRA since."""
+        """Restore it, except for kernels put under LoRA since."""
         for layer, value in self._layers:
             set_own_trainable(layer, value)
         for variable, value in self._variables:

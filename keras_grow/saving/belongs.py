@@ -11,7 +11,7 @@ from keras_grow.saving.schema import GrowthFile
 
 
 def check_belongs(state: ModelState, file: GrowthFile) -> None:
-    """Refuse a file for another family, or that other growths forbid."""
+    """Refuse a file for another family, or in conflict with other growths."""
     family = state.family.backbone_cls.__name__
     if file.family != family:
         raise ValueError(

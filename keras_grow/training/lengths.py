@@ -1,4 +1,4 @@
-"""Few lengths for rows of many: which to compile, and what they pad."""
+"""A few lengths for rows of many lengths: which to compile."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def cheapest_lengths(
     price: int = 8192,
     multiple_of: int = 16,
 ) -> tuple[int, ...]:
-    """The lengths that cost least where each new one costs something too.
+    """The cheapest lengths, if each new length has a price.
 
     Args:
         rows: the length of each row.
