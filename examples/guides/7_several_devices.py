@@ -138,7 +138,8 @@ print("on one device:", list(keras_grow.growths(one)))
 #
 # - **Data.** Keras gives each process its share of a `tf.data.Dataset`, whose
 #   batch size it must know: `dataset.batch(64, drop_remainder=True)`. With
-#   arrays, each process passes its own rows. `LengthBuckets` is for one process.
+#   arrays, each process passes its own rows. `LengthBuckets` works in one
+#   process only.
 # - **The growth.** All processes call `save_growth`; the first one writes. To
 #   fingerprint the base, its weights pass through every process, 64 MB at a
 #   time; no process holds the whole base. Each process that calls
