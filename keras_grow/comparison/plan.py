@@ -23,7 +23,7 @@ from keras_grow.tasks import Task
 from keras_grow.tasks import load_task
 
 PLAN_FILE = "plan.json"
-# Counts beyond these are mistakes; they bound what a file can make work.
+# Higher counts are mistakes; the bounds limit the work a file can cause.
 _MAX_COUNT = 1_000_000_000
 _MAX_ENTRIES = 10_000
 _MAX_TEMPLATE = 1 << 16
@@ -40,20 +40,20 @@ class Plan:
         retention: names of tasks that the base can do, scored by their own
             metric, or as `perplexity:TASK` by the perplexity of their prompts,
             or paths of `.txt` files, scored by perplexity.
-        anchor: name of a task whose prompts are the text that anchored
-            methods are held to, which should not be among the retention sets,
-            or `"base"` for text that the base writes itself.
+        anchor: name of a task whose prompts are the anchor text of anchored
+            methods, or `"base"` for text that the base writes. The text should
+            not be among the retention sets.
         updates: optimizer steps of every method.
-        batch_size: examples of a step.
-        sequence_length: tokens of a row, None for that of the longest
-            example.
-        too_long: what becomes of longer training examples, see
-            `keras_grow.tasks.encode`. How many there were is printed.
+        batch_size: examples per step.
+        sequence_length: tokens per row, None for as many as the longest example
+            has.
+        too_long: what to do with longer training examples, see
+            `keras_grow.tasks.encode`. Their number is printed.
         seeds: seeds of the data order, one run of every method each.
-        evaluations: how many times a run is scored, the start not counted.
-        examples: how many examples of every set a score is over.
-        generated: how many of the new task, where its metric needs generated
-            answers; 0 to leave that score out.
+        evaluations: how many times to score a run after its start.
+        examples: how many examples of each set to score.
+        generated: how many of them to generate answers for, if the new task's
+            metric needs answers; 0 leaves that score out.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
         template: for chats in files, see `keras_grow.tasks.read_examples`.
@@ -61,8 +61,8 @@ class Plan:
             rows that is held out, see `keras_grow.tasks.file_task`.
         sweep_updates: updates of a run that tries one of several learning
             rates of a method. None for `updates`.
-        shares: shares of what a run changed at which it is scored in the end,
-            without training; the report draws them. `()` for none.
+        shares: shares of each run's change to score at the end, without
+            training; the report plots them. `()` for none.
         keep_weights: whether the weights of finished runs are kept.
     """
 

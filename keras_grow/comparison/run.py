@@ -1,7 +1,7 @@
-"""One run of one method: train, score, and go on where it was killed.
+"""One run of one method: train, score, and resume if it was killed.
 
-A run is a process of its own, so that the memory of a comparison does not
-grow with what it has compared, and the peak of each method can be read.
+A run is a separate process, so that the memory of a comparison does not grow
+with the number of methods, and the peak of each can be measured.
 """
 
 import argparse
