@@ -34,7 +34,7 @@ class Method:
             instead of `rank`: the closest rank is taken. None to use `rank`.
         anchor: weight of the divergence from the base on the plan's anchor
             text, see `keras_grow.training.KLAnchor`. 0 for none.
-        decay_to_start: rate of the decay towards the starting weights, see
+        decay_to_start: rate of the decay toward the starting weights, see
             `keras_grow.training.L2SP`. 0 for none.
 
     Example:

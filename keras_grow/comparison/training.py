@@ -51,7 +51,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def example_order(count: int, seed: int, first: int, length: int) -> Any:
-    """Indices of examples, epoch after epoch, each in an order of its own.
+    """Indices of examples, epoch after epoch, each in its own order.
 
     Args:
         count: examples of the data set.

@@ -52,7 +52,7 @@ class KerasHubLM(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """Id of the token that stands for an empty context."""
+        """Id of the token that replaces an empty context."""
         return start_token(self.tokenizer)
 
     @property

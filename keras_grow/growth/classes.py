@@ -2,7 +2,7 @@
 
 They add what a grown model must know when it is saved, loaded, frozen and
 trained. KerasHub finds the task class of a saved backbone by exact class, so
-a grown backbone has a class of its own, and so has its task.
+a grown backbone has its own class, and so does its task.
 """
 
 import functools
@@ -188,7 +188,7 @@ class GrownBackbone(Grown):
 
 
 def add_growth(state: ModelState, config: GrowthConfig) -> None:
-    """Grow a backbone in place: new layers, new classes, only they train.
+    """Grow a backbone in place: new layers and classes, the rest frozen.
 
     Everything that can fail happens before the first change.
 

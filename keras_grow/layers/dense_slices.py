@@ -16,7 +16,7 @@ EinsumDense = keras.layers.EinsumDense
 
 
 def check_growable(layer: Any) -> None:
-    """Refuse a layer that `GrowableDense` cannot stand in for.
+    """Refuse a layer that `GrowableDense` cannot replace.
 
     Raises:
         ValueError: unless `layer` is a `Dense`, or an `EinsumDense` that

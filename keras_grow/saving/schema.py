@@ -29,8 +29,8 @@ class GrowthFile:
         family: class name of the base backbone.
         growths: the growths, oldest first.
         scales: the scale of each growth by its name.
-        beneath: fingerprints by name of the growths that those of the file
-            lie on, and that the file does not hold.
+        beneath: fingerprints by name of the growths that those in the file were
+            trained on and that the file does not hold.
         lora: rank and alpha by the path of a layer under LoRA.
         base: fingerprint of the base.
         tensors: slices and LoRA kernels by name.

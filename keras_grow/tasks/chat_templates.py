@@ -160,7 +160,7 @@ _SMOLLM3_THINKING = (
     "steps needed to reach the conclusion."
 )
 
-# The system turn says how to answer, and ends with no mark of its own.
+# The system turn says how to answer, and has no end marker.
 _SMOLLM3 = (
     """
 {%- set ns = namespace(mode='/think', own='') %}

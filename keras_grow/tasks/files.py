@@ -31,7 +31,7 @@ def read_examples(
     Formats and their fields:
 
     - `"prompt_response"`: `prompt`, `response` or `completion`, both used
-    unchanged, or with `template` as a chat of two turns;
+      unchanged, or with `template` as a chat of two turns;
     - `"multiple_choice"`: `question`, `choices` (a list; in CSV a JSON list
       or texts with `|` between), `answer` or `gold` (index, text or letter);
     - `"entailment"`: `premise`, `hypothesis`, `label`;

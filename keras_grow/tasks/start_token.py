@@ -4,7 +4,7 @@ from typing import Any
 
 
 def start_token(tokenizer: Any) -> int:
-    """The token that stands for an empty context.
+    """The token that replaces an empty context.
 
     The start token, or the end token of a tokenizer that has no start token,
     such as Qwen's, as in lm-evaluation-harness.

@@ -72,7 +72,7 @@ class L2SP(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
-        """Move every variable towards its start."""
+        """Move every variable toward its start."""
         if keras.config.backend() == "jax":
             # Between batches the trainer holds the values.
             self.model.jax_state_sync()

@@ -159,7 +159,7 @@ def length_for(
 def example_order(
     count: int, seed: int, first: int, length: int
 ) -> NDArray[np.int64]:
-    """Indices of examples, epoch after epoch, each in an order of its own.
+    """Indices of examples, epoch after epoch, each in its own order.
 
     Args:
         count: examples of the data set.
