@@ -28,9 +28,9 @@ class LengthBuckets(keras.utils.PyDataset):
     of weight zero, so that it needs no shape of its own.
 
     Each call of `fit` continues with the next epoch. To resume in a new
-    process, pass `initial_epoch`, or set `epoch`, which a callback can do at
-    the start of each: `keras.callbacks.LambdaCallback(on_epoch_begin= lambda
-    epoch, logs: setattr(data, "epoch", epoch))`.
+    process, pass `initial_epoch`, or let a callback set `epoch`:
+    `keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs:
+    setattr(data, "epoch", epoch))`.
 
     Args:
         x: inputs by name, arrays `[N, S, ...]`, a `padding_mask` among them,
