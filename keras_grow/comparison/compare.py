@@ -90,7 +90,7 @@ def _begin(plan: Plan, folder: Path) -> None:
         raise ValueError(
             "Expected an empty folder, or one in which this very comparison "
             "was begun, with these methods and seeds or fewer. Received: "
-            f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} says otherwise. "
+            f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} differs. "
             "Choose another folder."
         )
     with tempfile.TemporaryFile(dir=folder):

@@ -14,7 +14,7 @@ def distribute(model: keras.Model, distribution: Any) -> keras.Model:
     A model made inside `distribution.scope()`, or after
     `keras.distribution.set_distribution`, is there already. For a model made
     earlier, this lays out the weights as the distribution says and discards
-    compiled functions. The optimizer's moments start anew. Also set the
+    compiled functions. The optimizer's moments start at zero. Also set the
     distribution, so that `fit` splits its batches.
 
     Args:

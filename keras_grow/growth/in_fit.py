@@ -101,7 +101,7 @@ def check_readable(model: keras.Model, what: str) -> None:
         raise ValueError(
             f"`{what}` reads the weights of a model. Received: a model without "
             f"a value for `{missing[0]}`: a step of `fit` that failed on JAX "
-            "took them along. Load the model again."
+            "lost them. Load the model again."
         )
     raise ValueError(
         f"`{what}` reads the weights of a model, and on JAX a running "

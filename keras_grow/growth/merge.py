@@ -177,7 +177,7 @@ def _copy_rest(
 
 
 def _outside(backbone: keras.Model, family: Family) -> list[keras.Variable]:
-    """The weights of a backbone outside of its MLPs, but for LoRA."""
+    """The weights of a backbone outside of its MLPs, except LoRA."""
     mlps = {
         id(weight)
         for block in family.blocks_of(backbone)

@@ -13,7 +13,7 @@ from keras_grow.keras_internals import set_own_trainable
 
 
 def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
-    """Freeze `model` but for `layers` and for LoRA kernels.
+    """Freeze `model`, except `layers` and LoRA kernels.
 
     Args:
         model: a task or a backbone.

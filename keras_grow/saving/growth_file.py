@@ -166,7 +166,7 @@ def load_growth(
         raise ValueError(
             "Expected a base model without LoRA; a growth file brings its own. "
             f"Received: `{lora_layers(backbone)[0].path}` under LoRA. Load the "
-            "base anew."
+            "base again."
         )
     file = read_growth_file(path, allow_non_finite=allow_non_finite)
     with in_file(path):
@@ -219,7 +219,7 @@ def _check_base_frozen(state: ModelState) -> None:
     ]
     if trained:
         raise ValueError(
-            "Expected a base of which no weight trains: a growth file does "
+            "Expected a base whose weights are all frozen: a growth file does "
             f"not hold them. Received: {len(trained)} that train, such as "
             f"{trained[:3]}. Save the model whole, with `model.save` or "
             "`model.save_to_preset`."

@@ -34,7 +34,7 @@ class ChatTemplate:
         eos_token: the end token's text. Defaults to `""`.
 
     Raises:
-        ValueError: if `source` is no Jinja.
+        ValueError: if `source` is not valid Jinja.
         ImportError: if jinja2 is not installed.
 
     Example:

@@ -48,8 +48,8 @@ def check_compiled(lm: Any, vocabulary_size: int) -> None:
     metrics = unweighted_metrics(lm)
     if metrics:
         raise ValueError(
-            "`metrics` are measured at every position, those without a sample "
-            "weight too, and `supervised_logits` has no logits there. "
+            "`metrics` are measured at every position, also without a sample "
+            "weight, and `supervised_logits` has no logits there. "
             f"Received: metrics={metrics}. Pass them to "
             "`compile` as `weighted_metrics`."
         )

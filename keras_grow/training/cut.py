@@ -166,7 +166,7 @@ def _lowest_that_trains(state: ModelState) -> int:
             )
     raise ValueError(
         "Expected a model with a block that trains. Received: "
-        f"`{state.backbone.name}`, of which none does. Call "
+        f"`{state.backbone.name}`, in which none trains. Call "
         "`keras_grow.grow_model(lm, layers=4)` first."
     )
 

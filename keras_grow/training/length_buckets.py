@@ -223,7 +223,7 @@ def _lengths(
     chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))
     if not chosen or not rows.max() <= chosen[-1] <= longest or chosen[0] < 1:
         raise ValueError(
-            "Expected `lengths` to be a positive int, or lengths of which the "
+            "Expected `lengths` to be a positive int, or lengths, of which the "
             f"last holds the longest row, {int(rows.max())} positions, and is "
             f"at most {longest}. Received: lengths={lengths}"
         )
