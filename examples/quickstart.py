@@ -17,12 +17,13 @@ def main(model: str = "gemma3_270m_pip", folder: str = "runs") -> None:
     """Run every step on the named model (a preset, a GGUF file, a folder)."""
     lm = load_causal_lm(model)
 
-    # Grow: the last four blocks' MLPs get twice as wide; nothing changes yet.
+    # Grow: the MLPs of the last four blocks get twice as wide; the function
+    # stays.
     keras_grow.grow_model(lm, layers=4)
     print(keras_grow.verify_preserved(lm, PROMPTS))
     print(keras_grow.growth_report(lm))
 
-    # Fit, as ever. Only the new slices train; the head is applied to the
+    # Fit as usual. Only the new slices train; logits are computed for the
     # responses alone.
     lm.preprocessor.sequence_length = 32
     lm.compile(optimizer=keras.optimizers.Adam(2e-5))

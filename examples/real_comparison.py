@@ -5,16 +5,16 @@
 
 DATA is a folder with `multi30k_enfr_{train,val}.jsonl` (fields `en`, `fr`),
 `scitail_{train,val}.jsonl` (`premise`, `hypothesis`, `label`) and
-`wikitext2_valid.txt`. Killed, the same command goes on where it was; given a
-copy of `examples/results/french` or `scitail` as its folder, it goes on where
-the committed results end. The nine methods take an hour and more on two CPU
-cores.
+`wikitext2_valid.txt`. If it is interrupted, the same command resumes it; given
+a copy of `examples/results/french` or `scitail` as its folder, it continues
+where the committed results end. The nine methods take more than an hour on two
+CPU cores.
 
     python examples/real_comparison.py french DATA runs/french --options
 
-goes on in the same folder with growth under other settings: the anchor's
-weight, warm-up, the number of blocks, decay to the start. What each gains and
-costs is drawn in `options.png`.
+continues in the same folder with growth under other settings: the anchor's
+weight, warm-up, the number of blocks, decay to the start. `options.png` shows
+what each gains and costs.
 """
 
 import argparse

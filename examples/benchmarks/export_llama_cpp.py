@@ -1,6 +1,6 @@
 """A trained growth as GGUF and transformers folder: do they say the same?
 
-    pip install xllamacpp          # in a virtual environment of its own
+    pip install xllamacpp          # in a separate virtual environment
     python examples/benchmarks/export_llama_cpp.py --data train.jsonl \
         --text page.txt --llama-python LLAMA_ENV/bin/python
 

@@ -2,7 +2,7 @@
 
     python examples/benchmarks/generation.py --output generation
 
-Each side runs in a process of its own, round after round; a side's time is its
+Each side runs in a separate process, round after round; a side's time is its
 fastest of all rounds. Greedy, with a cache, from prompts of random tokens.
 
     plain     a KerasHub model whose MLPs are twice as wide

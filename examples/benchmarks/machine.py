@@ -1,4 +1,4 @@
-"""What a benchmark runs on: machine, memory, processes of their own."""
+"""What a benchmark runs on: machine, memory, separate processes."""
 
 import importlib.metadata
 import json
@@ -32,7 +32,7 @@ def describe():
 
 
 def run_alone(script, arguments, backend, device="cpu"):
-    """The result that a script prints, run in a process of its own."""
+    """The result that a script prints, run in a separate process."""
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,

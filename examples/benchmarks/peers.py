@@ -3,7 +3,7 @@
     pip install peft accelerate
     python examples/benchmarks/peers.py --output peers
 
-The sides, each in a process of its own, one after the other:
+The sides, each in a separate process, one after the other:
 
     train      an epoch of the same rows: KerasHub's `fit` (SFT and LoRA),
                transformers' `Trainer` (SFT, and PEFT's LoRA of all linear
@@ -11,10 +11,10 @@ The sides, each in a process of its own, one after the other:
                of rows of like length
     score      WinoGrande and LAMBADA: lm-evaluation-harness on transformers
                against `keras_grow.evaluation.Scorer`
-    generate   tokens a second, for one prompt and a batch of eight
+    generate   tokens per second, for one prompt and a batch of eight
 
-Rows are written as they come. A command that was stopped goes on where it was
-if it is given again; sides that failed are run again. The first epoch, the
+Rows are written as they come. If it is interrupted, the same command resumes
+it; sides that failed are run again. The first epoch, the
 first scoring and the first generation compile, and are listed apart.
 """
 
@@ -131,7 +131,7 @@ def _write(report, output):
 
 
 def _begun(output, settings):
-    """The report to go on with."""
+    """The report to continue."""
     path = output.with_suffix(".json")
     if path.is_file():
         report = json.loads(path.read_text("utf-8"))

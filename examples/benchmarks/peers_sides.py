@@ -1,4 +1,4 @@
-"""What each side of `peers.py` does, in a process of its own."""
+"""What each side of `peers.py` does, in a separate process."""
 
 import math
 import time

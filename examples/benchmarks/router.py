@@ -3,7 +3,8 @@
 `python examples/benchmarks/router.py --data DATA --folder runs/router`
 
 Trains the growths, fits routers, dials, scores; a row of `rows.jsonl` for each
-figure, as soon as it is there. Killed, the same command goes on.
+figure, as soon as it is there. If it is interrupted, the same command resumes
+it.
 """
 
 import argparse

@@ -6,12 +6,12 @@ runs KerasHub's SFT `fit`, KerasHub's LoRA, growth under a gradient mask and
 keras_grow on the same batch, and writes `step.json` and `step.md`: seconds a
 step, peak memory, seconds to compile, bytes of training state, and ratios.
 
-Each case (see `methods.py`) runs in a process of its own, so its peak memory
-is its own. Every round runs all cases one after the other, and a case's time
-is its fastest step of all rounds: what else the machine does can only make a
-step slower. The median stands beside it, and the processor's seconds of all
-threads, which a busy machine disturbs less. Peak memory is of training, after
-the model is loaded: the process' resident set on a CPU, the device's on a GPU.
+Each case (see `methods.py`) runs in a separate process, so its peak memory is
+its own. Every round runs all cases one after the other, and a case's time is
+its fastest step of all rounds: what else the machine does can only make a step
+slower. The median stands beside it, and the processor's seconds of all threads,
+which a busy machine disturbs less. Peak memory is of training, after the model
+is loaded: the process' resident set on a CPU, the device's on a GPU.
 
 On a GPU (not measured by the authors; nothing in it depends on the card):
 
@@ -155,7 +155,7 @@ def _flops(lm, case, rows, length, supervised):
 
 
 def run_case(case, backend, model, tokens, supervised, arguments):
-    """`measure` in a process of its own."""
+    """`measure` in a separate process."""
     command = ["--one", case, "--model", model, "--tokens", tokens]
     command += ["--supervised", supervised, "--dtype", arguments.dtype]
     command += ["--steps", str(arguments.steps)]

@@ -1,4 +1,4 @@
-"""The whole grid, a process for each method, several at once.
+"""The whole grid: one process per method, several at once.
 
 python examples/front/run_all.py --gguf FILE --tokens FILE --runs FOLDER
 """

@@ -1,8 +1,8 @@
 """Scores of each example, on JAX: log-likelihood, greedy hits, KL from base.
 
-The output head is applied where a token is scored and nowhere else, a part at
-a time. What the base predicts there is made again from its kept hidden
-states, so the divergence is over the whole vocabulary.
+The output head is applied only where a token is scored, one part at a time. The
+base's predictions there are computed again from its kept hidden states, so the
+divergence is over the whole vocabulary.
 """
 
 import functools

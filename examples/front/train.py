@@ -2,8 +2,8 @@
 
     python examples/front/train.py sft --gguf FILE --tokens FILE --runs FOLDER
 
-A run is a file, which appears whole or not at all; what is there is not run
-again. Without `--gguf` a tiny random model stands in.
+A run is a file, written whole or not at all; existing files are not run again.
+Without `--gguf` a tiny random model is used.
 """
 
 import argparse

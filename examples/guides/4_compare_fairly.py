@@ -27,9 +27,10 @@ ROWS = int(os.environ.get("GUIDE_ROWS", "64"))
 FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 
 # %% [markdown]
-# The rate of each method is its own: a comparison at one common rate says more
-# about the rate than about the methods. Other kinds are `"lora"` (`rank=8`),
-# `"g_train"` and the ablations of the paper, see `keras-grow compare --help`.
+# Give each method its own learning rate: a comparison at one common rate says
+# more about the rate than about the methods. Other kinds are `"lora"` (with
+# `rank=8`), `"g_train"` and the ablations of the paper: see
+# `keras-grow compare --help`.
 
 # %%
 plan = Plan(
@@ -50,7 +51,7 @@ plan = Plan(
 )
 
 # %% [markdown]
-# Each run is a process of its own. If it is killed, the same call goes on from
+# Each run is a separate process. If it is killed, the same call resumes from
 # the last checkpoint and ends with the same rows.
 
 # %%

@@ -4,8 +4,8 @@
 # # 5. Which blocks
 #
 # At the end you have a ranking of a model's blocks for your task, and a model
-# that is grown in the best of them. Fewer grown blocks train faster, make a
-# smaller file and change the model less; on hard tasks they learn less.
+# grown in the best of them. Fewer grown blocks train faster, make a smaller
+# file and change the model less; on hard tasks they learn less.
 
 # %%
 import os

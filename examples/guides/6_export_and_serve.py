@@ -5,7 +5,8 @@
 #
 # At the end you have a GGUF file that Ollama and llama.cpp run, and a folder
 # that transformers and vLLM load, both made from a file of chats. Growths are
-# merged on the way out, at the scale that you set.
+# merged by the export, at the scale that you set. The check with transformers
+# needs `pip install transformers torch accelerate`.
 
 # %%
 import json
@@ -87,10 +88,10 @@ print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
 
 # %% [markdown]
 # The file answers: read back here by the library's own loader, in eight bits.
-# Ollama wants the chat in a language of its own, in a `Modelfile`, which is in
-# the model card beside the GGUF file, too; then `ollama create plants -f
-# Modelfile` and `ollama run plants`. The comparison with llama.cpp itself is in
-# `examples/results/export`.
+# Ollama needs the chat template in its own language, in a `Modelfile`, which is
+# also part of the model card beside the GGUF file. Then run `ollama create
+# plants -f Modelfile` and `ollama run plants`. A comparison with llama.cpp
+# itself is in `examples/results/export`.
 
 # %%
 print("GGUF: ", generate(load_causal_lm(gguf), [asked], max_new_tokens=16))
@@ -150,4 +151,4 @@ print(sorted(path.name for path in folder.iterdir()))
 #  'tokenizer_config.json']
 # ```
 #
-# Ollama itself was not at hand: the `Modelfile` is written as its manual says.
+# Ollama itself was not run: the `Modelfile` follows its manual.

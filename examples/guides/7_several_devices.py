@@ -4,11 +4,11 @@
 # # 7. Several devices
 #
 # At the end you know how much memory a model of 27 billion parameters needs per
-# device, you have trained a growth on a model that was split over four devices,
-# and the same file loads on one. Splitting a model is JAX's, through
-# `keras.distribution`. Without accelerators four virtual devices on the CPU
-# stand in for them: slower, but the same program. What to write for a GPU node
-# or a TPU pod comes last.
+# device, and you have trained a growth on a model that is split over four
+# devices, whose file loads on one. Keras splits models on the JAX backend only,
+# through `keras.distribution`. Without accelerators, four virtual devices on
+# the CPU stand in for them: slower, but the same program. The end says what to
+# write for a GPU node or a TPU pod.
 
 # %%
 import os
@@ -35,7 +35,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 # %% [markdown]
 # The forecast comes first. `shapes_only` makes a model without memory for its
 # weights, so that a laptop can plan for a cluster. This is Gemma 3 27B in
-# bfloat16 with its last ten blocks grown; devices need not exist.
+# bfloat16 with its last ten blocks grown. The devices need not exist.
 
 # %%
 GEMMA3_27B = dict(
@@ -65,14 +65,14 @@ for count in (1, 8, 16):
 del large
 
 # %% [markdown]
-# Now the devices that are here. A mesh has an axis for the rows of a batch and
-# one for the parts of the model. `layout_map` says for every weight, growths to
-# come included, which of its axes is split; `distribute` moves a model that is
-# loaded already. One that fits no single device is made inside
-# `distribution.scope()`, where its weights are split from the start.
+# Now the devices of this machine. A mesh has an axis for the rows of a batch
+# and one for the parts of the model. `layout_map` says for every weight,
+# including those of later growths, which of its axes are split; `distribute`
+# moves a model that is already loaded. Build a model that fits no single device
+# inside `distribution.scope()`, where its weights are split from the start.
 #
-# Where memory is no matter, `keras.distribution.DataParallel()` takes the place
-# of both: each device then holds the whole model and a part of the batch.
+# If memory is not a concern, `keras.distribution.DataParallel()` replaces both:
+# each device then holds the whole model and a part of the batch.
 
 # %%
 devices = keras.distribution.list_devices()
@@ -87,7 +87,7 @@ keras.distribution.set_distribution(distribution)
 distribute(lm, distribution)
 
 # %% [markdown]
-# From here on it is the program that you know.
+# From here on the program is the usual one.
 
 # %%
 keras_grow.grow_model(lm, layers=1, name="french")
@@ -110,7 +110,7 @@ share = f"{first / total:.0%} of the model"
 print(f"{len(devices)} devices, the first holds {share}")
 
 # %% [markdown]
-# A growth file knows nothing of devices: it loads on one.
+# A growth file does not depend on devices: it loads on one.
 
 # %%
 path = FOLDER / "split.grow.safetensors"
@@ -123,7 +123,7 @@ print("on one device:", list(keras_grow.growths(one)))
 # ## A GPU node, a TPU pod, several machines
 #
 # One machine with several GPUs, or one TPU board, is one process: run this
-# script. Of several machines each runs the same script, with one line before
+# script. With several machines, each runs the same script, with one line before
 # anything is computed:
 #
 # ```python
@@ -133,20 +133,22 @@ print("on one device:", list(keras_grow.growths(one)))
 #
 # On a Cloud TPU pod `gcloud compute tpus tpu-vm ssh NAME --worker=all
 # --command="python train.py"` starts it everywhere; under Slurm, `srun python
-# train.py`. `list_devices` then has the devices of all machines. What changes:
+# train.py`. `list_devices` then returns the devices of all machines. What
+# changes:
 #
 # - **Data.** Keras gives each process its share of a `tf.data.Dataset`, whose
-#   batch size it must know: `dataset.batch(64, drop_remainder=True)`. Of arrays
-#   it takes each process' own rows. `LengthBuckets` is for one process.
-# - **The growth.** All processes call `save_growth`; the first one writes. For
-#   the fingerprint the base's weights go past every process, 64 MB at a time,
-#   and nobody holds the base. Each process that calls `load_growth` reads the
-#   file.
+#   batch size it must know: `dataset.batch(64, drop_remainder=True)`. With
+#   arrays, each process passes its own rows. `LengthBuckets` works in one
+#   process only.
+# - **The growth.** All processes call `save_growth`; the first one writes. To
+#   fingerprint the base, its weights pass through every process, 64 MB at a
+#   time; no process holds the whole base. Each process that calls
+#   `load_growth` reads the file.
 # - **Restarts.** `pip install orbax-checkpoint`, and give `fit` the callback
-#   below: all processes write their parts into a shared folder. When one dies,
-#   start all again. Name the optimizer: Keras looks for what it restores by
-#   name, and passes over what it does not find. (`BackupAndRestore` writes
-#   whole weights from every process: it is for one.)
+#   below: all processes write their parts into a shared folder. If one dies,
+#   restart all. Name the optimizer: Keras restores by name and silently skips
+#   what it does not find. (`BackupAndRestore` writes whole weights from every
+#   process, so it is for one process.)
 #
 # ```python
 # lm.compile(keras.optimizers.Adam(5e-5, name="adam"), ...)
@@ -162,8 +164,8 @@ print("on one device:", list(keras_grow.growths(one)))
 #   one process for them.
 #
 # Of this, tests run two processes with four virtual devices each on one
-# machine: both layouts against one process, the file, and the restart after a
-# process is killed. Nothing here was run on a GPU node or a TPU pod.
+# machine: both layouts against one process, the growth file, and a restart
+# after a process is killed. Nothing here was run on a GPU node or a TPU pod.
 
 # %% [markdown]
 # Printed on Gemma 3 270M (JAX, four virtual devices on two busy CPU cores, 5

@@ -9,7 +9,7 @@
 # (`examples/reference/families.md`). The weights here are random, so that
 # nothing has to be downloaded and the guide takes seconds.
 #
-# On published weights replace the first lines by
+# For published weights, replace the first lines by
 # `lm = keras_hub.models.CausalLM.from_preset("llama3.2_1b")`, or by
 # `"hf://Qwen/Qwen3-0.6B"` or the folder of a transformers checkpoint: KerasHub
 # converts it while loading.
@@ -106,6 +106,6 @@ except ValueError as error:
 # scale 0.5: largest change of a logit 0.03
 # scale 1.0: largest change of a logit 0.07
 # GrownMyBackbone ['mine']
-# Expected a backbone class without a row. Received: MyBackbone, which is
-#   registered already.
+# Expected a backbone class that is not registered yet. Received: MyBackbone,
+#   which is.
 # ```

@@ -19,7 +19,7 @@ import pdoc
 import keras_grow
 
 FOLDER = Path("build/docs")
-# The app and the writing of files are no library for others.
+# The app and the writing of files are not meant for other programs.
 _OWN = ("app", "files")
 _HEAD = '<!doctype html><meta charset="utf-8"><title>{}</title>\n'
 
@@ -35,12 +35,19 @@ def main() -> None:
         *(f"keras_grow.{folder}" for folder in folders),
         output_directory=FOLDER,
     )
+    index = ["# keras_grow", "- [Every public name](keras_grow.html)"]
     for page in sorted(Path(__file__).parent.glob("*.md")):
         text = page.read_text("utf-8").replace(".md)", ".html)")
-        body = markdown2.markdown(text, extras=["tables", "fenced-code-blocks"])
-        path = FOLDER / page.with_suffix(".html").name
-        path.write_text(_HEAD.format(page.stem) + body, "utf-8")
-    print(FOLDER / "keras_grow.html")
+        _write(page.stem, f"[Index](index.html)\n\n{text}")
+        index.append(f"- [{text.splitlines()[0][2:]}]({page.stem}.html)")
+    _write("index", "\n\n".join(index))
+    print(FOLDER / "index.html")
+
+
+def _write(name: str, text: str) -> None:
+    body = markdown2.markdown(text, extras=["tables", "fenced-code-blocks"])
+    path = FOLDER / f"{name}.html"
+    path.write_text(_HEAD.format(name) + body, "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the paper compares the growth of the MLP with."""
+"""What the paper compares growing the MLP with."""
 
 from keras_grow.ablations.attention import grow_attention
 from keras_grow.ablations.block_expansion import expand_blocks

@@ -34,18 +34,18 @@ def grow_attention(
     *,
     slice_dtype: str = "float32",
 ) -> keras.Model:
-    """Grow the attention of a Gemma; it computes the same function.
+    """Grow the attention of a Gemma without changing its function.
 
-    The model is changed in place. Only what is new trains from now on,
-    together with the slices of an MLP growth made before. `growth_disabled`
-    gives the base back; `generate` works with its cache, but for
-    `grows="head_dim"` in some blocks only of a Gemma or Gemma 2.
+    The model is changed in place. From now on only the new weights train, and
+    the slices of an earlier MLP growth. `growth_disabled` restores the base.
+    `generate` works with its cache, except if only some blocks of a Gemma or
+    Gemma 2 grow with `grows="head_dim"`.
 
     In float32 the logits differ from the base's by rounding, up to about
-    1e-5 of their size. The paper compares these with the growth of the MLP;
-    they are made for that comparison: growth files, presets and
-    `merge_growth` do not know them. Keep the weights with `save_weights`, and
-    load them into a base that is grown in the same way.
+    1e-5 of their size. The paper compares these with growing the MLP, and they
+    are made for that comparison: growth files, presets and `merge_growth` do
+    not support them. Save the weights with `save_weights`, and load them into a
+    base that is grown in the same way.
 
     Args:
         model: a KerasHub `GemmaCausalLM` or `Gemma3CausalLM`, or its
@@ -62,7 +62,7 @@ def grow_attention(
         `model`.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
+        TypeError: if `model` is not a KerasHub model.
         ValueError: if its attention is of another kind, unbuilt, quantized,
             under LoRA or grown already, or an argument is out of range. The
             model is as it was.
@@ -136,11 +136,12 @@ def attention_slices(model: keras.Model) -> list[Layer]:
 
 
 def _refuse_config() -> dict[str, Any]:
-    """In place of `get_config`: no file could be loaded into such a model."""
+    """Replaces `get_config`: no file could be loaded into such a model."""
     raise ValueError(
         "Expected a model whose attention is as KerasHub made it. Received: "
-        "grown attention, which `save` and `save_to_preset` do not know. Use "
-        "`save_weights`, and load them into a base that is grown alike."
+        "grown attention, which `save` and `save_to_preset` do not support. "
+        "Use `save_weights`, and load them into a base that is grown in the "
+        "same way."
     )
 
 

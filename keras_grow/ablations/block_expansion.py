@@ -1,4 +1,4 @@
-"""Block expansion in the manner of LLaMA Pro: the rival to growth."""
+"""Block expansion as in LLaMA Pro: the rival to growth."""
 
 from collections.abc import Sequence
 
@@ -26,27 +26,28 @@ def expand_blocks(
 
     Block expansion of LLaMA Pro (arXiv 2401.02415, section 3.2): a new block
     is a copy of the block below, local or global like it, whose output
-    projections are zero, so it hands its input on unchanged. In float32 the
+    projections are zero, so it passes its input on unchanged. In float32 the
     logits are the base's bit for bit.
 
-    LLaMA has no norm after attention and MLP; Gemma 2 and Gemma 3 have. A
-    norm of almost nothing is of full size: with `post_norms=True` the first
-    update, however small, makes a new block as loud as its original. On Gemma
-    3 270M with six new blocks, one update of Adam at 1e-4 on four captions
-    took the perplexity of eight WikiText-2 passages from 53 to over 1e12.
-    Without post-norms, the default, it stayed at 53, and was 58 after eight.
+    LLaMA has no norm after attention and MLP; Gemma 2 and Gemma 3 do. Such a
+    norm scales even a tiny output to full size: with `post_norms=True` the
+    first update, however small, makes a new block as strong as its original. On
+    Gemma 3 270M with six new blocks, one update of Adam at 1e-4 on four
+    captions took the perplexity of eight WikiText-2 passages from 53 to over
+    1e12. Without post-norms, the default, it stayed at 53, and was 58 after
+    eight.
 
-    Unlike `grow_model`, this returns another model, for the graph has more
-    nodes. It shares the layers of `model`, which are frozen by the call, and
-    so takes the memory of the new blocks alone. `generate`, `save` and
-    `growth_disabled` work as before.
+    Unlike `grow_model`, this returns another model, because the graph has more
+    nodes. It shares the layers of `model`, which this call freezes, so it needs
+    memory only for the new blocks. `generate`, `save` and `growth_disabled`
+    work as before.
 
     Args:
         model: a KerasHub `GemmaCausalLM` or `Gemma3CausalLM` without growth,
             or its backbone.
         num_new_blocks: int, how many blocks to insert: the blocks of the base
-            are divided into so many groups, as equal as can be, and the last
-            block of each is copied. Either this or `after` is given.
+            are divided into that many groups, as equal as possible, and the
+            last block of each is copied. Give either this or `after`.
         after: indices of blocks of the base, each to be followed by a copy.
         post_norms: whether new blocks keep the post-norms of the block below.
             Defaults to `False`.
@@ -54,11 +55,11 @@ def expand_blocks(
             the model computes in. Defaults to `"float32"`.
 
     Returns:
-        A model of the class of `model` that trains the new blocks alone. A
-        task is compiled with KerasHub's defaults, as every new task is.
+        A model of the class of `model` that trains only the new blocks. A task
+        is compiled with KerasHub's defaults, like every new task.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
+        TypeError: if `model` is not a KerasHub model.
         ValueError: if it is grown, expanded, quantized or under LoRA, or of
             another family, or an argument is out of range.
 

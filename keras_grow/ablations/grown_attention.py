@@ -15,10 +15,10 @@ GROWS = ("heads", "head_dim")
 class GrownAttention(Layer):
     """A Gemma attention layer with more query heads, or with larger heads.
 
-    The layer that stood there, the base, is kept whole; what is new are
-    slices with variables of their own that start as `k - 1` copies of the
-    base's kernels. The base's norms, rotary embedding, query scale, soft cap
-    and sliding window serve the copies too.
+    The original layer, the base, is kept whole; the new slices have their own
+    variables, which start as `k - 1` copies of the base's kernels. The base's
+    norms, rotary embedding, query scale, soft cap and sliding window also apply
+    to the copies.
 
     With `grows="heads"` there are `k` times as many query heads. A new head
     attends to the keys and values of the head that it copies, so the groups
@@ -27,14 +27,14 @@ class GrownAttention(Layer):
         y = sum_c attention(q_c, K, V) O_c,    O_c = O / k at the start
 
     With `grows="head_dim"` queries, keys and values of a head become `k`
-    times as long. Each copy is normalized and rotated by itself, by the
+    times as long. Each copy is normalized and rotated separately, with the
     base's scale and frequencies, so that the frozen part of a head does not
-    move with the new. The score of the head is the mean of its copies':
+    change with the new part. The score of the head is the mean of its copies':
 
         y = sum_c softmax(mean_c(q_c K_c) / sqrt(h)) V_c O_c
 
-    Cached keys and values are then `k` times as long: the first call with a
-    cache takes one of the base's size and returns a larger one.
+    Cached keys and values are then `k` times as long: the first call takes a
+    cache of the base's size and returns a larger one.
 
     These are the ablations of arXiv 2603.08647 that grow the attention in
     place of the MLP.
@@ -45,9 +45,9 @@ class GrownAttention(Layer):
         factor: int `k` of 2 or more. Defaults to 2.
         slice_dtype: dtype of the new variables, `"float32"` or the dtype in
             which the base computes. Defaults to `"float32"`.
-        every_block: whether all blocks of the model grow alike. Only then can
-            `"head_dim"` be cached by models that keep the cache of all blocks
-            in one array (Gemma, Gemma 2). Defaults to `True`.
+        every_block: whether all blocks of the model grow in the same way.
+            Models that keep the cache of all blocks in one array (Gemma, Gemma
+            2) can cache `"head_dim"` only then. Defaults to `True`.
         **kwargs: see `keras.layers.Layer`.
 
     Example:
@@ -91,7 +91,7 @@ class GrownAttention(Layer):
 
     @property
     def query_dense(self) -> Layer:
-        """The base's own query projection, where a family's row looks."""
+        """The base's own query projection, where a family's row expects it."""
         return self.base.query_dense
 
     @property
@@ -151,7 +151,7 @@ class GrownAttention(Layer):
     ) -> Any:
         """Attend; the arguments are those of KerasHub's Gemma 3."""
         if not self.growth_enabled:
-            # Gemma's attention knows no update mask, and is given none.
+            # Gemma's attention takes no update mask.
             extra = {"cache_update_mask": cache_update_mask}
             return self.base(
                 x,
@@ -186,7 +186,7 @@ class GrownAttention(Layer):
         if self.grows == "heads":
             vectors = [attend(part) for part in query]
         else:
-            # The base scales by its own head size; the rest of a mean is 1/k.
+            # The base scales by its own head size; the mean adds a factor 1/k.
             long = ops.concatenate(query, axis=-1) * (1.0 / self.factor)
             vectors = ops.split(attend(long), self.factor, axis=-1)
         outputs = self.base.output_dense(vectors[0]) * (1.0 / self.factor)
@@ -218,7 +218,7 @@ class GrownAttention(Layer):
         return query, key, value
 
     def _copies(self, heads: Any) -> list[Any]:
-        """The copies that stand one after the other among the heads."""
+        """The copies, which follow one another among the heads."""
         # No `ops.split`: KerasHub scales queries in place, which PyTorch
         # refuses for its parts.
         size = heads.shape[2] // (self.factor - 1)

@@ -1,4 +1,4 @@
-"""Backbones with inserted blocks, and the classes that they are saved under."""
+"""Backbones with inserted blocks, and the classes they are saved under."""
 
 from typing import Any
 
@@ -32,10 +32,10 @@ class InsertedBlock:
         cache_update_index: Any = 0,
         cache_update_mask: Any = None,
     ) -> Any:
-        """Run the block, or hand its input on while growth is off."""
+        """Run the block, or pass its input on while growth is off."""
         if not self.growth_enabled:
             return x if cache is None else (x, cache)
-        # Gemma's block does not know all that Gemma 3's does, nor is given it.
+        # Gemma's block takes fewer arguments than Gemma 3's.
         masks = {
             "vision_mask": vision_mask,
             "cache_update_mask": cache_update_mask,
@@ -104,7 +104,7 @@ def insert_blocks(
         block_dtype: dtype of the new variables.
 
     Returns:
-        The backbone, which trains the new blocks alone.
+        The backbone, which trains only the new blocks.
     """
     family = family_of(backbone)
     blocks = list(family.blocks_of(backbone))
@@ -176,7 +176,7 @@ def _identity(
 
 
 def _copy(block: Layer, new: Layer, family: Family) -> None:
-    """Give `new` the weights of `block`, but for zero output projections."""
+    """Give `new` the weights of `block`, with zero output projections."""
     start = len(block.path) + 1
     values = {weight.path[start:]: weight for weight in block.weights}
     zeros = {id(new.attention.output_dense.kernel)}

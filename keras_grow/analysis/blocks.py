@@ -1,7 +1,7 @@
 """Running the blocks of a model by hand, with a view of its heads.
 
-Nothing of the model is replaced, not even for a moment: KerasHub's own `call`
-of a block and of its attention are run on stand-ins that have the layers'
+Nothing in the model is replaced, not even for a moment. KerasHub's own `call`
+of a block and of its attention run on stand-ins that have the layers'
 attributes, except that the outputs of the heads pass through a function on
 their way to the output projection.
 """
@@ -28,7 +28,7 @@ _models = keras_hub.models
 
 @dataclass(frozen=True)
 class _Calls:
-    """How the blocks of a family are called, and what they are fed."""
+    """How the blocks of a family are called, and with what."""
 
     padding_mask: str
     cache: str
@@ -74,7 +74,7 @@ class Blocks:
         model: a KerasHub task or backbone, grown or not.
 
     Raises:
-        ValueError: if `model` is another model, or more than MLPs has grown.
+        ValueError: if `model` is of another family, or more than its MLPs grew.
     """
 
     def __init__(self, model: Any) -> None:
@@ -112,15 +112,15 @@ class Blocks:
         edit_heads: EditHeads | None = None,
         **inputs: Any,
     ) -> Any:
-        """Run a block, its heads passing through `edit_heads`.
+        """Run a block, with the outputs of its heads edited.
 
         Args:
-            index: of the block.
+            index: index of the block.
             x: the residual stream, of shape `(batch, length, hidden)`.
             edit_heads: function of the outputs of the heads, of shape
-                `(batch, length, heads, head_dim)`, that returns the like.
+                `(batch, length, heads, head_dim)`, that returns the same shape.
                 Defaults to `None`: the block as it is.
-            **inputs: what else the block takes: `padding_mask`, or `cache`
+            **inputs: further inputs of the block: `padding_mask`, or `cache`
                 and `cache_update_index`.
 
         Returns:
@@ -144,7 +144,7 @@ class Blocks:
         return type(block).call(stand_in, x, **inputs)
 
     def empty_cache(self, x: Tensor) -> Tensor:
-        """A cache of one block, in the form that its class takes."""
+        """An empty cache of one block, in the form that its class takes."""
         rows, length = ops.shape(x)[:2]
         shape = length, self.backbone.num_key_value_heads, self.shape[2]
         if self._calls.cache_is_a_pair:
@@ -156,7 +156,7 @@ class Blocks:
         """What each head adds to the residual stream, by block.
 
         Args:
-            index: of the block.
+            index: index of the block.
             heads: outputs of its heads, of shape `(batch, heads, head_dim)`.
 
         Returns:
@@ -197,7 +197,7 @@ class Blocks:
         )
 
     def _kernel(self, index: int) -> Array:
-        """Of the output projection, `(heads, head_dim, hidden)`."""
+        """Kernel of the output projection, `(heads, head_dim, hidden)`."""
         holder, name = families.holder_of(self._stack[index], self._output)
         return as_array(float_kernel(getattr(holder, name)))
 

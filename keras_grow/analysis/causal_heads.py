@@ -27,8 +27,8 @@ class HeadMeans:
             output projection: what is patched in.
         contributions: array of shape `(layers, heads, hidden)`: what the head
             adds to the residual stream. Over the heads of a layer they sum to
-            what its attention adds. In Gemma 2 and 3 the norm after the
-            attention is part of it, with the scale that it had in each prompt.
+            what its attention adds. In Gemma 2 and 3 that includes the norm
+            after the attention, with the scale that it had in each prompt.
     """
 
     activations: Array
@@ -41,7 +41,7 @@ def mean_head_activations(
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> HeadMeans:
-    """Average what every head puts out at the last token of clean prompts.
+    """Average the output of every head at the last token of clean prompts.
 
     Section 2.2 of arXiv 2310.15213, appendix B of arXiv 2603.08647. The model
     is not altered. Cost: a forward pass of the prompts without the logits.
@@ -50,14 +50,14 @@ def mean_head_activations(
         lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
             task or backbone, grown or not.
         prompts: the clean prompts.
-        batch_size: prompts of a pass. Defaults to 16.
+        batch_size: prompts per pass. Defaults to 16.
         progress: called with the prompts done and their total.
 
     Returns:
         `HeadMeans`, in float32.
 
     Raises:
-        ValueError: if `lm` is another model.
+        ValueError: if `lm` is of another family.
 
     Example:
 
@@ -117,10 +117,10 @@ def causal_indirect_effects(
     A patch at the last token changes nothing before it. So a prompt is read
     once, its keys and values are kept, and only its last token is run again:
     one row of a batch for each head. Without a patch this equals the full
-    forward pass to within rounding (about 1e-6 in float32); each batch holds
-    an unpatched row of its own to compare with.
+    forward pass to within rounding (about 1e-6 in float32); each batch also
+    holds an unpatched row to compare with.
 
-    Cost: for each prompt, a forward pass, and one more token for each head.
+    Cost: for each prompt, one forward pass, and one more token per head.
 
     Args:
         lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
@@ -136,8 +136,8 @@ def causal_indirect_effects(
         Array of shape `(prompts, layers, heads)`, in float64.
 
     Raises:
-        ValueError: if `lm` is another model, or the activations are not of
-            its heads.
+        ValueError: if `lm` is of another family, or the shape of the
+            activations is not that of its heads.
 
     Example:
 

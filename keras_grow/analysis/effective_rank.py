@@ -39,7 +39,7 @@ def effective_rank(singular_values: Array) -> float:
 
 
 def stable_rank(singular_values: Array) -> float:
-    """Stable rank: the energy over that of the largest singular value.
+    """Stable rank: the energy relative to that of the largest singular value.
 
     `sum s_i^2 / max s_i^2` (Rudelson and Vershynin 2007, arXiv
     math/0503442). Small singular values hardly count.
@@ -60,9 +60,9 @@ def stable_rank(singular_values: Array) -> float:
 
 
 def threshold_rank(singular_values: Array, energy: float = 0.99) -> int:
-    """Energy-threshold rank: the least rank that keeps a share of the energy.
+    """Energy-threshold rank: the lowest rank that keeps a share of the energy.
 
-    By the Eckart-Young theorem no matrix of lower rank is as near.
+    By the Eckart-Young theorem no matrix of lower rank comes as close.
 
     Args:
         singular_values: array of all the singular values, in any order.

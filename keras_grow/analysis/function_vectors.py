@@ -1,4 +1,4 @@
-"""Function vectors: found, and put to the test."""
+"""Find the function vectors of a model."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ Head = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class FunctionVector:
-    """The function vector of one task in one model, and where it came from.
+    """The function vector of one task in one model, and its heads.
 
     Args:
         task: name of the task.
@@ -82,7 +82,7 @@ def top_heads(effects: Array, k: int = 10) -> tuple[Head, ...]:
         `(layer, head)` pairs, the strongest first; ties in order of depth.
 
     Raises:
-        ValueError: if there are not so many heads.
+        ValueError: if there are fewer heads.
     """
     if not 1 <= k <= effects.size:
         raise ValueError(
@@ -123,11 +123,11 @@ def find_function_vector(
 ) -> FunctionVector:
     """Find the function vector of a task in a model.
 
-    Mean activations of the heads over clean prompts, each head patched into
-    corrupted prompts, the strongest heads, the sum of what they contribute
-    (arXiv 2310.15213; section 4.5 and appendix B of arXiv 2603.08647). The
-    model is not altered. The same `seed` draws the same prompts for another
-    model.
+    Mean activations of the heads are taken over clean prompts, and each head is
+    patched into corrupted prompts; the vector is the sum of what the strongest
+    heads contribute (arXiv 2310.15213; section 4.5 and appendix B of arXiv
+    2603.08647). The model is not altered. The same `seed` draws the same
+    prompts for another model.
 
     Args:
         lm: a KerasHub causal language model of Gemma 1, 2 or 3, Llama, Mistral,
@@ -135,17 +135,17 @@ def find_function_vector(
         task: the task, see `InContextTask.built_in`.
         tokenizer: a KerasHub tokenizer. Defaults to that of `lm`.
         prompts: number of prompts. Defaults to 16.
-        shots: examples of a prompt. Defaults to 5.
+        shots: examples per prompt. Defaults to 5.
         top: number of causal heads. Defaults to 10.
-        seed: of the prompts. Defaults to 0.
+        seed: seed of the prompts. Defaults to 0.
         verbose: 1 (default) for a progress bar, 0 for none.
 
     Returns:
         `FunctionVector`.
 
     Raises:
-        ValueError: if `lm` is another model or has no tokenizer, or the task
-            has too few pairs.
+        ValueError: if `lm` is of another family or has no tokenizer, or the
+            task has too few pairs.
 
     Example:
 

@@ -31,7 +31,7 @@ class InContextTask:
     pairs: tuple[tuple[str, str], ...]
 
     def __post_init__(self) -> None:
-        """Refuse what no prompt can be made of."""
+        """Refuse pairs that cannot make a prompt."""
         if len(self.pairs) < 2 or not all(
             len(pair) == 2 and all(isinstance(t, str) and t for t in pair)
             for pair in self.pairs

@@ -18,8 +18,8 @@ class Kept:
     Args:
         model: name of the tuned model.
         task: name of the task.
-        shared_heads: share of the base's causal heads that are the tuned
-            model's too, from 0 to 1.
+        shared_heads: share of the base's causal heads that are also those of
+            the tuned model, from 0 to 1.
         cosine: cosine similarity of the two vectors.
     """
 

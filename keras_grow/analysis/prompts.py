@@ -14,7 +14,7 @@ from keras_grow.tasks.start_token import start_token
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts as token ids, and the token that each should be followed by.
+    """Prompts as token ids, and the token that should follow each.
 
     Args:
         token_ids: int array of shape `(prompts, length)`, padded on the right.
@@ -97,7 +97,7 @@ class PromptBatch:
 
 @dataclass(frozen=True)
 class TaskPrompts:
-    """The prompts of one task that function vectors are found with.
+    """The prompts with which the function vector of a task is found.
 
     Args:
         clean: prompts whose examples show the task.
@@ -122,15 +122,15 @@ def task_prompts(
 
     `Q: input`, `A: output` and an empty line per example, then the question
     (arXiv 2310.15213, section 2.1; appendix B of arXiv 2603.08647). A question
-    is never among its own examples, and every pair is asked once before one is
-    asked again.
+    is never among its own examples, and every pair is used once before any is
+    used again.
 
     Args:
         task: the task.
         tokenizer: a KerasHub tokenizer, such as `lm.preprocessor.tokenizer`.
         prompts: number of prompts. Defaults to 16.
-        shots: examples of a prompt, from 2. Defaults to 5.
-        seed: of the draw. Defaults to 0.
+        shots: examples per prompt, at least 2. Defaults to 5.
+        seed: seed of the draw. Defaults to 0.
 
     Returns:
         `TaskPrompts`, the same questions in all three.
@@ -183,7 +183,7 @@ def _prompt(inputs: list[str], outputs: list[str], question: str) -> str:
 
 
 def _shuffled(outputs: list[str], rng: np.random.Generator) -> list[str]:
-    """A permutation that leaves as few outputs in place as 100 draws find."""
+    """The one of 100 permutations that leaves the fewest outputs in place."""
     draws = [
         [outputs[i] for i in rng.permutation(len(outputs))] for _ in range(100)
     ]

@@ -51,7 +51,7 @@ _COLUMNS: dict[str, Callable[[Any, str], Any]] = {
 
 @dataclass(frozen=True)
 class ChangeOfKernel:
-    """What one kernel's change between two snapshots measures.
+    """Measures of one kernel's change between two snapshots.
 
     Args:
         previous: step of the earlier snapshot.
@@ -60,7 +60,7 @@ class ChangeOfKernel:
         slot: the kernel, an attribute of the block.
         effective_rank: see `effective_rank`.
         stable_rank: see `stable_rank`.
-        threshold_rank: see `threshold_rank`, of the map's `energy`.
+        threshold_rank: see `threshold_rank`, with the map's `energy`.
         norm: Frobenius norm of the change.
     """
 

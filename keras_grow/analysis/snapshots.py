@@ -17,9 +17,9 @@ class KernelSnapshots(keras.callbacks.Callback):
 
     Each step becomes a folder `step_00000100` of `.npy` files in float32,
     written one kernel at a time and visible only when complete. Nothing stays
-    in memory. Steps are counted by the optimizer, so a run that is resumed
-    with its optimizer goes on where it stopped; a step that is there already
-    is not written again.
+    in memory. Steps are counted by the optimizer, so a run that is resumed with
+    its optimizer continues the count; a step that is already on disk is not
+    written again.
 
     Disk space: one copy of the kernels per step, 189 MB for the up-projections
     of Gemma 3 270M and 1.66 GB for those of Gemma 3 1B.
@@ -27,7 +27,7 @@ class KernelSnapshots(keras.callbacks.Callback):
     Args:
         folder: where the steps go.
         steps: the steps to keep, 0 being the start. Defaults to `None`.
-        every: instead of `steps`, keep every so many steps, and step 0.
+        every: instead of `steps`, keep step 0 and every `every`-th step.
         over: which kernels, see `rank_layers`. Defaults to `"up"`.
 
     Raises:
@@ -72,7 +72,7 @@ class KernelSnapshots(keras.callbacks.Callback):
         self._keep(self._last + 1)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Take the optimizer's count of batches as that of the start."""
+        """Note the optimizer's count of steps at the start."""
         self._epoch_start = int(step_counter(self._optimizer()))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -81,7 +81,7 @@ class KernelSnapshots(keras.callbacks.Callback):
         self._keep((self._epoch_start + batch + 1) // accumulated)
 
     def _optimizer(self) -> Any:
-        # A scaled loss is counted by the optimizer inside.
+        # With loss scaling, the inner optimizer counts the steps.
         outer = self.model.optimizer
         return getattr(outer, "inner_optimizer", outer)
 

@@ -1,4 +1,4 @@
-"""A function vector put to the test: does it make a model do its task?"""
+"""Test a function vector: does it make a model do its task?"""
 
 from typing import Any
 from typing import NamedTuple
@@ -37,19 +37,18 @@ def zero_shot(
 
     With a function vector added to the residual stream after block `layer`, at
     the last token, this is the check of section 2.3 of arXiv 2310.15213: a
-    vector that carries the task makes the model do it with no example. A layer
-    at about a third of the depth does best there, with models of 6B
-    parameters and more; a small model that hardly does the task with examples
-    moves in its log-probabilities before it does in its answers.
+    vector that carries the task makes the model do it with no example. In that
+    paper, with models of 6B parameters and more, a layer at about a third of
+    the depth works best. In a small model that hardly does the task with
+    examples, log-probabilities move before answers do.
 
     Args:
         lm: a KerasHub Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or Qwen 3,
             task or backbone, grown or not.
         prompts: prompts with no example, see `task_prompts`.
-        vector: array of shape `(hidden,)`. Defaults to `None`: the model as it
-            is.
+        vector: array of shape `(hidden,)`. Defaults to `None`: no steering.
         layer: index of the block after which to add it.
-        batch_size: prompts of a pass. Defaults to 16.
+        batch_size: prompts per pass. Defaults to 16.
 
     Returns:
         `ZeroShot`.

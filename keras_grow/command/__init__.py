@@ -27,15 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def status_of(run: Callable[[], None]) -> int:
-    """Run a command; say in one line what is wrong with its arguments.
+    """Run a command; report errors in its arguments in one line.
 
     Args:
         run: the command.
 
     Returns:
         Exit status: 0, or 1 after a refusal, which is printed. That is an
-        `OSError`, or an error that this package itself raised to say what it
-        received. Any other error is a bug and goes on, with its traceback.
+        `OSError`, or an error that this package raised itself to report what it
+        received. Any other error is a bug and is raised, with its traceback.
     """
     try:
         run()

@@ -24,7 +24,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "compare",
         help="train and score methods on the same task, data and updates",
-        description="If it is killed, the same command goes on where it was.",
+        description="If it is interrupted, the same command resumes it.",
     )
     parser.add_argument("folder", help="where results go")
     parser.add_argument(
@@ -41,8 +41,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--layer-counts",
         nargs="+",
         type=int,
-        help="run every growth once for each of these numbers of blocks, "
-        "the best of --ranking (in the paper: 1 3 5 7 10 15 20)",
+        help="run every growth once per number of blocks, the best ones of "
+        "--ranking (in the paper: 1 3 5 7 10 15 20)",
     )
     parser.add_argument("--ranking", help="JSON file of `keras-grow rank`")
     parser.set_defaults(run=run)

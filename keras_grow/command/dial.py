@@ -34,7 +34,8 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--old",
         required=True,
-        help="text whose perplexity must not rise; WikiText is read by article",
+        help="text of the old skill, for its perplexity; WikiText is split "
+        "into articles",
     )
     parser.add_argument(
         "--budget",
@@ -58,10 +59,10 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--characters",
         type=int,
-        help="how much of the old text is read (default: all)",
+        help="how many characters of the old text to read (default: all)",
     )
     parser.add_argument(
-        "--rows", type=int, help="how many new rows are read (default: all)"
+        "--rows", type=int, help="how many new rows to read (default: all)"
     )
     parser.add_argument(
         "--dtype", default="float32", help="dtype of the base (float32)"
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         from keras_grow.tasks import read_examples
 
     path = _growth_file(Path(options.growth))
-    # What is wrong with a file is said before a model is loaded.
+    # Errors in a file are reported before a model is loaded.
     read_growth_file(path)
     texts = _texts(Path(options.old), options.characters)
     rows = options.new and read_examples(options.new).examples[: options.rows]
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_scale(path: Path, name: str, scale: float) -> None:
-    """Write another scale into a growth file; all else stays as it is.
+    """Write another scale into a growth file; nothing else changes.
 
     Args:
         path: the growth file.
@@ -143,7 +144,7 @@ def write_scale(path: Path, name: str, scale: float) -> None:
 
 
 def _growth_file(path: Path) -> Path:
-    """The growth file that was named, or the one of a run's folder."""
+    """The growth file that was named, or the one in a run's folder."""
     if not path.is_dir():
         return path
     found = sorted(path.glob("*.grow.safetensors"))

@@ -1,4 +1,4 @@
-"""`keras-grow export`: a model out to where it is served."""
+"""`keras-grow export`: write a model for serving."""
 
 import argparse
 import math
@@ -32,8 +32,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         metavar="RUN_OR_GROWTH",
         help=(
             "folder of a finished run, such as runs/demo/grown-seed0; a "
-            "growth file (then --model is its base); or the name of a model "
-            "as it is"
+            "growth file (then --model is its base); or the name of a model"
         ),
     )
     parser.add_argument("path", metavar="PATH", help="folder or file to write")
@@ -47,7 +46,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--scale",
         type=float,
-        help="dial of every growth, from 0 (the base) to 1 (as trained); "
+        help="scale of every growth, from 0 (the base) to 1 (as trained); "
         "default: the scale that it was saved with",
     )
     parser.add_argument(
@@ -59,19 +58,19 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--quantization",
         choices=("f32", "f16", "bf16", "q8_0"),
         default="bf16",
-        help="of a GGUF file's matrices (default: %(default)s)",
+        help="type of a GGUF file's matrices (default: %(default)s)",
     )
     parser.add_argument(
         "--chat-template",
         metavar="NAME_OR_FILE",
         help="chat template to write: gemma, llama3, llama3.1, chatml, "
-        "qwen2.5, qwen3, smollm2, smollm3, mistral, or a file of Jinja",
+        "qwen2.5, qwen3, smollm2, smollm3, mistral, or a Jinja file",
     )
     parser.add_argument(
         "--max-positions",
         type=int,
         metavar="N",
-        help="longest text to promise (default: the family's)",
+        help="longest text to declare (default: the family's)",
     )
     parser.add_argument(
         "--verify",
@@ -82,11 +81,11 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Load, merge, write, and say what was written.
+    """Load, merge, write, and report what was written.
 
     Raises:
-        ValueError: if the source is no run, growth or model, or cannot be
-            written so.
+        ValueError: if the source is not a run, growth or model, or cannot be
+            written in that format.
         OSError: if a file cannot be read or written.
     """
     with quiet_start():
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
     if args.to == "keras" and args.verify:
         raise ValueError(
             "Expected --verify with --to transformers or gguf, which another "
-            "library computes. Received: --to keras"
+            "library can load. Received: --to keras"
         )
     model, card = _load(Path(args.source), args.source, args.model)
     if args.scale is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from keras_grow.standard_error import without_lines
 
-# As absl writes what is for information or a warning, before it is set up.
+# The form of absl's information and warnings before it is set up.
 _LOGGED = re.compile(
     rb"WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ \S+:\d+\]"
 )
@@ -17,9 +17,9 @@ _LOGGED = re.compile(
 def quiet_start() -> Iterator[None]:
     """Import Keras in this block to start without absl's log.
 
-    TensorFlow tells of missing GPUs and of its build as it is loaded, before
-    any setting of its own can stop it. What else is written to the standard
-    error meanwhile comes when the block ends, or fails.
+    TensorFlow logs missing GPUs and its build while it is loaded, before any
+    setting can stop it. Everything else written to standard error meanwhile
+    appears when the block ends, or fails.
 
     Example:
 

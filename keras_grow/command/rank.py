@@ -53,7 +53,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Rank, print the table, write what was asked for.
+    """Rank, print the table, write the requested files.
 
     Args:
         args: what `add_parser` describes.

@@ -1,4 +1,4 @@
-"""What a run needs to go on where it was killed, in one file."""
+"""What a run needs to resume after it was killed, in one file."""
 
 import json
 import re

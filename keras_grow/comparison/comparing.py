@@ -18,7 +18,7 @@ from keras_grow.comparison.sweep import rate_file
 from keras_grow.files import write_atomically
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
-# surely too little for anything.
+# certainly too little.
 _MIN_FREE_BYTES = 1 << 30
 
 
@@ -29,27 +29,27 @@ def compare(
 ) -> Path:
     """Train and score every method of a plan on the same data in one order.
 
-    Killed at any moment, the same call goes on from the last checkpoint of
-    the run that was under way and ends with the same curve. Every run is a
-    process of its own. A finished comparison takes further methods and seeds:
-    call again with a plan that has them beside the old ones.
+    If the process is killed, the same call resumes from the last checkpoint and
+    ends with the same curve. Every run is a separate process. To add methods or
+    seeds to a finished comparison, call again with a plan that has them besides
+    the old ones.
 
     Args:
         plan: what to compare.
         folder: where results go. It is made, or holds the same plan already,
             or one with fewer methods or seeds.
-        say: function that is given every line of progress.
+        say: function that receives every line of progress.
 
     Returns:
         Path of the report, Markdown with plots beside it. `results.jsonl` in
-        the folder has a row for each method, seed and scored step; a step
-        that was run twice because of an interruption may stand there twice,
-        the last row counts.
+        the folder has a row for each method, seed and scored step. A step that
+        ran twice because of an interruption may be there twice: the last row
+        counts.
 
     Raises:
         ValueError: if the folder holds another plan.
         OSError: if the folder cannot be written, or has too little room.
-        RuntimeError: if a run fails; its own words are above.
+        RuntimeError: if a run fails; its own message is above.
 
     Example:
 
@@ -90,7 +90,7 @@ def _begin(plan: Plan, folder: Path) -> None:
         raise ValueError(
             "Expected an empty folder, or one in which this very comparison "
             "was begun, with these methods and seeds or fewer. Received: "
-            f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} says otherwise. "
+            f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} differs. "
             "Choose another folder."
         )
     with tempfile.TemporaryFile(dir=folder):

@@ -18,7 +18,7 @@ def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
     """The rise of a perplexity over the base's, in percent.
 
     Args:
-        loss: mean negative log-likelihoods, in nats a token.
+        loss: mean negative log-likelihoods, in nats per token.
         base_loss: that of the base, on the same tokens.
 
     Returns:
@@ -32,7 +32,7 @@ def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
 def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
     """The lowest loss of a curve that stays within a budget of forgetting.
 
-    Between two neighbouring shares both are taken to change linearly.
+    Between two neighboring shares both are assumed to change linearly.
 
     Args:
         forgotten: forgetting at each share, the base's first.
@@ -92,7 +92,7 @@ def front(points: ArrayLike) -> NDArray[np.bool_]:
 
 
 def bracketed(scores: Mapping[float, float]) -> bool:
-    """Whether the best rate of a sweep has a lower and a higher neighbour.
+    """Whether the best rate of a sweep has a lower and a higher neighbor.
 
     Args:
         scores: a score for each rate that was tried, lower is better.

@@ -2,8 +2,8 @@
 
 WiSE-FT (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv
 2109.01903): the straight line between the two sets of weights often keeps
-more of the base than either end of training does, and costs no training. It
-is the rival of a growth's dial, and serves every method that has none.
+more of the base than either end of training does, and costs no training. It is
+the rival of a growth's dial, and is used for every method without one.
 """
 
 from typing import Any

@@ -41,7 +41,7 @@ def resamples(
         groups: an int `n` of independent examples, or for each example the
             group (an article, a document) that it is drawn together with.
         count: number of resamples.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         Int array `(count, examples)`.

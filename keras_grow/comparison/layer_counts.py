@@ -18,7 +18,7 @@ def with_layer_counts(
     scores: LayerScores,
     counts: Sequence[int] = PAPER_COUNTS,
 ) -> tuple[Method, ...]:
-    """Replace every method that grows blocks by one for each number of them.
+    """Replace every method that grows blocks by one per number of blocks.
 
     Args:
         methods: methods of a plan. Those that name `layers` or are a growth

@@ -19,22 +19,22 @@ class Method:
     """One way of teaching a model a task, with its settings.
 
     Attributes:
-        name: what results call it.
+        name: its name in the results.
         kind: key of `KINDS`, what the method is.
-        learning_rate: of Adam, after the warm-up. Several: those of which the
-            best is chosen by the loss of training examples that are held out
-            for it, see `Plan.sweep_updates`.
+        learning_rate: Adam's learning rate after the warm-up. Of several, the
+            one with the lowest loss on held-out training examples is chosen,
+            see `Plan.sweep_updates`.
         warmup: updates over which the rate rises linearly from zero.
         layers: grown blocks, as in `grow_model`: a number of last blocks,
             indices, or None for all. For `block_expansion`, how many blocks
             to insert, or after which.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
-        parameters: trainable parameters that LoRA should have: `rank` is then
-            the one that comes nearest. None to take `rank`.
+        parameters: number of trainable parameters that LoRA should have,
+            instead of `rank`: the closest rank is taken. None to use `rank`.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
-        decay_to_start: rate of the decay towards the starting weights, see
+        decay_to_start: rate of the decay toward the starting weights, see
             `keras_grow.training.L2SP`. 0 for none.
 
     Example:
@@ -79,7 +79,7 @@ class Method:
         return (self.learning_rate,)
 
     def prepare(self, lm: "keras.Model") -> "keras.Model":
-        """Change `lm` in place, so that what the method trains is trainable.
+        """Prepare `lm` in place, so that what the method trains is trainable.
 
         Args:
             lm: a base model, a KerasHub `CausalLM`.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keras_grow.tasks import Task
 
 TooLong = Literal["raise", "cut_prompt", "leave_out", "window"]
-# Counts beyond these are mistakes; they bound what a file can make work.
+# Higher counts are mistakes; the bounds limit the work a file can cause.
 _MAX_COUNT = 1_000_000_000
 _MAX_ENTRIES = 10_000
 _MAX_TEMPLATE = 1 << 16
@@ -50,24 +50,23 @@ class Plan:
         retention: what the base can do already: names of tasks, scored by
             their own metric, or as `perplexity:TASK` by the perplexity of
             their prompts, or paths of `.txt` files, scored by perplexity.
-        anchor_text: name of a task whose prompts are the text on which
-            methods with an anchor are held to the base. It should not be
-            among the retention sets. `"base"` for text that the base writes
-            itself.
+        anchor_text: name of a task whose prompts are the anchor text of
+            anchored methods, or `"base"` for text that the base writes. The
+            text should not be among the retention sets.
         updates: optimizer steps of every method.
-        batch_size: examples of a step.
-        sequence_length: tokens of a row; where none is given, those of the
-            longest example.
-        too_long: what becomes of longer training examples, see
-            `keras_grow.tasks.encode`; how many there were is printed.
-        group_lengths: whether the examples of an update are of like length,
-            which pads least. Otherwise an update has the examples that the
-            seed draws, cut to what the longest of them needs.
+        batch_size: examples per step.
+        sequence_length: tokens per row; by default, as many as the longest
+            example has.
+        too_long: what to do with longer training examples, see
+            `keras_grow.tasks.encode`. Their number is printed.
+        group_lengths: whether each update takes examples of similar length,
+            which pads least. Otherwise an update takes the examples that the
+            seed draws, cut to the length of the longest.
         seeds: seeds of the data order, one run of every method each.
-        evaluations: how many times a run is scored, the start not counted.
-        examples: how many examples of every set a score is over.
-        generated: how many of the new task, where its metric needs generated
-            answers; 0 to leave that score out.
+        evaluations: how many times to score a run after its start.
+        examples: how many examples of each set to score.
+        generated: how many of them to generate answers for, if the new task's
+            metric needs answers; 0 leaves that score out.
         dtype: dtype of the base model.
         data_dir: folder of prepared TFDS data sets.
         template: how chats in files become text: `gemma`, `llama3`,
@@ -77,9 +76,9 @@ class Plan:
             rows that is held out, such as 0.1, see
             `keras_grow.tasks.file_task`.
         sweep_updates: updates of a run that tries one of several learning
-            rates of a method; where none is given, as many as of a run.
-        shares: shares of what a run changed at which it is scored in the end,
-            without training; the report draws them.
+            rates of a method; by default, `updates`.
+        shares: shares of each run's change to score at the end, without
+            training; the report plots them.
         keep_weights: whether the weights of finished runs are kept.
     """
 

@@ -1,4 +1,4 @@
-"""The pictures of a comparison, in the manner of the paper's figures."""
+"""The pictures of a comparison, like the paper's figures."""
 
 import dataclasses
 from collections import defaultdict
@@ -49,7 +49,7 @@ def curves(rows: Rows) -> Any:
 
 
 def trade_off(rows: Rows) -> Any:
-    """What is learned against what is kept, a line per method over its updates.
+    """What is learned against what is kept, one line per method over updates.
 
     One panel for each old skill and each score of the new task. The large mark
     is the end of training; the cross is the base.
@@ -83,7 +83,7 @@ def trade_off(rows: Rows) -> Any:
 
 
 def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
-    """What is learned against what is forgotten, a line a method.
+    """What is learned against what is forgotten, one line per method.
 
     Each line goes from the base over the shares of the change that are kept.
     Bars are 95% bootstrap intervals of the change from the base.
@@ -112,13 +112,13 @@ def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
             **style,
         )
     axis.set_xlabel(f"{old}: rise of perplexity in % (lower is better)")
-    axis.set_ylabel(f"{new}: nats a token (lower is better)")
+    axis.set_ylabel(f"{new}: nats per token (lower is better)")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
 def layer_counts(plan: Plan, rows: Rows) -> Any:
-    """Final scores over the number of grown blocks, a line a way to train.
+    """Final scores over the number of grown blocks, one line per method.
 
     As the paper's Figures 3 and 4. Methods that differ in nothing but the
     number of their blocks are one line; all others are level lines.

@@ -82,7 +82,7 @@ def _front(plan: Plan, folder: Path) -> list[str]:
         "## Shares of the change",
         "",
         "Without training: a growth by its dial, LoRA by its scale, all others "
-        "by weights between the base's and their own (WiSE-FT). Brackets are "
+        "by interpolating weights with the base's (WiSE-FT). Brackets are "
         "95% bootstrap intervals over examples of the change from the base.",
         "",
     ]
@@ -176,7 +176,7 @@ def _mean(rows: Rows, name: str) -> str:
 
 
 def _lost(start: Rows, last: Rows, name: str, metrics: dict[str, str]) -> str:
-    """What became of an old skill: points, or a perplexity over the base's."""
+    """The change of an old skill: points, or a perplexity over the base's."""
     if not name.startswith("old/"):
         return ""
     before, after = (

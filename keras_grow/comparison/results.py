@@ -1,4 +1,4 @@
-"""The rows of a comparison's results, a line of JSON each."""
+"""The rows of a comparison's results, one line of JSON each."""
 
 import json
 import math
@@ -49,9 +49,9 @@ def append_result(
         extra: further values of the row.
 
     Returns:
-        The row. What is no finite number is `None` there. Its details have
-        the 95% interval of each score, `low` and `high`, where the metric
-        has one.
+        The row. A value that is not a finite number is `None` there. Its
+        details hold the 95% interval of each score, `low` and `high`, where
+        the metric has one.
     """
     details = {}
     for name, result in results.items():
@@ -86,9 +86,9 @@ def read_results(folder: str | os.PathLike[str]) -> Rows:
         folder: folder of the comparison.
 
     Returns:
-        Rows with `method`, `seed`, `step`, `scores` and `details`. A score
-        that was no finite number is NaN. Half a line, of a write that was
-        killed, is left out.
+        Rows with `method`, `seed`, `step`, `scores` and `details`. A score that
+        was not a finite number is NaN. Half a line, of a write that was killed,
+        is left out.
 
     Raises:
         ValueError: if a line says what no row does; the message names the

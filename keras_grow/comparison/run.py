@@ -1,4 +1,4 @@
-"""One run of one method: train, score, and go on where it was killed."""
+"""One run of one method: train, score, and resume if it was killed."""
 
 import contextlib
 import json

@@ -22,7 +22,7 @@ from keras_grow.tasks import Task
 from keras_grow.tasks import load_task
 from keras_grow.tasks import wikitext_articles
 
-# Perplexity text is cut to so many characters an example asked for.
+# Perplexity text is cut to this many characters per example.
 _CHARACTERS = 400
 Loss = MeanLoss | Perplexity
 
@@ -128,7 +128,7 @@ def mean_loss(scorer: Scorer, examples: tuple[Example, ...]) -> MeanLoss:
 
 
 def _up_to(texts: list[str], characters: int) -> list[str]:
-    """The first texts, up to so many characters."""
+    """The first texts, up to a number of characters."""
     kept: list[str] = []
     for text in texts:
         if characters <= 0:

@@ -17,7 +17,7 @@ from keras_grow.comparison.share_rows import BASE
 from keras_grow.comparison.share_rows import Losses
 from keras_grow.comparison.share_rows import Point
 
-BUDGETS = (1.0, 2.0, 5.0)  # per cent of perplexity
+BUDGETS = (1.0, 2.0, 5.0)  # percent of perplexity
 
 
 class FrontPoint(NamedTuple):
@@ -26,9 +26,9 @@ class FrontPoint(NamedTuple):
     Attributes:
         method: its name.
         share: the share of its change that is kept.
-        learned: loss of the new skill in nats a token, with the lower and the
+        learned: loss of the new skill in nats per token, with the lower and the
             upper end of its interval.
-        forgotten: rise of the old skill's perplexity in per cent, likewise.
+        forgotten: rise of the old skill's perplexity in percent, likewise.
     """
 
     method: str

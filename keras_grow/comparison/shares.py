@@ -1,7 +1,7 @@
 """How much a method learns and forgets at a share of its change.
 
-A finished run is one point. Keeping a share of what it changed costs no
-training and gives a curve, which is what methods should be compared by: a
+A finished run is one point. Keeping a share of what it changed needs no
+training and gives a curve, and methods should be compared by their curves: a
 growth has its dial, LoRA scales its product, and the weights of any other
 method lie on a line between before and after (WiSE-FT, arXiv 2109.01903).
 """
@@ -33,7 +33,7 @@ from keras_grow.saving.fingerprint import stored_array
 
 
 class Change:
-    """What a run changed in a model, to be kept in part.
+    """What a run changed in a model, of which a share can be kept.
 
     Args:
         lm: the trained model.

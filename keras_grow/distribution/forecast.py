@@ -1,4 +1,4 @@
-"""Memory of a training step's state on each device, before it is run."""
+"""Forecast the memory of a training step's state on each device."""
 
 import math
 from collections.abc import Iterator
@@ -21,12 +21,11 @@ from keras_grow.layers.expand import slice_specs
 class DeviceMemory:
     """Bytes that the state of a training step takes on each device.
 
-    Activations, and kernels gathered for as long as they are used, come on
-    top.
+    Activations, and kernels gathered while they are used, come on top.
 
     Attributes:
         frozen: weights that do not train.
-        trainable: weights that do.
+        trainable: weights that train.
         gradients: their gradients.
         moments: Adam's two moments of them.
     """
@@ -38,7 +37,7 @@ class DeviceMemory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all four."""
         return self.frozen + self.trainable + self.gradients + self.moments
 
 
@@ -55,8 +54,8 @@ def memory_per_device(
             one of `shapes_only`, without memory for weights.
         mesh: a `keras.distribution.DeviceMesh` with the axes `"batch"` and
             `"model"`. Its devices need not exist.
-        growth: a growth to come, of which only the new weights would train.
-            Defaults to `None`: the model trains as it stands.
+        growth: a planned growth, of which only the new weights would train.
+            Defaults to `None`: the model trains as it is.
 
     Returns:
         A `DeviceMemory`.

@@ -35,10 +35,10 @@ def layout_map(
     vocabulary over `model_axis`; the hidden dimension over `batch_axis`, as in
     KerasHub's map for Gemma, so that devices which share no part of the model
     do not hold the same weights twice. New slices are split as their base is.
-    An axis that its devices do not divide, such as the one key-value head of
-    Gemma 3 270M and 1B, stays whole. Norms, biases, LoRA kernels, grown
-    attention and routed experts do too, and whatever mixes tokens in a family
-    whose row of data names no attention (Qwen 3.5).
+    An axis that the number of its devices does not divide, such as the single
+    key-value head of Gemma 3 270M and 1B, stays whole. So do norms, biases,
+    LoRA kernels, grown attention, routed experts, and the token mixing of a
+    family whose row of data names no attention (Qwen 3.5).
 
     Args:
         model: a KerasHub task or backbone. Only the shapes of its weights are
@@ -49,11 +49,12 @@ def layout_map(
         batch_axis: name of the axis that batches are split over.
 
     Returns:
-        A `keras.distribution.LayoutMap` for the model and its growths, those
-        to come included.
+        A `keras.distribution.LayoutMap` for the model and its growths,
+        including later ones.
 
     Raises:
-        TypeError: if `mesh` is no `DeviceMesh` or `model` no KerasHub model.
+        TypeError: if `mesh` is not a `DeviceMesh`, or `model` is not a KerasHub
+            model.
         ValueError: if the model's family is unknown, or an axis is not in the
             mesh.
 
@@ -114,8 +115,8 @@ def _kernels(
 ) -> dict[str, dict[str, tuple[keras.Variable, Roles]]]:
     """Kernels and their split by a pattern of their paths in one block.
 
-    They are grouped by the pattern of their paths in any block, which will do
-    where all of a group are split alike.
+    They are grouped by the pattern of their paths in any block, which suffices
+    if all of a group are split alike.
     """
     family = family_of(backbone)
     embedding = family.embedding_of(backbone)
@@ -133,7 +134,7 @@ def _kernels(
             kernel = kernel_variable(base_of(layer))
             inside, in_any = f"(.*/)?{name}/", f"(.*/)?{any_name}/"
             if slot in family.slots:
-                # A slice adds a multiple of the base's width: what divides
+                # A slice adds a multiple of the base's width, so what divides
                 # one divides the other.
                 rest = f"(.*/)?{re.escape(layer.name)}/(.*/)?kernel"
                 roles: Roles = DOWN if slot == family.down else UP
@@ -141,7 +142,8 @@ def _kernels(
                 _, found_block, rest = kernel.path.rpartition(f"{block.name}/")
                 rest = re.escape(rest)
                 if not found_block:
-                    # SmolLM 3 builds one of its layers in no block's name.
+                    # SmolLM 3 builds one of its layers outside any block's
+                    # name.
                     inside = in_any = ""
                 roles = _roles(layer, slot == family.attention[-1])
             else:
@@ -152,7 +154,7 @@ def _kernels(
 
 
 def _roles(layer: Any, out: bool) -> Roles:
-    """How a projection of attention is split: by its heads, by the hidden.
+    """How a projection of attention is split: by heads or hidden dimension.
 
     Args:
         layer: the projection.

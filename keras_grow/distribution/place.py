@@ -1,4 +1,4 @@
-"""Moving a model that exists to the devices of a distribution."""
+"""Move an existing model to the devices of a distribution."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from keras_grow.keras_internals import set_layout
 
 
 def distribute(model: keras.Model, distribution: Any) -> keras.Model:
-    """Move the weights of a model to where a distribution puts them.
+    """Move the weights of a model to the devices of a distribution.
 
-    A model that is made inside `distribution.scope()`, or after
-    `keras.distribution.set_distribution`, is there already. This is for one
-    that was made before: its weights are laid out as the distribution says,
-    and what it had compiled is forgotten. Moments of the optimizer start anew.
-    Also set the distribution, so that `fit` splits its batches.
+    A model made inside `distribution.scope()`, or after
+    `keras.distribution.set_distribution`, is there already. For a model made
+    earlier, this lays out the weights as the distribution says and discards
+    compiled functions. The optimizer's moments start at zero. Also set the
+    distribution, so that `fit` splits its batches.
 
     Args:
         model: a task or a backbone, grown or not.
@@ -25,7 +25,8 @@ def distribute(model: keras.Model, distribution: Any) -> keras.Model:
         `model`.
 
     Raises:
-        RuntimeError: on other backends than JAX, which Keras distributes on.
+        RuntimeError: on backends other than JAX, the one on which Keras
+            distributes.
 
     Example:
 

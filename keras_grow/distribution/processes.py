@@ -1,7 +1,7 @@
-"""Several processes that hold one model: who writes, and values they share.
+"""Several processes that hold one model: who writes, and shared values.
 
-On a pod, or a cluster of nodes, no process holds all of a weight that is split
-over devices of others. Everything here is done by all processes at once.
+On a pod or a cluster of nodes, no process holds all of a weight that is split
+over other processes' devices. All processes must call these functions together.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def one_writer() -> Iterator[bool]:
 
 
 def is_spread(variable: Any) -> bool:
-    """Whether parts of a variable are with other processes alone."""
+    """Whether only other processes hold some parts of a variable."""
     value = getattr(variable, "value", variable)
     if keras.config.backend() != "jax" or not hasattr(value, "sharding"):
         return False
@@ -45,14 +45,14 @@ def is_spread(variable: Any) -> bool:
 
 
 def row_blocks(variable: Any, most: int) -> Iterator[NDArray[Any]]:
-    """The value of a variable that is spread, some rows at a time.
+    """The value of a variable that is spread, a few rows at a time.
 
-    No more of it comes together in a process than a block, however large the
-    variable is.
+    A process never holds more of it than a block, however large the variable
+    is.
 
     Args:
         variable: the variable.
-        most: the most bytes of a block. A row may have more.
+        most: the most bytes of a block. A single row may have more.
 
     Yields:
         Blocks along the first axis, in order.
@@ -61,7 +61,7 @@ def row_blocks(variable: Any, most: int) -> Iterator[NDArray[Any]]:
     rows, *rest = value.shape
     row_bytes = value.dtype.itemsize * int(np.prod(rest, dtype="int64"))
     step = max(1, most // row_bytes)
-    # What lies on several devices is given by one of them.
+    # A value that is on several devices is taken from one of them.
     own = [shard for shard in value.addressable_shards if not shard.replica_id]
     for start in range(0, rows, step):
         stop = min(start + step, rows)
@@ -74,7 +74,7 @@ def row_blocks(variable: Any, most: int) -> Iterator[NDArray[Any]]:
                 block[(slice(low - start, high - start), *across)] = np.asarray(
                     shard.data[low - first : high - first]
                 )
-        # Each byte is that of one process, and zero in the others.
+        # Each byte comes from one process and is zero in the others.
         whole = _sum(block.reshape(-1).view("uint8"))
         yield whole.view(value.dtype).reshape(block.shape)
 
@@ -102,7 +102,7 @@ def _sum(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from jax.sharding import NamedSharding
     from jax.sharding import PartitionSpec
 
-    # One device of each process is enough.
+    # One device per process is enough.
     devices = {d.process_index: d for d in reversed(jax.devices())}
     mesh = Mesh(np.array([devices[i] for i in sorted(devices)]), ("process",))
     spread = NamedSharding(mesh, PartitionSpec("process"))

@@ -1,4 +1,4 @@
-"""Models of shapes alone, to plan with what would not fit in memory."""
+"""Models without values, to plan with what would not fit in memory."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _PENDING = "uninitialized_variables"
 
 @contextlib.contextmanager
 def shapes_only() -> Iterator[None]:
-    """Build models whose weights have shapes, dtypes and paths, no values.
+    """Build models whose weights have shapes, dtypes and paths but no values.
 
     For `memory_per_device`, `layout_map` and `growth_report`. Such a model
     cannot be called.

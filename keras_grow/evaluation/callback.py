@@ -25,7 +25,7 @@ class EvaluateDuringFit(keras.callbacks.Callback):
         scores: for each name in the logs, a function of the model that is
             fitted, returning a number or a result. Build a `Scorer` once and
             close over it, so that nothing is compiled twice.
-        every: an int for every so many steps (batches), or a collection of
+        every: an int to score every `every` steps (batches), or a collection of
             steps. Defaults to `None`: the ends of epochs alone.
         at_start: whether to score before the first step, as step 0. Defaults
             to `True`.

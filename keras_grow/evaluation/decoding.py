@@ -106,7 +106,8 @@ class Decoder:
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             rows = [tokens[i] for i in batch]
-            # Rows to fill the batch repeat the last, and end when it ends.
+            # Rows that fill the batch repeat the last one, and end when it
+            # ends.
             rows += [rows[-1]] * (self.batch_size - len(rows))
             outputs = self._run(rows, max_new_tokens, stop_ids)
             for i, prompt, output in zip(batch, rows, outputs, strict=False):

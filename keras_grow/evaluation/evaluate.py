@@ -1,4 +1,4 @@
-"""A task's own metric on some of its examples."""
+"""The metric of a task on some of its examples."""
 
 from collections.abc import Sequence
 

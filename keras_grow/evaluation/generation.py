@@ -59,10 +59,11 @@ def exact_match(
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.
         examples: the examples.
         max_new_tokens: the most tokens of an answer. Defaults to `None`: one
-            more than the longest reference has, as no longer one can match.
+            more than the longest reference has, because no longer answer can
+            match.
         stop: see `generate`.
-        normalize: what both texts go through before they are compared.
-            Defaults to `str.strip`, and nothing else.
+        normalize: function applied to both texts before they are compared.
+            Defaults to `str.strip`.
 
     Returns:
         `ExactMatch` with the accuracy and all predictions.
@@ -118,7 +119,7 @@ def sacrebleu(
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.
         examples: the examples; `response` is the only reference.
         max_new_tokens: the most tokens of a translation. Defaults to `None`:
-            half as much again as the longest reference has, and 8.
+            1.5 times the longest reference, plus 8.
         stop: see `generate`.
         tokenize: sacrebleu's tokenizer. Defaults to `"13a"`.
 

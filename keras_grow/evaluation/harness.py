@@ -17,15 +17,15 @@ from keras_grow.tasks.start_token import start_token
 
 
 class KerasHubLM(TemplateLM):
-    """A KerasHub model, base, grown or merged, as lm-eval takes it.
+    """A KerasHub model (base, grown or merged) as lm-eval takes it.
 
     Texts are split into tokens by lm-eval's own rule, which this class
     inherits; log-likelihoods and generation are those of a `Scorer`.
 
     Args:
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.
-        max_new_tokens: tokens that a generation task gets which does not say
-            how many it needs. Defaults to 256, as elsewhere in lm-eval.
+        max_new_tokens: the most tokens for generation tasks that do not set it.
+            Defaults to 256, as elsewhere in lm-eval.
 
     Example:
 
@@ -52,7 +52,7 @@ class KerasHubLM(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """Id of the token that stands for an empty context."""
+        """Id of the token that replaces an empty context."""
         return start_token(self.tokenizer)
 
     @property

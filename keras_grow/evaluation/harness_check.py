@@ -1,4 +1,4 @@
-"""One command that checks our WinoGrande against lm-evaluation-harness.
+"""Check this library's WinoGrande score against lm-evaluation-harness.
 
     python -m keras_grow.evaluation.harness_check MODEL --limit 100
 
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
     parser = argparse.ArgumentParser(
         prog="python -m keras_grow.evaluation.harness_check",
-        description="Check our WinoGrande against lm-evaluation-harness.",
+        description="Check WinoGrande scores against lm-evaluation-harness.",
     )
     parser.add_argument("model", help="see keras_grow.load_causal_lm")
     parser.add_argument("--limit", type=int, help="rows; all by default")

@@ -59,7 +59,7 @@ def multiple_choice(
     without leading white space, in characters or UTF-8 bytes, as
     lm-evaluation-harness has `acc`, `acc_norm` and `acc_bytes`. An example
     with `contexts` (WinoGrande) is scored by partial evaluation, each choice
-    after its own context. Of equals the first is chosen.
+    after its own context. Ties go to the first choice.
 
     Args:
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.

@@ -8,7 +8,7 @@ Progress = bool | Callable[[int, int], None]
 
 
 def reporter(progress: Progress, total: int) -> Callable[[int], None]:
-    """What is to be told how many rows are done.
+    """Make the function that reports how many rows are done.
 
     Args:
         progress: `True` for Keras' progress bar, `False` for none, or a

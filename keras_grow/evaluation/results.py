@@ -47,8 +47,8 @@ class Result:
                 Defaults to `False`.
 
         Returns:
-            A dictionary of numbers and strings, and lists if asked for; what
-            is no finite number is `None`.
+            A dictionary of numbers and strings, and lists if asked for; what is
+            not a finite number is `None`.
         """
         return {
             name: _plain(value)

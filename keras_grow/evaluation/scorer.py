@@ -35,10 +35,10 @@ _LOGIT_BYTES = 2**28
 class Scorer:
     """A causal language model with what was compiled to score it.
 
-    Every score takes a model or a `Scorer`; make one `Scorer` and pass it
-    where scores are taken repeatedly, as during training, and nothing is
-    compiled twice. Weights are read anew at each call. A change of what a
-    trace freezes (layers, growth switched on or off) is noticed and traced.
+    Every score takes a model or a `Scorer`. If you score repeatedly, as during
+    training, make one `Scorer` and pass it: nothing is compiled twice. Weights
+    are read at each call. If layers change or growth is switched on or off, the
+    scorer compiles again.
 
     Args:
         lm: a KerasHub `CausalLM` that reads token ids and a padding mask.

@@ -66,7 +66,7 @@ class Written:
         self.logprobs.append(float(logits[token] - total))
         text = self._decoded()
         self.lengths.append(len(text))
-        # Many answers begin with a line break, which ends nothing.
+        # Many answers begin with a line break, which does not end them.
         begun = len(text) - len(text.lstrip())
         found = [text.find(mark, begun) for mark in self._stop]
         ends = [at for at in found if at >= 0]

@@ -26,7 +26,7 @@ from keras_grow.tasks.start_token import start_token
 
 
 class Streamer:
-    """A causal language model that hands out its answers as it writes them.
+    """A causal language model that yields its answers as it writes them.
 
     Prompts are read in pieces of one size and tokens are written one at a
     time into a cache of one size, so that there are two shapes to compile,
@@ -34,7 +34,7 @@ class Streamer:
     for each number of answers that are written together.
 
     Several streams may be read in turn, or from several threads; each step
-    holds the model for itself. No stream may outlive a change of the model.
+    locks the model. Do not change the model while a stream is open.
 
     Args:
         lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor:
@@ -46,8 +46,8 @@ class Streamer:
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Raises:
-        TypeError: if `lm` is another model: its cache holds more than the
-            keys and values of tokens.
+        TypeError: if `lm` is a model whose cache holds more than the keys and
+            values of tokens.
         ValueError: if it has no preprocessor, or a size is not positive.
 
     Example:
@@ -96,15 +96,15 @@ class Streamer:
         stop: Sequence[str] = (),
         scales: State | None = None,
     ) -> Stream:
-        """Begin an answer; nothing is computed before it is read.
+        """Begin an answer; nothing is computed until you read from it.
 
         Args:
             prompt: the text to continue.
             max_new_tokens: the most tokens to write.
             sampling: how tokens are chosen. Defaults to `None`: greedily.
             stop: the answer ends before the first of these texts that comes
-                after something else than white space. Defaults to `()`: at
-                an end token alone.
+                after something other than white space. Defaults to `()`: only
+                an end token ends it.
             scales: the scale of each growth for this answer, by name; one
                 that is not named is off, and `{}` is the base. Defaults to
                 `None`: where the model's dials stand now.

@@ -1,4 +1,4 @@
-"""Models out to where they are served: transformers folders and GGUF."""
+"""Export models for serving: transformers folders and GGUF files."""
 
 from keras_grow.export.to_gguf import export_gguf
 from keras_grow.export.to_transformers import Export

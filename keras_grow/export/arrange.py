@@ -1,7 +1,7 @@
-"""How a KerasHub weight lies in a Hugging Face checkpoint: array functions.
+"""The layout of KerasHub weights in Hugging Face checkpoints, as functions.
 
-KerasHub keeps a projection as inputs by outputs, with the heads as an axis
-of their own; `torch.nn.Linear` keeps outputs by inputs, without that axis.
+KerasHub stores a projection as inputs by outputs, with a separate axis for the
+heads; `torch.nn.Linear` stores outputs by inputs, without that axis.
 """
 
 from collections.abc import Callable
@@ -55,10 +55,10 @@ def rows_out_of_heads(kernel: Array) -> Array:
 
 
 def interleave_rotary(weight: Array, heads: int) -> Array:
-    """Order the rows of a query or key kernel as llama.cpp's Llama does.
+    """Order the rows of a query or key kernel as in llama.cpp's Llama.
 
-    Hugging Face turns the pair (i, i + size / 2) of a head, llama.cpp's
-    `llama` architecture the pair (2 i, 2 i + 1).
+    Hugging Face rotates the pair (i, i + size / 2) of a head; llama.cpp's
+    `llama` architecture rotates the pair (2 i, 2 i + 1).
 
     Args:
         weight: `[heads * size, in]`.

@@ -25,10 +25,10 @@ def model_card(
         family: its row.
         dtype: dtype, or quantization, of the weights.
         card: `base`, `license`, `data` and `scores`, each of them optional.
-        load: how it is loaded, in Markdown. Defaults to `transformers`.
+        load: how to load it, in Markdown. Defaults to `transformers`.
 
     Raises:
-        ValueError: if `card` says something else.
+        ValueError: if `card` has other fields.
     """
     card = dict(card or {})
     unknown = sorted(card.keys() - set(_FIELDS))
@@ -61,8 +61,8 @@ def model_card(
             "## Terms",
             "",
             f"These weights are derived from a {family.terms[0].title()} "
-            f"model: its terms of use ({family.terms[1]}) go with them, to "
-            "whoever you pass them on to.",
+            f"model: its terms of use ({family.terms[1]}) apply to them, and "
+            "to everyone you pass them on to.",
             "",
         ]
     return "\n".join(lines)
@@ -73,7 +73,7 @@ def _license(family: ExportFamily, card: Mapping[str, Any]) -> str:
         return str(card["license"])
     if family.terms:
         return f"{family.terms[0].title()} terms of use, {family.terms[1]}"
-    return "not stated; that of the base goes with these weights"
+    return "not stated; that of the base applies to these weights"
 
 
 def _growth_lines(model: keras.Model) -> list[str]:
@@ -99,8 +99,8 @@ def _blocks(layers: Any) -> str:
 def _load(family: ExportFamily) -> str:
     eager = ', attn_implementation="eager"' if family.eager else ""
     note = (
-        "\n\nOther attention implementations leave out the caps on attention "
-        "logits that this family has."
+        "\n\nOther attention implementations leave out this family's caps on "
+        "attention logits."
         if family.eager
         else ""
     )

@@ -1,4 +1,4 @@
-"""What was exported, loaded again by `transformers` and compared."""
+"""Load what was exported with `transformers`, and compare logits."""
 
 import importlib.util
 import os
@@ -25,13 +25,13 @@ def largest_difference(
 ) -> float:
     """Return the largest difference between our logits and `transformers'`.
 
-    Each side computes in the dtype that it has its weights in: about 1e-5
-    apart in float32, and 1e-1 where either is in bfloat16.
+    Each side computes in the dtype of its weights: about 1e-5 apart in float32,
+    and 1e-1 if either is in bfloat16.
 
     Args:
         model: a KerasHub `CausalLM` or backbone.
         path: a folder or a GGUF file that was exported from it.
-        prompts: texts. Defaults to three, or to random tokens where the
+        prompts: texts. Defaults to three texts, or to random tokens if the
             model has no tokenizer.
 
     Returns:
@@ -42,7 +42,7 @@ def largest_difference(
     """
     rows = _rows(model, prompts)
     theirs = load_transformers(path)
-    # One batch on our side: a backend that compiles does it once.
+    # One batch on this side: a backend that compiles does so once.
     ours = logits(model, rows)
     return max(
         float(np.abs(mine[: len(row)] - transformers_logits(theirs, row)).max())
@@ -55,15 +55,15 @@ def check_comparable(
     prompts: Sequence[str] | None = None,
     gguf_file: bool = False,
 ) -> None:
-    """Refuse, before a model is written, what could not be compared after.
+    """Refuse, before a model is written, what could not be compared later.
 
     Args:
         model: a KerasHub `CausalLM` or backbone.
         prompts: see `largest_difference`.
-        gguf_file: whether a GGUF file is to be loaded.
+        gguf_file: whether a GGUF file will be loaded.
 
     Raises:
-        ImportError: if a package that loads what was written is missing.
+        ImportError: if a package that loads the export is missing.
         ValueError: if there is nothing to compare on.
     """
     needed = ["transformers", "torch", *(["accelerate"] if gguf_file else [])]
@@ -139,7 +139,7 @@ def _rows(
     rows = [row for row in rows if len(row)]
     if not rows:
         raise ValueError(
-            "Expected a text with tokens in it to compare logits on. "
+            "Expected texts with tokens in them, to compare logits on. "
             f"Received: prompts={prompts!r}"
         )
     return rows

@@ -1,8 +1,8 @@
-"""A KerasHub backbone in the words of a Hugging Face `config.json`.
+"""A KerasHub backbone as a Hugging Face `config.json`.
 
 One function per family. Each refuses what the other side would compute
-otherwise. Keys are those of published checkpoints, which old and new
-versions of `transformers` read.
+differently. Keys are those of published checkpoints, which old and new versions
+of `transformers` read.
 """
 
 from typing import Any
@@ -59,7 +59,7 @@ def gemma3(backbone: Any) -> dict[str, Any]:
         use_query_key_norm=True,
         use_post_attention_norm=True,
         use_post_ffw_norm=True,
-        # `transformers` has the key for it and does not apply it.
+        # `transformers` has the key but does not apply it.
         attention_logit_soft_cap=None,
         local_rope_scaling_factor=1.0,
     )
@@ -123,8 +123,8 @@ def mistral(backbone: Any) -> dict[str, Any]:
 def qwen(backbone: Any) -> dict[str, Any]:
     """Qwen 2 and 2.5, dense.
 
-    KerasHub's fused attention leaves the window of Qwen 2 and 3 out, so that
-    beyond it the exported model, which has it, computes otherwise.
+    KerasHub's fused attention leaves out the window of Qwen 2 and 3, so that
+    beyond it the exported model, which has the window, differs.
     """
     return {
         **_gated(backbone),
@@ -176,7 +176,7 @@ def phi3(backbone: Any) -> dict[str, Any]:
 
 def smollm3(backbone: Any) -> dict[str, Any]:
     """SmolLM 3."""
-    # `transformers` would add a bias to the output projection as well.
+    # `transformers` would add a bias to the output projection, too.
     _require(backbone, attention_bias=False, partial_rotary_factor=1.0)
     return {
         **_sizes(backbone, backbone.intermediate_dim),
@@ -190,7 +190,7 @@ def smollm3(backbone: Any) -> dict[str, Any]:
         "hidden_act": "silu",
         "use_sliding_window": False,
         "sliding_window": None,
-        # KerasHub's blocks attend to everything, whatever they are called.
+        # KerasHub's blocks attend to everything, despite the layer types.
         "layer_types": ["full_attention"] * backbone.num_layers,
         "tie_word_embeddings": True,
     }
@@ -217,10 +217,10 @@ def gpt2(backbone: Any) -> dict[str, Any]:
 
 
 def max_positions(backbone: Any) -> int:
-    """How long a text the family's published models are made for.
+    """The longest text that the family's published models are made for.
 
-    Where KerasHub keeps the number, it is the model's own. Elsewhere it is
-    that of the published models, which no weight depends on.
+    If KerasHub stores the number, it is the model's own. Otherwise it is that
+    of the published models; no weight depends on it.
     """
     models = keras_hub.models
     for name in ("max_position_embeddings", "max_sequence_length"):
@@ -242,7 +242,7 @@ def max_positions(backbone: Any) -> int:
 
 
 def _gated(backbone: Any) -> dict[str, Any]:
-    """What Llama and the families after its pattern have in common."""
+    """What Llama and the families that follow its pattern share."""
     return {
         **_sizes(backbone, backbone.intermediate_dim),
         "rope_theta": float(backbone.rope_max_wavelength),
@@ -269,13 +269,13 @@ def _sizes(backbone: Any, width: int) -> dict[str, Any]:
 
 
 def _width(down: Any) -> int:
-    # Gemma 1 and 2 build half of the `intermediate_dim` they are given.
+    # Gemma 1 and 2 build half of the `intermediate_dim` that they get.
     return int(down.kernel.shape[0])
 
 
 def _query_scalar(backbone: Any) -> int:
-    # KerasHub's Gemma 2 blocks do not hand the backbone's flag on: what the
-    # attention computes is what counts.
+    # KerasHub's Gemma 2 blocks do not pass on the backbone's flag: what counts
+    # is what the attention computes.
     if backbone.transformer_layers[0].attention.query_head_dim_normalize:
         return int(backbone.head_dim)
     return int(backbone.hidden_dim // backbone.num_query_heads)
@@ -295,6 +295,6 @@ def _require(backbone: Any, **wanted: Any) -> None:
         raise ValueError(
             f"Expected a {type(backbone).__name__} that `transformers` can "
             f"compute: one of {name}={value}. Received: {name}={received}. "
-            "There is no such model on the other side; keep this one as a "
-            "KerasHub preset (`save_to_preset`)."
+            "`transformers` has no such model; keep this one as a KerasHub "
+            "preset (`save_to_preset`)."
         )

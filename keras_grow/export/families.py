@@ -13,20 +13,19 @@ from keras_grow.export.weight_maps import WeightMap
 
 @dataclass(frozen=True)
 class ExportFamily:
-    """One row of data: a family on the other side.
+    """One row of data: a family as `transformers` and llama.cpp know it.
 
     Attributes:
         model_type: its name in `transformers`.
         architecture: its class with a head there.
         weights: where the weights go.
-        config: makes its `config.json` of a backbone.
+        config: makes its `config.json` from a backbone.
         gguf: its architecture in llama.cpp, or None.
-        split: the pattern that its byte-pair tokenizer splits text by, a key
+        split: the pattern by which its byte-pair tokenizer splits text, a key
             of `tokenizer_json.SPLITS`.
-        terms: its license where all of the family have one: its name and
-            where it is written.
-        eager: whether `transformers` computes it rightly with eager
-            attention only.
+        terms: name and address of its license, if the whole family has one.
+        eager: whether `transformers` computes it correctly only with eager
+            attention.
     """
 
     model_type: str

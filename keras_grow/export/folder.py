@@ -1,4 +1,4 @@
-"""A folder or a file that is there whole or not at all."""
+"""A folder or a file that is written whole or not at all."""
 
 import contextlib
 import os
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def write_whole(path: Path, needed: int) -> Iterator[Path]:
-    """Lend a temporary sibling of `path`, which becomes `path` at the end.
+    """Provide a temporary sibling of `path`, which becomes `path` at the end.
 
     Args:
-        path: what is written: a folder, or a file.
+        path: the folder or file to write.
         needed: bytes that it will take.
 
     Yields:
-        A folder to write into. The caller leaves in it either the contents
-        of the folder `path`, or one file with the name of `path`'s.
+        A folder to write into. The caller leaves in it either the contents of
+        the folder `path`, or one file named as `path` is.
 
     Raises:
-        OSError: if the disk has not that much room, or fills up.
+        OSError: if the disk does not have that much room, or fills up.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
@@ -42,7 +42,7 @@ def write_whole(path: Path, needed: int) -> Iterator[Path]:
 
 
 def check_empty(folder: Path) -> None:
-    """Refuse a folder that has something in it, or is none.
+    """Refuse a folder that is not empty, or a path that is not a folder.
 
     Raises:
         ValueError: if it exists and is not an empty folder.

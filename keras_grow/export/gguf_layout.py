@@ -1,7 +1,7 @@
-"""What llama.cpp wants in a GGUF file: metadata, names, order of rows.
+"""What llama.cpp needs in a GGUF file: metadata, names, order of rows.
 
-Stands on the Hugging Face form: names, shapes and `config.json` are those
-of `weight_maps` and `configs`, and what llama.cpp keeps otherwise is here.
+Starts from the Hugging Face form: names, shapes and `config.json` are those of
+`weight_maps` and `configs`, and what llama.cpp stores differently is here.
 """
 
 import functools
@@ -30,7 +30,7 @@ def metadata(arch: str, config: dict[str, Any]) -> dict[str, Any]:
         Values by key. Whole numbers are written as uint32, others as float32.
 
     Raises:
-        ValueError: if llama.cpp computes such a model otherwise.
+        ValueError: if llama.cpp computes such a model differently.
     """
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
@@ -64,7 +64,7 @@ def metadata(arch: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def change(arch: str, name: str, config: dict[str, Any]) -> Any:
-    """What llama.cpp wants done with a tensor of that Hugging Face name."""
+    """How llama.cpp needs a tensor of that Hugging Face name changed."""
     if arch == "gemma3" and name.endswith("norm.weight"):
         return _plus_one
     rotary = _ROTARY.search(name)
@@ -77,7 +77,7 @@ def change(arch: str, name: str, config: dict[str, Any]) -> Any:
 
 
 def rope_factors(config: dict[str, Any]) -> Array | None:
-    """Divisors of the rotary frequencies, where Llama 3.1 stretched them.
+    """Divisors of the rotary frequencies that Llama 3.1 stretches.
 
     llama.cpp takes them as the tensor `rope_freqs.weight`.
     """
@@ -95,12 +95,12 @@ def rope_factors(config: dict[str, Any]) -> Array | None:
 
 
 def _plus_one(scale: Array) -> Array:
-    """llama.cpp multiplies by the weight, Gemma by one more than it."""
+    """llama.cpp multiplies by the weight, Gemma by the weight plus one."""
     return scale + np.float32(1)
 
 
 def _context(arch: str, config: dict[str, Any]) -> int:
-    """The longest text: no longer than a window that is not computed."""
+    """The longest text: at most a window that is not computed."""
     longest = int(config["max_position_embeddings"])
     window = config.get("sliding_window")
     slides = config.get("use_sliding_window", window is not None)
@@ -115,7 +115,7 @@ def _check_gemma3(config: dict[str, Any]) -> None:
             "Expected a Gemma 3 with sliding windows, as llama.cpp computes "
             "it. Received: use_sliding_window_attention=False"
         )
-    # llama.cpp knows by the number of blocks how queries are scaled.
+    # llama.cpp infers the scale of queries from the number of blocks.
     by_hidden = config["num_hidden_layers"] == _BLOCKS_OF_27B
     scalar = config["head_dim"]
     if by_hidden:

@@ -13,9 +13,9 @@ from keras_grow.export.tokenizer_json import special_tokens
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 # SentencePiece's types of pieces and llama.cpp's have the same numbers.
 _NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
-# Control tokens in Gemma's published files: their text is not shown.
+# Control tokens in Gemma's published files: their text is hidden.
 _MARKS = re.compile(r"<(unused\d+|mask|img|(start|end)_of_\w+)>|\[\w+\]")
-# llama.cpp's name for the pattern that text is split by.
+# llama.cpp's name for the pattern by which text is split.
 _PRE = {"llama3": "llama-bpe", "qwen2": "qwen2", "gpt2": "gpt-2"}
 
 
@@ -71,7 +71,7 @@ def _sentencepiece(proto: bytes) -> dict[str, Any]:
     for index, piece in enumerate(model.pieces):
         token, kind, score = piece.piece, int(piece.type), float(piece.score)
         if kind == _USER_DEFINED:
-            # llama.cpp looks for these in the text as it is.
+            # llama.cpp looks for these in the raw text.
             token = token.replace(_SPACE, " ")
             kind = _CONTROL if _MARKS.fullmatch(token) else kind
         if kind in (_CONTROL, _USER_DEFINED):

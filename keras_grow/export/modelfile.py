@@ -11,14 +11,14 @@ _TAG = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 def modelfile(name: str, chat: ChatTemplate | None = None) -> str:
     """Return a `Modelfile` for the GGUF file `name` beside it.
 
-    Ollama does not run the Jinja of a GGUF file: it knows some published
-    templates by their text, and gives a model with another its prompts bare.
-    So a chat is written out in Ollama's own template language.
+    Ollama does not run the Jinja of a GGUF file. It recognizes some published
+    templates by their text, and with any other template passes bare prompts to
+    the model. So the chat template is written in Ollama's own template
+    language.
 
     Args:
         name: the file's name.
-        chat: the template of its chats, or None for a model that continues
-            texts.
+        chat: its chat template, or None for a model that continues texts.
 
     Example:
 
@@ -60,7 +60,7 @@ def without_generation_tags(source: str) -> str:
 
 
 def _turn(chat: ChatTemplate, system: bool) -> str:
-    """A question and its answer; Ollama puts the start token itself."""
+    """A question and its answer; Ollama adds the start token itself."""
     text = chat.render(_messages(system))
     return text.removeprefix(chat.bos_token)
 

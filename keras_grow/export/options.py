@@ -7,14 +7,14 @@ from keras_grow.tasks.chat_template import ChatTemplate
 
 
 def longest_text(backbone: Any, max_positions: int | None) -> int:
-    """How long a text to promise, in tokens.
+    """The longest text to promise, in tokens.
 
     Args:
         backbone: a plain KerasHub backbone.
         max_positions: what the user asked for, or None.
 
     Raises:
-        ValueError: if it is no positive whole number.
+        ValueError: if it is not a positive integer.
     """
     if max_positions is None:
         return family_positions(backbone)
@@ -33,6 +33,6 @@ def chat_of(template: str | ChatTemplate | None) -> ChatTemplate | None:
         template: see `ChatTemplate.of`, or None.
 
     Raises:
-        ValueError: if there is none of that name, or it is no Jinja.
+        ValueError: if there is none of that name, or it is not valid Jinja.
     """
     return None if template is None else ChatTemplate.of(template)

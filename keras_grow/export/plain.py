@@ -1,4 +1,4 @@
-"""The plain KerasHub model behind a model that is to be exported."""
+"""The plain KerasHub model to export."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
-    """Return the model at its present state with nothing of keras_grow in it.
+    """Return the model in its current state, without keras_grow.
 
     Args:
         model: a KerasHub task or backbone, grown or not. It is not changed.
         dtype: dtype to merge in. Defaults to the model's own.
 
     Returns:
-        The merged model where it is grown, else the model itself.
+        The merged model if it is grown, otherwise the model itself.
 
     Raises:
-        TypeError: if it is no KerasHub model.
+        TypeError: if it is not a KerasHub model.
         ValueError: if it is quantized, or inside `growth_disabled`.
     """
     backbone = backbone_of(model)
@@ -35,7 +35,7 @@ def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
             raise ValueError(
                 "Expected a float model to export. Received: "
                 f"`{layer.path}` in {layer.quantization_mode}. Export the "
-                "model before `quantize`, or load it again without."
+                "model before `quantize`, or load it again."
             )
     return model
 

@@ -23,13 +23,13 @@ def write_shards(
 ) -> int:
     """Write tensors as `transformers` reads them.
 
-    No more than one tensor is in memory, however large the model.
+    At most one tensor is in memory, however large the model.
 
     Args:
         tensors: what to write.
         folder: where.
         dtype: dtype of every tensor.
-        shard_bytes: bytes of a file before the next begins.
+        shard_bytes: the most bytes of a file.
 
     Returns:
         How many files there are, the index not counted.

@@ -21,7 +21,7 @@ class Tensor:
     Attributes:
         name: its name in the checkpoint.
         shape: its shape there.
-        row: what it is made of.
+        row: the row of data that describes it.
         holder: the block or the backbone that has its sources.
     """
 
@@ -31,7 +31,7 @@ class Tensor:
     holder: Any
 
     def read(self, dtype: np.dtype[Any]) -> Array:
-        """The value, in memory of its own."""
+        """The value, in its own memory."""
         values = [
             keras.ops.convert_to_numpy(_weight(self.holder, source))
             for source in self.row.sources
@@ -56,10 +56,10 @@ def tensors_of(backbone: Any, weights: WeightMap) -> list[Tensor]:
 
 
 def padding(tensors: list[Tensor], weights: WeightMap) -> int:
-    """How many parameters are there only to give all MLPs one width.
+    """How many parameters only pad all MLPs to one width.
 
-    Blocks that grew less than others end in neurons whose weights are all
-    zero, in the projections up and down.
+    Blocks that grew less than others end with neurons whose up- and
+    down-projection weights are all zero.
 
     Args:
         tensors: from `tensors_of`.
@@ -123,6 +123,6 @@ def _shape(row: Row, holder: Any) -> tuple[int, ...] | None:
             return None
         if weight is None:
             raise AttributeError(f"{type(layer).__name__} has no {name}")
-        # A view of one byte: the shape costs no memory to find out.
+        # A view of one byte: finding the shape costs no memory.
         stand_ins.append(np.broadcast_to(np.int8(0), tuple(weight.shape)))
     return tuple(_arranged(row, stand_ins).shape)

@@ -54,10 +54,10 @@ def export_gguf(
 ) -> Export:
     """Write a model as a GGUF file, which llama.cpp and Ollama run.
 
-    A grown model is merged first, at its present state, and LoRA is folded
-    in. Matrices are written in `quantization`, vectors in float32. A model
-    card is written beside the file, with a `Modelfile` for Ollama in it. The
-    file appears whole or not at all.
+    A grown model is merged first, in its current state, and LoRA is folded in.
+    Matrices are written in `quantization`, vectors in float32. A model card
+    with a `Modelfile` for Ollama is written beside the file. The file is
+    written whole or not at all.
 
     Gemma 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3 can be exported.
 
@@ -65,23 +65,23 @@ def export_gguf(
         model: a KerasHub `CausalLM` with its preprocessor, grown or not.
         path: the file to write, customarily `*.gguf`. It must not exist.
         quantization: `"f32"`, `"f16"`, `"bf16"` or `"q8_0"` (eight bits,
-            each 32 weights of a row with a scale of their own).
+            with one scale for every 32 weights of a row).
         verify: whether to load the file with `transformers` and compare
-            logits. It takes the head sizes of the published Gemma 3 and
-            Qwen 3 for granted, and reads no rotary scaling.
-        prompts: texts to compare them on. Defaults to texts of its own.
+            logits. It assumes the head sizes of the published Gemma 3 and Qwen
+            3, and ignores rotary scaling.
+        prompts: texts to compare them on. Defaults to built-in texts.
         max_positions: the longest text that the file promises. Defaults to
             that of the family's published models.
         chat_template: the chat template to put into the file and, in
-            Ollama's language, into the `Modelfile`; such as `"gemma"`, or
-            the text of one. See `ChatTemplate.of`.
+            Ollama's language, into the `Modelfile`; such as `"gemma"`, or the
+            source of one. See `ChatTemplate.of`.
         card: see `export_transformers`.
 
     Returns:
         An `Export`: sizes, and the largest difference.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
+        TypeError: if `model` is not a KerasHub model.
         ValueError: if the file exists, the quantization or the chat template
             is unknown, the family cannot be exported or computed by
             llama.cpp, or the model has no tokenizer, is quantized or inside
@@ -118,8 +118,8 @@ def export_gguf(
     preprocessor = getattr(plain, "preprocessor", None)
     if preprocessor is None:
         raise ValueError(
-            "Expected a task with a preprocessor: a GGUF file has the "
-            f"tokenizer in it. Received: {type(model).__name__} without one."
+            "Expected a task with a preprocessor: a GGUF file contains the "
+            f"tokenizer. Received: {type(model).__name__} without one."
         )
     config = family.config(backbone)
     config["max_position_embeddings"] = longest_text(backbone, max_positions)
@@ -199,8 +199,8 @@ def _kind(gguf: Any, shape: tuple[int, ...], quantization: str) -> Any:
     if len(shape) == 1:
         return kinds.F32
     kind = kinds[quantization.upper()]
-    # A row that does not come out in whole blocks stays a float, as
-    # llama.cpp's converter has it.
+    # A row that is not a multiple of the block size stays in float, as in
+    # llama.cpp's converter.
     if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
         return kinds.F16
     return kind

@@ -39,11 +39,11 @@ class Export:
     Attributes:
         path: the folder, or the file.
         weight_bytes: bytes of its weights.
-        padding_bytes: how many of them are zeros that give blocks which grew
-            less than others the common width.
+        padding_bytes: how many of them are zeros that pad blocks which grew
+            less than others to the common width.
         files: how many files the weights are in.
         largest_difference: the largest difference of a logit from the
-            model's, where `verify` was asked for.
+            model's, if `verify` was set.
     """
 
     path: Path
@@ -68,35 +68,35 @@ def export_transformers(
     """Write a model as a folder that `transformers` loads.
 
     `transformers.AutoModelForCausalLM.from_pretrained(folder)` computes the
-    same function, and so does what reads the same folders (vLLM, llama.cpp's
-    converter). A grown model is merged first, at its present state; blocks
-    that grew less than others are padded with zeros to the common width; a
-    line on stderr says how many bytes that costs. LoRA is folded in. The
-    folder appears whole or not at all.
+    same function, and so does other software that reads such folders (vLLM,
+    llama.cpp's converter). A grown model is merged first, in its current state;
+    blocks that grew less than others are padded with zeros to the common width;
+    a line on stderr says how many bytes that costs. LoRA is folded in. The
+    folder is written whole or not at all.
 
     Gemma 1, 2 and 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3, Phi 3,
     SmolLM 3 and GPT-2 can be exported.
 
-    A growth cannot be had as a PEFT adapter: it is a wider MLP, and PEFT has
-    no adapter that widens a layer. Serve the merged model.
+    A growth cannot be exported as a PEFT adapter: it is a wider MLP, and PEFT
+    has no adapter that widens a layer. Serve the merged model.
 
     Args:
         model: a KerasHub `CausalLM`, or a backbone (then no tokenizer is
             written), grown or not.
         folder: the folder to make. If it exists it must be empty.
-        dtype: `"float32"`, `"bfloat16"` or `"float16"`. Defaults to that of
-            the model's weights.
+        dtype: `"float32"`, `"bfloat16"` or `"float16"`. Defaults to the dtype
+            of the model's weights.
         verify: whether to load the folder with `transformers` and compare
             logits.
-        prompts: texts to compare them on. Defaults to texts of its own, or
-            random tokens where the model has no tokenizer.
-        shard_bytes: bytes of a file before the next one begins. No more than
-            one tensor is held in memory at a time.
+        prompts: texts to compare them on. Defaults to built-in texts, or to
+            random tokens if the model has no tokenizer.
+        shard_bytes: the most bytes of a file. At most one tensor is in memory
+            at a time.
         max_positions: the longest text that `config.json` promises. Defaults
             to that of the family's published models.
         chat_template: the chat template to write beside the tokenizer, such
-            as `"gemma"`, or the text of one; see `ChatTemplate.of`. The end
-            of a turn then ends generation. KerasHub keeps none.
+            as `"gemma"`, or the source of one; see `ChatTemplate.of`. The end
+            of a turn then ends generation. KerasHub models have none.
         card: what the model card says: `base`, `license`, `data` (texts) and
             `scores` (figures by name).
 
@@ -104,9 +104,9 @@ def export_transformers(
         An `Export`: sizes, and the largest difference.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
-        ValueError: if the folder has something in it, the dtype or the chat
-            template is unknown, the family cannot be exported or computed by
+        TypeError: if `model` is not a KerasHub model.
+        ValueError: if the folder is not empty, the dtype or the chat template
+            is unknown, the family cannot be exported or computed by
             `transformers`, or the model is quantized or inside
             `growth_disabled`.
         OSError: if the disk is full.
@@ -170,7 +170,7 @@ def export_transformers(
 
 
 def say_padding(size: int, padded: int) -> None:
-    """Say on stderr what is about to be written, and how much is padding."""
+    """Report on stderr what will be written, and how much is padding."""
     text = f"Writing {size:,} bytes of weights"
     if padded:
         text += (

@@ -21,9 +21,9 @@ def write_tokenizer(
 ) -> None:
     """Write the files that `AutoTokenizer.from_pretrained` reads.
 
-    It gives the ids that KerasHub's tokenizer gives, but for the names of
-    control tokens in a text, such as `<bos>`: there it finds the token and
-    SentencePiece letters. For byte pairs see `byte_pair_json`.
+    It gives the same ids as KerasHub's tokenizer, except for the names of
+    control tokens in a text, such as `<bos>`: it finds the token, where
+    SentencePiece finds letters. For byte pairs see `byte_pair_json`.
 
     Args:
         preprocessor: the preprocessor of a KerasHub task.
@@ -33,8 +33,7 @@ def write_tokenizer(
         chat_template: a Jinja template, or None.
 
     Raises:
-        ValueError: if the tokenizer is of another kind than SentencePiece or
-            byte pairs.
+        ValueError: if the tokenizer is neither SentencePiece nor byte pairs.
     """
     tokenizer = preprocessor.tokenizer
     start = start_token(preprocessor)
@@ -50,7 +49,7 @@ def write_tokenizer(
         )
     unknown = content["model"]["unk_token"]
     config = {
-        # The pipeline is the file's own, not one that `transformers` builds.
+        # The pipeline comes from the file; `transformers` builds none.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": getattr(tokenizer, "start_token", None),
         "eos_token": getattr(tokenizer, "end_token", None),
@@ -73,7 +72,7 @@ def token_ids(preprocessor: Any, chat: bool = False) -> dict[str, Any]:
 
     Args:
         preprocessor: the preprocessor of a KerasHub task, or None.
-        chat: whether the end of a turn ends a text, too.
+        chat: whether the end of a turn also ends a text.
     """
     if preprocessor is None:
         return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))

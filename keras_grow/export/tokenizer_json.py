@@ -10,8 +10,8 @@ _LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# What the published tokenizer of each family splits text by before it merges
-# pairs; None is the pattern that is built into the byte-level step.
+# The pattern by which each family's published tokenizer splits text before it
+# merges pairs; None is the one built into the byte-level step.
 SPLITS: dict[str, str | None] = {
     "llama3": _LLAMA3,
     "qwen2": _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}"),
@@ -30,10 +30,10 @@ def sentencepiece_json(proto: bytes, start: str | None) -> dict[str, Any]:
         start: a token put before every text, or None.
 
     Returns:
-        What is written as JSON.
+        The values to write as JSON.
 
     Raises:
-        ValueError: if the model is no BPE model.
+        ValueError: if the model is not a BPE model.
     """
     model = parse_sentencepiece(proto)
     if model.trainer_spec.model_type != model.trainer_spec.BPE:
@@ -96,9 +96,9 @@ def byte_pair_json(
 ) -> dict[str, Any]:
     """Return a KerasHub `BytePairTokenizer` as a `tokenizer.json`.
 
-    Text is split as the published tokenizer of the family splits it.
-    KerasHub's own is not everywhere the same: it keeps runs of digits and of
-    punctuation whole that Llama 3 and Qwen were trained on in pieces.
+    Text is split as in the published tokenizer of the family. KerasHub's own
+    differs in places: it keeps runs of digits and of punctuation whole that
+    Llama 3 and Qwen saw in pieces during training.
 
     Args:
         tokenizer: the tokenizer.
@@ -166,21 +166,21 @@ def parse_sentencepiece(proto: bytes) -> Any:
 
 
 def special_tokens(tokenizer: Any) -> list[str]:
-    """Tokens of a byte-pair tokenizer that text is never split within."""
+    """Tokens within which a byte-pair tokenizer never splits text."""
     tokens = {*tokenizer.special_tokens, *(tokenizer.unsplittable_tokens or ())}
     known = [token for token in tokens if token in tokenizer.vocabulary]
     return sorted(known, key=tokenizer.vocabulary.__getitem__)
 
 
 def merges_of(tokenizer: Any) -> list[str]:
-    """The merges of a byte-pair tokenizer, without the line of a version."""
+    """The merges of a byte-pair tokenizer, without the version line."""
     return [line for line in tokenizer.merges if "#version:" not in line]
 
 
 def _merges(
     scores: dict[str, float], vocabulary: dict[str, int]
 ) -> list[list[str]]:
-    """Every way to make a piece of two others, the best score first."""
+    """Every way to make a piece from two others, the best score first."""
     found = []
     for piece, score in scores.items():
         for cut in range(1, len(piece)):
@@ -228,8 +228,8 @@ def _added(index: int, token: str, special: bool) -> dict[str, Any]:
         "single_word": False,
         "lstrip": False,
         "rstrip": False,
-        # SentencePiece looks for its own symbols in the text that it has
-        # written its spaces into; control tokens stand outside of the text.
+        # SentencePiece looks for its symbols after it has replaced spaces;
+        # control tokens are outside of the text.
         "normalized": not special,
         "special": special,
     }

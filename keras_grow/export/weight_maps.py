@@ -1,7 +1,7 @@
 """Where each KerasHub weight goes in a Hugging Face checkpoint, as data.
 
 One table per family. Sources are attributes of a block, or of the backbone,
-read through the layers' own properties: a kernel under LoRA comes out folded.
+read through the layers' own properties, so that LoRA is folded in.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Row:
     Attributes:
         target: name of the tensor, within the block or the model.
         sources: attributes, with dots. Several are put one after another.
-        arrange: what is done with each of them.
-        axis: where several are put together.
-        optional: whether a model may be without it.
+        arrange: the change of layout for each of them.
+        axis: the axis along which several are joined.
+        optional: whether a model may lack it.
     """
 
     target: str
@@ -43,7 +43,7 @@ class WeightMap:
     Attributes:
         model: rows of the backbone.
         block: rows of each transformer block.
-        prefix: what the names of block `index` begin with.
+        prefix: the beginning of the names of block `index`.
         down: target in a block of the MLP's output.
         neurons: axis of `down` along which its neurons lie.
     """
@@ -154,8 +154,8 @@ _GEMMA_BLOCK = (
     _row("mlp.up_proj.weight", "gating_ffw_2.kernel", transpose),
     _row("mlp.down_proj.weight", "ffw_linear.kernel", transpose),
 )
-# Hugging Face's `post_attention_layernorm` stands before the MLP in Gemma 1
-# and after the attention in Gemma 2 and 3.
+# Hugging Face's `post_attention_layernorm` is before the MLP in Gemma 1 and
+# after the attention in Gemma 2 and 3.
 GEMMA = WeightMap(
     _GEMMA_MODEL,
     (

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and a lock for a folder."""
+"""Files that are written whole or not at all, and a lock for a folder."""
 
 from keras_grow.files.atomic import atomic_path
 from keras_grow.files.atomic import write_atomically

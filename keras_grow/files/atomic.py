@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ from typing import TextIO
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a place to write a file or a folder that then takes its name.
+    """Provide a temporary path for a file or folder that then takes its name.
 
-    Until all is written, whatever has that name stays as it was. A process
-    that is killed meanwhile leaves a folder `NAME.HOST-PID-TAG.part` beside
-    it; the next write of that name on that machine removes it.
+    Until everything is written, whatever has that name stays as it was. If the
+    process is killed meanwhile, a folder `NAME.HOST-PID-TAG.part` remains
+    beside it; the next write of that name on that machine removes it.
 
     Args:
         path: the name. A file of that name is replaced; a folder of that name
-            must be empty or not there.
+            must be empty or missing.
 
     Yields:
-        Where to write: a path that is free, with the same last part and so
-        the same suffix. What is made there gets the modes of the umask, also
-        from writers that keep their files to the user.
+        Where to write: a free path with the same last part and so the same
+        suffix. What is made there gets the modes of the umask, even if the
+        writer makes files private.
 
     Raises:
         OSError: if the folder cannot be written, or the disk is full.
@@ -40,7 +40,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         np.savez(part, ones=np.ones(3))
     ```
     """
-    # Written through a link, as `open` would.
+    # A link is followed, as `open` would.
     path = Path(os.path.realpath(path))
     _remove_leftovers(path)
     tag = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -94,9 +94,9 @@ def _open_to_umask(part: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes of this machine left of this name."""
+    """Remove what killed processes of this machine left for this name."""
     if os.name == "nt":
-        return  # There, asking for a process by signal 0 would end it.
+        return  # On Windows, probing a process with signal 0 would end it.
     start = f"{path.name}.{socket.gethostname()}-"
     for left in path.parent.iterdir():
         name = left.name
@@ -112,5 +112,5 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # It is another user's.
+        pass  # It belongs to another user.
     return True

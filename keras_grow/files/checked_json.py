@@ -1,8 +1,8 @@
-"""JSON that was written elsewhere: bounded, and checked value by value.
+"""JSON from elsewhere: bounded, and checked value by value.
 
-A file may be damaged or crafted. Whatever it holds, reading it ends in the
-values that were expected or in a `ValueError` that names the field; how much
-memory that takes is bounded by the size of the file, which is bounded, too.
+A file may be damaged or crafted. Reading it returns the expected values or
+raises a `ValueError` that names the field. Memory use is bounded by the size of
+the file, which is bounded, too.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ def parse_json(text: str, what: str, max_bytes: int = MAX_BYTES) -> Any:
     Args:
         text: the JSON.
         what: what it should be, in words: `"a growth config"`.
-        max_bytes: the most characters that are parsed.
+        max_bytes: the most characters to parse.
 
     Returns:
         The value.
 
     Raises:
-        ValueError: if the text is no JSON, too long, or holds integers of
+        ValueError: if the text is not JSON, is too long, or holds integers of
             thousands of digits or thousands of nested lists.
     """
     if len(text) > max_bytes:
@@ -58,13 +58,13 @@ def read_json(
     Args:
         path: the file.
         what: what it should be, in words: `"the plan of a comparison"`.
-        max_bytes: the most bytes that are read.
+        max_bytes: the most bytes to read.
 
     Returns:
         The value.
 
     Raises:
-        ValueError: as `parse_json`, or if the file is not UTF-8.
+        ValueError: as for `parse_json`, or if the file is not UTF-8.
         OSError: if the file cannot be read.
     """
     with in_file(path):
@@ -98,7 +98,7 @@ def check_fields(
     required: Collection[str],
     optional: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Refuse what is no JSON object of exactly these fields.
+    """Refuse anything but a JSON object of exactly these fields.
 
     Args:
         values: what was read.
@@ -128,7 +128,7 @@ def check_fields(
 def check_list(
     values: Any, name: str, most: int | None = None, least: int = 0
 ) -> list[Any]:
-    """Refuse what is no list, or one of another length."""
+    """Refuse anything but a list of a certain length."""
     if not isinstance(values, (list, tuple)):
         raise ValueError(
             f"Expected `{name}` to be a list. Received: {name}={show(values)}"
@@ -145,7 +145,7 @@ def check_list(
 def check_int(
     value: Any, name: str, least: int | None = None, most: int | None = None
 ) -> int:
-    """Refuse what is no integer, NumPy's included, or out of range."""
+    """Refuse anything but an integer (NumPy's included) in range."""
     inside = (
         is_int(value)
         and (least is None or value >= least)
@@ -163,7 +163,7 @@ def check_int(
 
 
 def check_float(value: Any, name: str, least: float | None = None) -> float:
-    """Refuse what is no finite number, or too small."""
+    """Refuse anything but a finite number that is large enough."""
     number = isinstance(value, float) or is_int(value)
     # An int may be too large for a float.
     finite = number and abs(value) < 1e308 and math.isfinite(value)
@@ -177,7 +177,7 @@ def check_float(value: Any, name: str, least: float | None = None) -> float:
 
 
 def check_text(value: Any, name: str, most: int = 4096) -> str:
-    """Refuse what is no string, or a very long one."""
+    """Refuse anything but a string that is not too long."""
     if not isinstance(value, str) or len(value) > most:
         raise ValueError(
             f"Expected `{name}` to be a string of at most {most} characters. "
@@ -187,7 +187,7 @@ def check_text(value: Any, name: str, most: int = 4096) -> str:
 
 
 def check_flag(value: Any, name: str) -> bool:
-    """Refuse what is neither true nor false."""
+    """Refuse anything but true and false."""
     if not isinstance(value, bool):
         raise ValueError(
             f"Expected `{name}` to be true or false. "
@@ -197,7 +197,7 @@ def check_flag(value: Any, name: str) -> bool:
 
 
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """Refuse what is none of these strings."""
+    """Refuse anything but one of these strings."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"Expected `{name}` to be one of {list(choices)}. "
@@ -207,12 +207,12 @@ def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
 
 
 def is_int(value: Any) -> bool:
-    """Whether `value` is an integer, NumPy's included, and no bool."""
+    """Whether `value` is an integer (NumPy's included), not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def show(value: Any) -> str:
-    """A value for a message, cut to a line, whatever it is."""
+    """Any value as one short line for a message."""
     try:
         return _SHORT.repr(value)
     except ValueError:

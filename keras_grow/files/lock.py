@@ -1,4 +1,4 @@
-"""A lock that goes with the process that holds it."""
+"""A lock that ends with the process that holds it."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import filelock
 
 @contextlib.contextmanager
 def only_one(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold a lock file, which a process that is killed lets go.
+    """Hold a lock file, which is released if the process is killed.
 
     Args:
         path: the lock file. It is made, and may stay.

@@ -1,4 +1,4 @@
-"""Safetensors files that are there whole or not at all."""
+"""Safetensors files that are written whole or not at all."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def save_tensors(
     path: str | os.PathLike[str],
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write arrays to a file that takes its name when all is written.
+    """Write arrays to a file that takes its name when it is complete.
 
     Args:
         tensors: arrays by name.

@@ -18,7 +18,7 @@ from keras_grow.growth.state import grown_state
 
 
 class HasScore(Protocol):
-    """A result of `keras_grow.evaluation`, or what has a `score` like it."""
+    """A result of `keras_grow.evaluation`, or any object with a `score`."""
 
     @property
     def score(self) -> float:
@@ -73,8 +73,8 @@ class ScaleChoice:
         """Whether the old figure never fell from one tried scale to the next.
 
         If it did fall, scales between those that were tried may lie on either
-        side of the budget: the chosen one keeps to it, but need not be the
-        largest that does.
+        side of the budget: the chosen one is within it, but need not be the
+        largest that is.
         """
         values = [trial.old for trial in self.tried]
         return all(a <= b for a, b in itertools.pairwise(values))
@@ -96,8 +96,8 @@ class ScaleChoice:
         )
         if not self.monotone:
             lines.append(
-                "The old figure did not rise steadily with the scale: a "
-                "larger scale between those tried may keep to the budget too."
+                "The old figure did not rise steadily with the scale: a larger "
+                "scale between those tried may be within the budget, too."
             )
         return "\n".join(lines)
 
@@ -112,24 +112,24 @@ def choose_scale(
 ) -> ScaleChoice:
     """Find the largest scale of a growth that keeps an old skill in a budget.
 
-    A scale is in the budget where `old` is at most `1 + budget` times what it
-    is at scale 0, the other growths standing where they are. Scale 1 is taken
-    if it is; otherwise the border between a scale in the budget and one out
-    of it is halved `steps` times, from 0 and 1. If the figure does not rise
-    steadily, there may be several borders: one is found, and the result says
-    so (`monotone`).
+    A scale is within the budget if `old` is at most `1 + budget` times its
+    value at scale 0; the scales of other growths do not change. Scale 1 is
+    chosen if it is within the budget. Otherwise the interval from 0 to 1 is
+    halved `steps` times around the border. If the figure does not rise
+    steadily, there may be several borders: one is found, and the result says so
+    (`monotone`).
 
     Args:
         model: a grown KerasHub task or backbone.
-        new: function of the model, the figure of the new skill. It is
-            reported and decides nothing. `None` measures none.
-        old: function of the model, a positive figure of what it could do
-            before that is better the lower it is, such as a loss or a
-            perplexity. A `Result` of `keras_grow.evaluation` counts as its
-            score. Measure it on text that the growth was not trained on.
+        new: function of the model that returns the figure of the new skill. It
+            is reported and decides nothing. With `None` it is not measured.
+        old: function of the model that returns the figure of the old skill: a
+            positive number, lower is better, such as a loss or a perplexity. A
+            `Result` of `keras_grow.evaluation` counts as its score. Measure it
+            on text that the growth was not trained on.
         budget: the relative increase that is allowed, 0.02 for 2%.
         name: the growth whose dial is turned. Defaults to `None`, the only
-            one.
+            growth of the model.
         steps: halvings; 6 find the scale to 1/64.
 
     Returns:
@@ -139,8 +139,8 @@ def choose_scale(
     Raises:
         ValueError: if the model is not grown or its dial cannot be turned
             now, an argument is out of range, or `old` is not a positive
-            number at scale 0. After any error, one of the two functions' own
-            too, the dial is as it was.
+            number at scale 0. After any error, including one that `new` or
+            `old` raises, the dial is as it was.
 
     Example:
 
@@ -185,7 +185,7 @@ def choose_scale(
         else:
             for _ in range(steps):
                 middle = (low + high) / 2
-                # What is not a number is out of any budget.
+                # NaN is over any budget.
                 if try_scale(middle).old <= limit:
                     low = middle
                 else:

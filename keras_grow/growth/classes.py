@@ -2,7 +2,7 @@
 
 They add what a grown model must know when it is saved, loaded, frozen and
 trained. KerasHub finds the task class of a saved backbone by exact class, so
-a grown backbone has a class of its own, and so has its task.
+a grown backbone has its own class, and so does its task.
 """
 
 import functools
@@ -118,8 +118,8 @@ class GrownBackbone(Grown):
         """Build the base backbone and grow it as it was grown.
 
         Raises:
-            ValueError: if what the config says of growth is malformed or does
-                not fit the base.
+            ValueError: if the growths in the config are malformed or do not fit
+                the base.
         """
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
@@ -188,7 +188,7 @@ class GrownBackbone(Grown):
 
 
 def add_growth(state: ModelState, config: GrowthConfig) -> None:
-    """Grow a backbone in place: new layers, new classes, only they train.
+    """Grow a backbone in place: new layers and classes, the rest frozen.
 
     Everything that can fail happens before the first change.
 
@@ -243,7 +243,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
 
 @functools.cache
 def grown_backbone_class(plain: Any) -> type:
-    """The class of a grown backbone that was a `plain`."""
+    """The grown class of the backbone class `plain`."""
     cls = derive(plain, GrownBackbone)
     _register(cls, f"Grown{plain.__name__}")
     for task in tasks_over(plain):

@@ -1,4 +1,4 @@
-"""What Keras has compiled for a model, for each state that it was in.
+"""What Keras has compiled for a model, kept for each of its states.
 
 A trace freezes which slices are computed. Keras keeps one function per
 purpose on the model; here one is kept for each state beside it.
@@ -73,7 +73,7 @@ def _fresh(
     old, new = optimizer, fresh
     while old is not None:
         _copy_settings(old, new)
-        # A scaled loss has the optimizer proper inside.
+        # With loss scaling, the actual optimizer is inside another.
         old = getattr(old, "inner_optimizer", None)
         new = getattr(new, "inner_optimizer", None)
     return fresh
@@ -82,7 +82,7 @@ def _fresh(
 def _copy_settings(
     old: keras.optimizers.Optimizer, new: keras.optimizers.Optimizer
 ) -> None:
-    """Copy what no config of an optimizer holds."""
+    """Copy the settings that an optimizer's config leaves out."""
     for name, value in vars(old).items():
         if name in OF_DECAY or (
             name != "built"
@@ -108,10 +108,10 @@ def compiled_names(model: keras.Model) -> list[str]:
 
 
 def exchange(model: keras.Model, old: Hashable, new: Hashable) -> None:
-    """Keep what was compiled for one state, and take up that of another.
+    """Set aside what was compiled for one state; restore that of another.
 
     Args:
-        model: a task or a backbone; models inside it are seen to as well.
+        model: a task or a backbone; models inside it are included.
         old: the state that the model leaves.
         new: the state that it enters.
     """

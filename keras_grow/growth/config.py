@@ -23,7 +23,7 @@ Strategy = Literal["g_freeze", "g_train"]
 Init = Literal["copy", "zero_down", "random_zero_down", "zeros"]
 Shares = Literal["equal", "unequal"]
 SliceDtype = Literal["float32", "bfloat16", "float16"]
-# A file can ask for no more memory than so many times the base's MLPs.
+# No file can ask for more than this many times the memory of the base's MLPs.
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
 MAX_SCALE = 1000
@@ -52,9 +52,8 @@ class GrowthConfig:
             and the base compute together.
 
     Raises:
-        ValueError: if a field is of another type or out of range. Whether a
-            model has so many blocks is another question, see
-            `resolve_layers`.
+        ValueError: if a field has the wrong type or is out of range. Whether a
+            model has these blocks is checked by `resolve_layers`.
 
     Example:
 
@@ -149,13 +148,13 @@ class GrowthConfig:
         """Make a config from what `to_json` returned.
 
         Raises:
-            ValueError: if the text is no JSON, or as `from_dict`.
+            ValueError: if the text is not JSON, or as for `from_dict`.
         """
         return cls.from_dict(parse_json(text, "a growth config"))
 
 
 def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
-    """Turn every accepted form of `layers` into ascending block indices.
+    """Turn any accepted form of `layers` into ascending block indices.
 
     Args:
         layers: `None` (all blocks), an int `n` (the last `n`), or an iterable
@@ -167,7 +166,7 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
 
     Raises:
         ValueError: if there are none, one is repeated or out of range.
-        TypeError: if `layers` is of another type.
+        TypeError: if `layers` has another type.
     """
     if layers is None:
         return tuple(range(num_blocks))
@@ -225,7 +224,7 @@ def check_scale(value: Any, name: str = "scale") -> float:
         ValueError: unless `value` is a finite number.
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
-    # An int of thousands of digits is no float.
+    # An int of hundreds of digits does not fit a float.
     if number and abs(value) <= MAX_SCALE and math.isfinite(value):
         return float(value)
     raise ValueError(

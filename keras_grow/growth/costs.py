@@ -1,9 +1,9 @@
 """What a training step costs, as arithmetic on the shape of a model.
 
-Weight matrix products and attention scores are counted, two operations a
-multiply-add; norms, embeddings look-ups and activations are not. Symbols:
-`A` attention weights of a block, `M` weights of its MLP, `E` weights of the
-output head, `s` score operations of a block for one token, `k` the factor.
+Weight matrix products and attention scores are counted, two operations per
+multiply-add; norms, embedding lookups and activations are not. Symbols: `A`
+attention weights of a block, `M` weights of its MLP, `E` weights of the output
+head, `s` score operations of a block for one token, `k` the factor.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ class ModelShape:
 
     Attributes:
         num_blocks: transformer blocks.
-        attention: weights of a block outside of its MLP, on average: of its
-            attention, and of experts beside a shared one.
+        attention: average weights of a block outside its MLP: those of its
+            attention, and of the experts beside a shared one.
         up: weights of the up-projections of a block.
         down: weights of its down-projection.
         head: weights of the output head, tied to the embedding or not.
@@ -92,7 +92,7 @@ class ModelShape:
             if len(w.shape) > 1 and id(w) in base
         )
         heads = attrgetter(family.heads)(backbone)
-        # Llama and its like have no `head_dim` of their own, Mistral None.
+        # Llama and others have no `head_dim`; Mistral's is None.
         hidden = kernels[-1].shape[1]
         head_dim = getattr(backbone, "head_dim", None) or hidden // heads
         return cls(
@@ -192,7 +192,7 @@ def size(variable: Any) -> int:
 
 
 def is_parameter(variable: Any) -> bool:
-    """Whether a variable is no scale, of a growth or of an int8 kernel."""
+    """Whether a variable is a parameter, not a growth's or int8 scale."""
     if not variable.name.endswith("_scale"):
         return True
     # Gemma 3n and the experts of Gemma 4 have scales that are parameters.

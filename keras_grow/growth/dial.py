@@ -1,4 +1,4 @@
-"""The dial turned for a while, and where it stood before."""
+"""Turn the dial for a while, then put it back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def dial_restored(
         ValueError: if the dial cannot be turned now, see `set_growths`.
     """
     before = {name: growth.scale for name, growth in growths(model).items()}
-    # Changes nothing: refuses what could not be put back either.
+    # Changes nothing, but refuses what could not be put back later.
     set_growths(model, before)
     try:
         yield before

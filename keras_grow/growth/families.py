@@ -117,7 +117,7 @@ BUILT_IN = (
 
 FAMILIES: dict[type, Family] = {row.backbone_cls: row for row in BUILT_IN}
 
-# Every MLP of theirs is a bank of experts in one tensor, chosen per token.
+# All their MLPs are banks of experts in one tensor, chosen per token.
 EXPERTS_ONLY = (
     _models.MixtralBackbone,
     _models.Qwen3MoeBackbone,
@@ -157,9 +157,9 @@ def family_of(backbone: keras.Model) -> Family:
             return row
     if isinstance(backbone, EXPERTS_ONLY):
         raise ValueError(
-            "Expected a backbone with MLPs that every token passes. Received: "
-            f"{type(backbone).__name__}, whose MLPs are experts only, each for "
-            "the tokens that are routed to it: there is no dense MLP to grow."
+            "Expected a backbone with MLPs that every token passes through. "
+            f"Received: {type(backbone).__name__}, whose MLPs are all experts: "
+            "there is no dense MLP to grow."
         )
     known = ", ".join(sorted(cls.__name__ for cls in FAMILIES))
     raise ValueError(
@@ -172,7 +172,7 @@ def family_of(backbone: keras.Model) -> Family:
 def config_of(backbone: Any, plain: Any) -> dict[str, Any]:
     """The config of a backbone as one of the class `plain`.
 
-    KerasHub's Llama leaves out of it whether the head is the embedding.
+    KerasHub's Llama leaves out whether the head is tied to the embedding.
     """
     config: dict[str, Any] = plain.get_config(backbone)
     tied = getattr(backbone.token_embedding, "tie_weights", None)

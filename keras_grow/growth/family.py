@@ -11,14 +11,14 @@ from keras.layers import Layer
 
 @dataclass(frozen=True)
 class Family:
-    """One row of data: how to find the MLPs of a family of backbones.
+    """One row of data: where the MLPs of a family of backbones are.
 
     Attributes are named by paths: `"mlp.down_proj"` is an attribute of the
     attribute `mlp`.
 
     Attributes:
-        backbone_cls: the KerasHub backbone class. Its subclasses are of the
-            family, too, unless they have a row of their own.
+        backbone_cls: the KerasHub backbone class. Its subclasses belong to the
+            family, too, unless they have their own row.
         blocks: attribute of the backbone, its list of transformer blocks.
         up: attributes of a block, its up-projections (two if gated).
         down: attribute of a block, its down-projection.
@@ -27,10 +27,10 @@ class Family:
             and, last, the one out of it. A block may lack some of them.
             Defaults to none: attention is then neither ranked nor sharded.
         heads: attribute of the backbone, its number of query heads.
-        embedding: attribute of the backbone, its table of tokens.
-        sparsity: attribute of a block that says which share of its neurons is
-            cut off at a threshold over all of them. A block can grow only
-            where it is 0. Defaults to `None`: no block has one.
+        embedding: attribute of the backbone, its token embedding.
+        sparsity: attribute of a block, the share of its neurons that a
+            threshold over all of them cuts off. Only blocks where it is 0 can
+            grow. Defaults to `None`: blocks have no such attribute.
     """
 
     backbone_cls: type
@@ -58,12 +58,12 @@ class Family:
         return [attrgetter(slot)(block) for slot in self.slots]
 
     def attention_of(self, block: Layer) -> dict[str, Any]:
-        """The projections of a block's attention that it has, by slot."""
+        """The attention projections that a block has, by slot."""
         found = {slot: at(block, slot) for slot in self.attention}
         return {slot: layer for slot, layer in found.items() if layer}
 
     def embedding_of(self, backbone: keras.Model) -> Layer:
-        """The table of tokens of `backbone`."""
+        """The token embedding of `backbone`."""
         embedding: Layer = attrgetter(self.embedding)(backbone)
         return embedding
 

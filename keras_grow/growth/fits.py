@@ -25,13 +25,13 @@ def check_fits(
     """Check stored growths and LoRA ranks against the model they are for.
 
     Args:
-        state: a base, or a grown model that they will lie beside.
+        state: a base, or a grown model to which they will be added.
         growths: the growths, oldest first.
         lora: rank and alpha by the path of a layer.
 
     Returns:
-        The growths, with slices in float32 where the model computes in
-        another dtype than the one that was saved.
+        The growths, with slices in float32 where the model computes in a dtype
+        other than the saved one.
 
     Raises:
         ValueError: if the model cannot be grown so.

@@ -47,7 +47,7 @@ def grow_model(
     seed: int = 0,
     name: str | None = None,
 ) -> keras.Model:
-    """Widen the MLPs of a KerasHub model; it computes the same function.
+    """Widen the MLPs of a KerasHub model without changing its function.
 
     The model is changed in place, like `enable_lora` does: the object keeps
     its tokenizer, preprocessor, `generate` and `fit`. Only the new slices
@@ -55,26 +55,27 @@ def grow_model(
     optimizer of the same settings. Implements arXiv 2603.08647, section 3.
 
     For `factor=2` the logits are those of the base bit for bit in float32 and
-    bfloat16, and in float16 but for weights so small that their half is
-    subnormal. For other factors they differ by rounding, and so they do in
-    TensorFlow's graphs where no norm follows the MLP (Gemma 1, PaliGemma), in
-    compiled Gemma 3n, and in Gemma 4, which multiplies kernels by hand: there
-    slices are merged in every step. See `verify_preserved`.
+    bfloat16, and in float16 except for weights so small that half of them is
+    subnormal. They differ by rounding for other factors, in TensorFlow graphs
+    where no norm follows the MLP (Gemma 1, PaliGemma, Llama and others), in
+    compiled Gemma 3n, and in Gemma 4, which multiplies kernels by hand, so that
+    slices are merged at every step. See `verify_preserved`.
 
-    Not inside a callback of `fit`: a training of several phases is several
-    calls of `fit`, with the growth between them.
+    It cannot run in a callback of `fit`: to train in several phases, call `fit`
+    several times and grow the model in between.
 
-    A grown model can be grown again: the earlier slices freeze and a further
-    one is added on top of those that are active, again without a change of
+    A grown model can be grown again: the earlier slices freeze, and new ones
+    are added on top of those that are active, again without changing the
     function.
 
     With `strategy="g_train"` and `shares="equal"`, as in the paper, every
     copy of a neuron receives the same gradient at every step, so the copies
     stay equal forever: G-Train then equals fine-tuning the original
-    up-projection. `shares="unequal"` breaks the tie, function preserved.
+    up-projection. `shares="unequal"` breaks the tie and still preserves the
+    function.
 
-    If you pass a backbone that a task holds, compile the task anew afterwards,
-    or what it had compiled before goes on running the base.
+    If you pass the backbone of a task, compile the task again afterwards.
+    Otherwise its compiled functions still compute the base.
 
     Args:
         model: a KerasHub task or its backbone, of Gemma 1 to 4, PaliGemma,
@@ -89,11 +90,11 @@ def grow_model(
         strategy: `"g_freeze"` trains the new slices of every up- and
             down-projection; `"g_train"` trains the up-projections whole and
             freezes the down-projection. Defaults to `"g_freeze"`.
-        init: how the new slices start. `"copy"`: as the paper, copies that
+        init: how the new slices start. `"copy"`: as in the paper, copies that
             share the down-projection. `"zero_down"`: copied up, zero down.
             `"random_zero_down"`: up drawn from a normal distribution with the
-            base kernel's standard deviation, zero down. `"zeros"`: up and
-            down, which can learn nothing. All preserve the function.
+            base kernel's standard deviation, zero down. `"zeros"`: both zero,
+            with which a gated MLP learns nothing. All preserve the function.
         shares: `"equal"`, or `"unequal"` with `"g_train"`.
         slice_dtype: dtype of the new variables, `"float32"` or the dtype that
             the model computes in. Defaults to `"float32"`: optimizer moments
@@ -106,11 +107,11 @@ def grow_model(
         `model`.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
-        ValueError: if its family is unknown, or an argument is out of range,
-            or a `fit` is running on it, or its MLPs are unbuilt, quantized or
-            under LoRA, or a growth of `"g_train"` would lie above or below
-            another. The model is as it was.
+        TypeError: if `model` is not a KerasHub model.
+        ValueError: if its family is unknown, an argument is out of range, a
+            `fit` is running on it, its MLPs are unbuilt, quantized or under
+            LoRA, or a `"g_train"` growth would lie above or below another. The
+            model is as it was.
 
     Example:
 
@@ -169,7 +170,7 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
     Args:
         model: a grown KerasHub task or backbone.
         name: the growth to remove. Defaults to `None`, which removes them all
-            and gives the base back, with what was trainable before.
+            and restores the base, including what was trainable before.
 
     Returns:
         `model`.

@@ -17,7 +17,7 @@ from keras_grow.layers.int8 import weights_only
 def check_mlp(
     ups: Sequence[Layer], down: Layer, config: GrowthConfig, where: str = ""
 ) -> None:
-    """Refuse an MLP that cannot be grown as `config` says.
+    """Refuse an MLP that cannot grow as `config` says.
 
     Args:
         ups: its up-projections.

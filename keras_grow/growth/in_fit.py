@@ -1,10 +1,10 @@
-"""Whether `fit` is at work on a model's weights right now.
+"""Whether `fit` is running on a model's weights right now.
 
-While `fit`, `evaluate` or `predict` runs, what it has compiled fits the layers
-that the model had at its start, and on JAX the weights are in its own hands
-from the first batch of an epoch to the last: the model's variables are empty.
-Keras marks neither on the model, and a task over the same backbone knows
-nothing of it, but a callback always runs below the loop: it is on the stack.
+While `fit`, `evaluate` or `predict` runs, its compiled function fits the layers
+that the model had at the start. On JAX the loop also holds the weights from the
+first batch of an epoch to the last: the model's variables are empty. Keras
+records neither on the model, and another task over the same backbone does not
+know. But a callback always runs inside the loop, so the loop is on the stack.
 """
 
 import sys
@@ -52,8 +52,8 @@ def loop_over(model: keras.Model) -> str | None:
 def check_not_in_fit(model: keras.Model, what: str) -> None:
     """Refuse to change a model that a Keras loop is running on.
 
-    Call it before the first change. A task of several phases is several calls
-    of `fit`, with the change between them:
+    Call it before the first change. To train in several phases, call `fit`
+    several times and change the model in between:
 
     ```python
     lm.fit(first, epochs=2)
@@ -101,7 +101,7 @@ def check_readable(model: keras.Model, what: str) -> None:
         raise ValueError(
             f"`{what}` reads the weights of a model. Received: a model without "
             f"a value for `{missing[0]}`: a step of `fit` that failed on JAX "
-            "took them along. Load the model again."
+            "lost them. Load the model again."
         )
     raise ValueError(
         f"`{what}` reads the weights of a model, and on JAX a running "
@@ -114,7 +114,7 @@ def check_readable(model: keras.Model, what: str) -> None:
 
 
 def _frames() -> "list[FrameType]":
-    """Every frame of every thread: some callbacks run in their own."""
+    """Every frame of every thread: some callbacks run in another."""
     found = []
     for top in sys._current_frames().values():
         frame: FrameType | None = top

@@ -1,7 +1,7 @@
 """LoRA beside a growth: saved apart from the base, as the slices are.
 
 Keras merges a layer's LoRA into its kernel where it saves the layer. Beside a
-growth that would lose the base, which `growth_disabled` gives back.
+growth that would lose the base, which `growth_disabled` restores.
 """
 
 import functools

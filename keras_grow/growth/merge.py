@@ -26,14 +26,14 @@ from keras_grow.layers.merged import merged_kernel
 
 
 def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
-    """Make a plain KerasHub model of a grown one, at its present scales.
+    """Turn a grown model into a plain KerasHub model, at its current scales.
 
     The new model has wider MLPs and nothing of keras_grow in it: saved as a
-    preset, it loads where keras_grow is not installed. Blocks that are not
-    grown, or less, are padded with zero columns to the common width, which
+    preset, it loads where keras_grow is not installed. Blocks that are grown
+    less, or not at all, are padded with zero columns to the common width, which
     preserves the function.
 
-    One product over all neurons rounds differently than one per slice: logits
+    One product over all neurons rounds differently from one per slice: logits
     differ from the grown model's by up to about 1e-5 of their size in float32
     and 2e-2 in bfloat16, where the slices are rounded to bfloat16 as well.
 
@@ -166,7 +166,7 @@ def _copy_rest(
 ) -> None:
     """Copy every weight outside of the MLPs; LoRA is merged in.
 
-    By position, for KerasHub numbers some layers anew for every model.
+    By position: KerasHub numbers some layers anew for every model.
     """
     lora = {id(kernel_variable(x)): x for x in lora_layers(backbone)}
     old, new = _outside(backbone, family), _outside(merged, family)
@@ -177,7 +177,7 @@ def _copy_rest(
 
 
 def _outside(backbone: keras.Model, family: Family) -> list[keras.Variable]:
-    """The weights of a backbone outside of its MLPs, but for LoRA."""
+    """The weights of a backbone outside of its MLPs, except LoRA."""
     mlps = {
         id(weight)
         for block in family.blocks_of(backbone)

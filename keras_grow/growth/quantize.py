@@ -19,12 +19,11 @@ WITH_KERNEL = (
 def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
     """Store what does not train in int8, by Keras' own quantization.
 
-    Kernels and embedding of the base become int8 with a scale a column; new
+    Kernels and embedding of the base become int8 with one scale per column; new
     slices, LoRA kernels and norms stay in float. Inputs of the layers stay in
-    float too (Keras' `quantize("int8")` would round them as well, and a
-    rounded input of the output head has no gradient), so growth trains on top
-    as it does on a float base. The int8 base is another function than the
-    float one, by its rounding.
+    float too (Keras' `quantize("int8")` would round them as well, and a rounded
+    input of the output head has no gradient), so growth trains on top as it
+    does on a float base. The int8 base differs from the float base by rounding.
 
     The model can be grown before or after, and once it is grown it can be
     saved in any way. (KerasHub's config of a model that is not grown does not

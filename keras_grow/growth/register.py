@@ -1,4 +1,4 @@
-"""`register_family`: a further family of backbones."""
+"""`register_family`: add a family of backbones."""
 
 import keras
 import keras_hub
@@ -12,12 +12,13 @@ from keras_grow.growth.families import arguments_of
 def register_family(
     family: Family, backbone: keras.Model | None = None
 ) -> None:
-    """Teach keras_grow where the MLPs of a further KerasHub family sit.
+    """Teach keras_grow where the MLPs of another KerasHub family are.
 
     Args:
-        family: the row of data. Register it before a saved grown model of
-            that family is loaded, too; and so for a backbone class of your
-            own, although it is grown by the row of the class it derives from.
+        family: the row of data. Register it before you load a saved grown model
+            of that family, too. For loading, your own subclass of a known
+            backbone needs a row as well, although it grows by the row of its
+            parent.
         backbone: a backbone to check the row against now. Defaults to `None`:
             a row that does not fit is refused when a backbone is grown by it.
 
@@ -56,8 +57,8 @@ def register_family(
         )
     if cls in FAMILIES:
         raise ValueError(
-            "Expected a backbone class without a row. Received: "
-            f"{cls.__name__}, which is registered already."
+            "Expected a backbone class that is not registered yet. Received: "
+            f"{cls.__name__}, which is."
         )
     if family.width not in arguments_of(cls):
         raise ValueError(

@@ -42,7 +42,7 @@ def growths(model: keras.Model) -> dict[str, Growth]:
         A `Growth` for each name, oldest first; empty for a base model.
 
     Raises:
-        TypeError: if `model` is no KerasHub model.
+        TypeError: if `model` is not a KerasHub model.
 
     Example:
 

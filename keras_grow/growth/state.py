@@ -1,4 +1,4 @@
-"""What a model holds that can grow: found once, and handed on."""
+"""What a model holds that can grow: found once and passed on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -140,9 +140,9 @@ def check_only_mlps(backbone: keras.Model) -> None:
     marks = {getattr(layer, "ablation", None) for layer in layers_of(backbone)}
     if marks - {None}:
         raise ValueError(
-            "Expected a model of which nothing but MLPs is grown. Received: "
+            "Expected a model in which only MLPs are grown. Received: "
             f"`{backbone.name}`, with grown attention or inserted blocks. "
-            "Grow the MLPs first; keep such a model with `save_weights`."
+            "Grow the MLPs first; save such a model with `save_weights`."
         )
 
 

@@ -11,7 +11,7 @@ from keras_grow.files.checked_json import show
 from keras_grow.growth.config import MAX_FACTOR
 from keras_grow.growth.config import GrowthConfig
 
-# Counts beyond these are no model's; they bound the work of a parser.
+# No model has more than this; it bounds the work of a parser.
 MAX_GROWTHS = 1 << 12
 MAX_RANK = 1 << 16
 
@@ -54,7 +54,7 @@ def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
 
 
 def check_total_width(growths: Iterable[GrowthConfig]) -> None:
-    """Refuse growths that together make a block too wide to be meant.
+    """Refuse growths that together make a block implausibly wide.
 
     All the growths of a block may make it up to 64 times as wide as the base
     has it, so that no file makes a model allocate more than that.
@@ -102,7 +102,7 @@ def check_strategies(growths: Iterable[GrowthConfig]) -> None:
 
 
 def missing_beneath(growths: Iterable[GrowthConfig]) -> list[str]:
-    """Names of growths that others were trained on but do not come after.
+    """Names of growths that are missing before one trained on top of them.
 
     A model has none; a file that holds one growth of several may.
     """

@@ -1,4 +1,4 @@
-"""Growth switched off for a while: the base, at its own speed."""
+"""Growth switched off for a while: the base, at its original speed."""
 
 from collections.abc import Hashable
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from keras_grow.keras_internals import flatten_layers
 
 @contextmanager
 def growth_disabled(model: keras.Model) -> Iterator[keras.Model]:
-    """Make a grown model exactly its base for the length of a `with` block.
+    """Make a grown model exactly its base inside a `with` block.
 
     The slices are not computed, and LoRA kernels that train beside them are
     switched off too. Functions that Keras compiled (`predict`, `evaluate`,
-    `generate`) are kept for either state, so each is compiled at most once per
+    `generate`) are kept for both states, so each is compiled at most once per
     state, however often the growth is switched. A function that you compiled
     yourself, with `jax.jit` for instance, keeps the state in which it was
     traced. Not safe for two threads that use the model at once.

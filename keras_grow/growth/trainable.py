@@ -13,7 +13,7 @@ from keras_grow.keras_internals import set_own_trainable
 
 
 def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
-    """Freeze `model` but for `layers` and for LoRA kernels.
+    """Freeze `model`, except `layers` and LoRA kernels.
 
     Args:
         model: a task or a backbone.
@@ -56,7 +56,7 @@ class TrainableFlags:
         ]
 
     def restore(self) -> None:
-        """Set it again, but for kernels that are under LoRA since."""
+        """Restore it, except for kernels put under LoRA since."""
         for layer, value in self._layers:
             set_own_trainable(layer, value)
         for variable, value in self._variables:

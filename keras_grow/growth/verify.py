@@ -124,8 +124,8 @@ def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
     """Outputs of the compiled model at the positions that count."""
-    # A function that TensorFlow has traced for several shapes may round in
-    # another way than one of a single shape: compile for these inputs alone.
+    # A function that TensorFlow has traced for several shapes may round
+    # differently from one of a single shape: compile for these inputs alone.
     kept = functions_of(model)
     install(model, {})
     try:

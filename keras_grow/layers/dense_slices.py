@@ -1,4 +1,4 @@
-"""What a grown layer asks of the dense layers in it."""
+"""What a grown layer needs from the dense layers in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ EinsumDense = keras.layers.EinsumDense
 
 
 def check_growable(layer: Any) -> None:
-    """Refuse a layer that `GrowableDense` cannot stand in for.
+    """Refuse a layer that `GrowableDense` cannot replace.
 
     Raises:
         ValueError: unless `layer` is a `Dense`, or an `EinsumDense` that
@@ -60,7 +60,7 @@ def slice_like(
         layer: the base, a `Dense` or `EinsumDense`.
         grows: `"output"`: the slice has `width` columns, and the base's
             activation, and a bias where the base has one. `"input"`: the
-            slice has no bias and no activation, they stay the base's.
+            slice has no bias and no activation: those stay with the base.
         width: number of neurons.
         name: name of the new layer.
         slice_dtype: dtype of its variables: `"float32"`, or the dtype that
@@ -104,9 +104,9 @@ def scaled(outputs: Any, scale: Any) -> Any:
 def split(inputs: Any, widths: Sequence[int]) -> list[Any]:
     """`inputs` in parts of `widths` along the last axis.
 
-    The gradient of a split is one concatenation, that of slices a sum of
-    padded tensors. A number of parts, unlike offsets, costs torch no wait for
-    its device.
+    The gradient of a split is one concatenation; that of slices is a sum of
+    padded tensors. On torch a number of parts, unlike offsets, needs no
+    synchronization with the device.
     """
     even = len(set(widths)) == 1
     how = len(widths) if even else expand.offsets(widths)[1:-1]
@@ -152,4 +152,4 @@ def float_policy(layer: keras.layers.Layer) -> str:
 
 
 def stay_float(*args: Any, **kwargs: Any) -> None:
-    """In place of `Layer.quantize`: what trains stays as it is."""
+    """Replaces `Layer.quantize`: what trains is left in float."""

@@ -8,7 +8,7 @@ down-projection `W2 [p, h]` and a factor `k >= 2` give
     act(x W1') W2' = act(x W1) W2
 
 The functions here make the parts of `W1'` and `W2'` that a slice holds. They
-know nothing of layers and work on the arrays of any Keras backend.
+know nothing about layers and work on the arrays of any Keras backend.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Array = Any
 
 
 def copy_columns(kernel: Array, copies: int) -> Array:
-    """Set `copies` copies of an up-projection side by side.
+    """Put `copies` copies of an up-projection side by side.
 
     Args:
         kernel: array `[h, p]`, or a bias `[p]`.
@@ -115,7 +115,7 @@ def slice_specs(
     kernel_shape: Sequence[int],
     has_bias: bool,
 ) -> dict[str, tuple[int, ...]]:
-    """What variables a growth adds beside one dense layer.
+    """The variables that a growth adds beside one dense layer.
 
     Building, growth files, costs and forecasts all follow from here.
 
@@ -173,10 +173,10 @@ def offsets(widths: Sequence[int]) -> list[int]:
 
 
 def is_replaced(scales: Sequence[float], shares: Sequence[float]) -> bool:
-    """Whether growths at these scales stand in for the whole base.
+    """Whether growths at these scales replace the base entirely.
 
-    G-Train alone does, switched on fully: it takes all of the base, and no
-    other growth takes or gives anything.
+    Only G-Train at scale 1 does, with no other growth active: it takes over all
+    of the base.
     """
     pairs = list(zip(scales, shares, strict=True))
     left = 1.0 - sum(scale * share for scale, share in pairs)

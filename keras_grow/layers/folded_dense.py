@@ -11,7 +11,7 @@ from keras_grow.layers import expand
 
 @keras.saving.register_keras_serializable(package="keras_grow")
 class CopiedDense(keras.layers.Layer):
-    """An up-projection as `k` dense layers side by side, all of which train.
+    """An up-projection as `k` dense layers side by side, all trainable.
 
     Each copy has the base's shape, so that its product rounds like the
     base's. See G-Train in section 3 of arXiv 2603.08647.
@@ -79,8 +79,8 @@ class CopiedDense(keras.layers.Layer):
 class Fold(keras.layers.Layer):
     """Sum the `k` copies of every neuron, weighted by their shares.
 
-    What comes out passes the base's down-projection once, in place of a
-    product with `k` copies of it. It has no weights.
+    The result passes through the base's down-projection once, instead of
+    through `k` copies of it. The layer has no weights.
 
     Args:
         factor: int, the number of copies `k`.

@@ -23,25 +23,25 @@ from keras_grow.layers.signature import write_signature
 
 @keras.saving.register_keras_serializable(package="keras_grow")
 class GrowableDense(keras.layers.Layer):
-    """A `Dense` or `EinsumDense` with further slices, each with a dial.
+    """A `Dense` or `EinsumDense` with added slices, each with a dial.
 
     An MLP grows in a pair: its up-projections along their output axis, its
-    down-projection along its input axis. Both halves are this class. The layer
-    that stood there, the base, is kept whole and unscaled, and every slice is
-    a layer with variables of its own. A frozen slice therefore has no
-    gradient, no optimizer moments and no weight decay.
+    down-projection along its input axis. Both halves are this class. The
+    original layer, the base, is kept whole and unscaled, and every slice is a
+    layer with its own variables. A frozen slice therefore has no gradient, no
+    optimizer moments and no weight decay.
 
-    Slice `i` belongs to a growth with the scale `s_i`, and took the share
+    Slice `i` belongs to a growth with the scale `s_i`, and took over the share
     `c_i` of the base when it was made. With the base's activations `h_0` and
     those of the slices `h_i`, the pair computes
 
         [h_0 | h_1 | ...] = act(base(x) | slice_1(x) | ...)       (output)
         y = (1 - sum_i s_i c_i) W h_0 + sum_i s_i V_i h_i         (input)
 
-    where bias and activation of the down-projection are the base's and come
-    last. A slice at scale 0 is not computed. The newest slice is added first,
-    so that a slice that starts as a copy of the base joins the base's share
-    before anything else and leaves every bit of the sum as it was.
+    where bias and activation of the down-projection are the base's and are
+    applied last. A slice at scale 0 is not computed. The newest slice is added
+    first, so that a slice that starts as a copy of the base joins the base's
+    share before anything else and leaves every bit of the sum as it was.
 
     `grow_mlp` and `grow_model` make these layers; the paper's equations are in
     section 3 of arXiv 2603.08647.
@@ -59,7 +59,7 @@ class GrowableDense(keras.layers.Layer):
         **kwargs: see `keras.layers.Layer`.
 
     Raises:
-        ValueError: if `base` is of another kind, or `grows` is unknown.
+        ValueError: if `base` is another kind of layer, or `grows` is unknown.
 
     Example:
 
@@ -189,7 +189,7 @@ class GrowableDense(keras.layers.Layer):
         return [self.base_width] * self.base_active + slices
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Apply the base and the active slices, or while off the base."""
+        """Apply the base and the active slices; while off, the base alone."""
         if not self.growth_enabled or not any(self.active):
             return self.base(inputs)
         if self.grows == "output":
@@ -249,8 +249,8 @@ class GrowableDense(keras.layers.Layer):
     def kernel(self) -> Any:
         """The merged kernel, for callers that multiply with it themselves.
 
-        Gemma 4 does. One product rounds in another way than one per slice, so
-        there a growth preserves the function to about 1e-5 and not to the bit.
+        Gemma 4 does. One product rounds differently from one per slice, so
+        there a growth preserves the function to about 1e-5, not to the bit.
         """
         if not self.growth_enabled or not any(self.active):
             return float_kernel(self.base)
@@ -266,7 +266,7 @@ class GrowableDense(keras.layers.Layer):
         return (*tuple(input_shape)[:-1], last)
 
     def save_own_variables(self, store: Any) -> None:
-        """Write down what the weights below this layer are the weights of."""
+        """Record which growth the weights below this layer belong to."""
         write_signature(self, store)
 
     def load_own_variables(self, store: Any) -> None:
@@ -296,5 +296,5 @@ class GrowableDense(keras.layers.Layer):
 
 
 def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """The layer that stood in the place of `layer` before it grew."""
+    """The layer that was in the place of `layer` before it grew."""
     return layer.base if isinstance(layer, GrowableDense) else layer

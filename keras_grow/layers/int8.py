@@ -18,7 +18,7 @@ def float_kernel(layer: keras.layers.Layer) -> Any:
             in int8.
 
     Returns:
-        The kernel itself, or what the int8 kernel stands for, in float32.
+        The kernel itself, or the int8 kernel dequantized to float32.
     """
     if layer.quantization_mode is None:
         return layer.kernel

@@ -1,4 +1,4 @@
-"""One kernel and one bias that do what a base and its slices do together."""
+"""One kernel and one bias equivalent to a base and its slices."""
 
 from typing import TYPE_CHECKING
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a weights file must say of a growth, so that another is refused."""
+"""What a weights file says of its growth, so that another is refused."""
 
 import json
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def write_signature(layer: "GrowableDense", store: Any) -> None:
 
 
 def check_signature(layer: "GrowableDense", store: Any) -> None:
-    """Refuse weights of another growth than `layer` has.
+    """Refuse weights of a growth other than that of `layer`.
 
     Raises:
         ValueError: unless `store` has the signature of `layer`.

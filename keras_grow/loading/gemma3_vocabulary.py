@@ -1,12 +1,11 @@
 """Gemma's SentencePiece model, rebuilt from the lists in a GGUF file.
 
-llama.cpp's converter changes three things on the way into a GGUF; they are
-undone here. The unknown piece becomes a control piece; so does everything
-that Hugging Face calls special, the turn markers of chats among them, which
-Gemma's own tokenizer matches in plain text; and the pieces that are runs of
-spaces are written with spaces where SentencePiece has U+2581. Some published
-files call the markers of turns and images ordinary text; they are whole
-tokens here whatever their file says.
+llama.cpp's converter changes three things in a GGUF file, which are undone
+here. The unknown piece becomes a control piece. So does everything that Hugging
+Face calls special, such as the turn markers of chats, which Gemma's own
+tokenizer matches in plain text. And pieces that are runs of spaces are written
+with spaces instead of SentencePiece's U+2581. Some published files mark the
+markers of turns and images as ordinary text; here they are always whole tokens.
 """
 
 import re
@@ -22,7 +21,7 @@ _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 _BYTES = 256
 _PREFIX = "tokenizer.ggml."
-# What Gemma 3's own tokenizer takes as one token wherever it is written.
+# What Gemma 3's own tokenizer reads as one token wherever it occurs.
 _MARKERS = (
     "<start_of_turn>",
     "<end_of_turn>",
@@ -53,7 +52,7 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
     unknown = _index(metadata, "unknown_token_id", "<unk>", pieces)
     beginning = _index(metadata, "bos_token_id", "<bos>", pieces)
     padding = _index(metadata, "padding_token_id", "<pad>", pieces)
-    # Chat models name <end_of_turn> as their end; the piece is what counts.
+    # Chat models name <end_of_turn> as their end token; the piece counts.
     end = _find(pieces, "<eos>")
     _find(pieces, "<end_of_turn>")
 
@@ -94,13 +93,13 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
 def _tell_other_types(
     pieces: Sequence[str], types: np.ndarray[Any, Any], special: set[int]
 ) -> None:
-    """Name the special pieces that the file takes for ordinary text."""
+    """Warn of special pieces that the file marks as ordinary text."""
     whole = (_UNKNOWN, _CONTROL, _USER_DEFINED)
     other = [i for i in sorted(special) if types[i] not in whole]
     if other:
         warnings.warn(
-            "The GGUF file does not call these control tokens of Gemma 3 by "
-            "that type; they are whole tokens all the same: "
+            "The GGUF file does not mark these control tokens of Gemma 3 as "
+            "such; they are read as whole tokens anyway: "
             + ", ".join(f"{pieces[i]} (type {types[i]})" for i in other)
             + ".",
             stacklevel=4,
@@ -110,7 +109,7 @@ def _tell_other_types(
 def _lists(
     metadata: Mapping[str, Any],
 ) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The three lists, checked for what SentencePiece would choke on."""
+    """The three lists, checked for what SentencePiece cannot read."""
     model = metadata.get(_PREFIX + "model")
     if model != "llama":
         raise _unfit("model to be 'llama' (SentencePiece)", repr(model))
@@ -152,7 +151,7 @@ def _lists(
 def _index(
     metadata: Mapping[str, Any], key: str, piece: str, pieces: Sequence[str]
 ) -> int:
-    """The index of a special piece, which the metadata must agree with."""
+    """The index of a special piece, checked against the metadata."""
     index = _find(pieces, piece)
     claimed = metadata.get(_PREFIX + key, index)
     if claimed != index:

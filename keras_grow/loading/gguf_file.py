@@ -18,7 +18,7 @@ _CHUNK = 1 << 19
 
 @dataclasses.dataclass(frozen=True)
 class GgufFile:
-    """The checked header of a GGUF file; tensors are read when asked for.
+    """The checked header of a GGUF file; tensors are read on demand.
 
     Args:
         path: The file.
@@ -51,7 +51,7 @@ class GgufFile:
                 if len(raw) != len(part) * row_bytes:
                     raise ValueError(
                         f"Expected {self.path} to be as long as when its "
-                        "header was read, but it has become shorter. "
+                        "header was read. "
                         f"Received: tensor={name!r}. Load the file again."
                     )
                 packed = np.frombuffer(raw, np.uint8)
@@ -66,11 +66,11 @@ def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
         path: The file, GGUF version 2 or 3, little-endian.
 
     Returns:
-        Its metadata and where its tensors lie; no tensor is read yet.
+        Its metadata and the places of its tensors; no tensor is read yet.
 
     Raises:
-        ValueError: If the file is no such GGUF, is truncated, or makes a
-            claim that its own length contradicts.
+        ValueError: If the file is not such a GGUF file, is truncated, or claims
+            more than its length allows.
         OSError: If the file cannot be read.
     """
     path = pathlib.Path(path)

@@ -1,9 +1,9 @@
-"""The header of a GGUF file, every size in it checked before it is used.
+"""The header of a GGUF file; every size is checked before it is used.
 
 The header says how long its strings, lists and tensors are. None of these
-claims is trusted: a claim that the file cannot hold is refused before any
-memory is taken for it. What is taken is bounded by the file's own length.
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+claims is trusted: a claim that does not fit in the file is refused before any
+memory is allocated for it. Memory use is bounded by the file's length. The
+format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import dataclasses
@@ -38,17 +38,17 @@ _NUMBERS = {
     11: "<i8",
     12: "<f8",
 }
-# The fewest bytes that an entry can take: key or name length, type, value.
+# The minimum bytes of an entry: key or name length, type, value.
 _SMALLEST_ENTRY = 8 + 4 + 1
 _SMALLEST_TENSOR = 8 + 4 + 4 + 8
 
 
 @dataclasses.dataclass(frozen=True)
 class GgufTensor:
-    """Where a tensor lies in its file.
+    """The place of a tensor in its file.
 
     Args:
-        shape: Its shape as NumPy has it, rows first (the file has them last).
+        shape: Its shape in NumPy's order, rows first (the file has them last).
         kind: Its GGML type number, which names the quantization.
         offset: Bytes from the start of the file.
         nbytes: Bytes that it takes there.
@@ -170,7 +170,7 @@ class _Header:
     def array(self, key: str) -> list[str] | npt.NDArray[Any]:
         kind = self.integer("<I")
         if kind == _STRING:
-            # Each string takes 8 bytes for its length at the least.
+            # Each string takes at least 8 bytes, for its length.
             return [self.string() for _ in range(self.count(8, "list length"))]
         return self.numbers(kind, self.count(1, "list length"), key)
 
@@ -231,7 +231,7 @@ class _Header:
         try:
             named = GGMLQuantizationType(kind)
             block, block_bytes = GGML_QUANT_SIZES[named]
-            # A trial of one block tells what the package can dequantize.
+            # Whether the package can dequantize a type is tried on one block.
             dequantize(np.zeros((1, block_bytes), np.uint8), named)
         except (ValueError, KeyError, NotImplementedError) as error:
             raise ValueError(
@@ -243,7 +243,7 @@ class _Header:
         return block, block_bytes
 
     def check_overlap(self, tensors: dict[str, GgufTensor]) -> None:
-        # Tensors that share bytes could unpack to far more than the file.
+        # Tensors that share bytes could unpack to far more than the file size.
         end, last = 0, ""
         for name, tensor in sorted(
             tensors.items(), key=lambda item: item[1].offset

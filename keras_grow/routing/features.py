@@ -1,4 +1,4 @@
-"""A prompt as a vector: the mean of what the base makes of its tokens."""
+"""A prompt as a vector: the mean of the base's vectors for its tokens."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,15 +25,15 @@ _MAX_LENGTH = 1024
 def features_of(
     lm: keras.Model, kind: str, block: int | None, start_token: int
 ) -> "EmbeddingMeans | HiddenMeans":
-    """What reads prompts: `"embeddings"`, or `"hidden"` after a block.
+    """The function that reads prompts, by the kind of its features.
 
     Raises:
-        ValueError: if there is no such kind, or a block and none is needed.
+        ValueError: if there is no such kind, or `block` does not go with it.
     """
     check_choice(kind, "features", ("embeddings", "hidden"))
     if (block is None) == (kind == "hidden"):
         raise ValueError(
-            'Expected `block` with `features="hidden"` and only there. '
+            'Expected `block` with `features="hidden"` and only then. '
             f"Received: features={kind!r}, block={block}"
         )
     if block is None:
@@ -42,7 +42,7 @@ def features_of(
 
 
 class EmbeddingMeans:
-    """The mean of a prompt's token embeddings: no pass of the model.
+    """The mean of a prompt's token embeddings: no forward pass.
 
     Args:
         lm: a KerasHub `CausalLM`.
@@ -74,9 +74,9 @@ class EmbeddingMeans:
 
 
 class HiddenMeans:
-    """The mean of the base's hidden state after a block: half a pass or so.
+    """The mean of the base's hidden states after a block: a partial pass.
 
-    The start token is read and not counted.
+    The start token is read but not counted.
 
     Args:
         lm: a grown KerasHub `CausalLM` of token ids and a padding mask.

@@ -1,4 +1,4 @@
-"""Prompts in groups, one for each growth, and the dial set for each."""
+"""Prompts grouped by growth, and the dial set for each group."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def run_grouped(
     scales: Mapping[str, float],
     run: Callable[[str, list[int]], None],
 ) -> None:
-    """Call a function once for each growth that any prompt is for.
+    """Call a function once for each growth that has prompts.
 
     Args:
         lm: the grown model.
@@ -43,11 +43,11 @@ def run_grouped(
         scales: the scale at which each growth runs.
         run: function of a name and the indices of its prompts. When it is
             called, the model computes with that growth and those that it was
-            trained on, and for `"none"`, which comes first, as the base.
+            trained on; for `"none"`, which comes first, it is the base.
 
     Raises:
-        ValueError: if a growth is not there, or the dial cannot be turned
-            now. The dial is as it was, as after any error of `run`.
+        ValueError: if a growth is missing, or the dial cannot be turned now.
+            The dial is as it was, also after any error of `run`.
     """
     check_names(lm, [name for name in names if name != NONE])
     configs = {name: growth.config for name, growth in growths(lm).items()}
@@ -87,7 +87,7 @@ def checked_texts(texts: Mapping[str, Sequence[str]]) -> list[list[str]]:
     for name, own in texts.items():
         if isinstance(own, str) or len(own) < 2:
             raise ValueError(
-                "Expected two texts or more of each skill, and of general "
+                "Expected at least two texts of each skill, and of general "
                 f"text. Received: {own!r} for {name!r}"
             )
         empty = sum(not text.strip() for text in own)

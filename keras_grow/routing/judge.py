@@ -1,10 +1,10 @@
 """Which skill a prompt belongs to, decided from arrays, without a model.
 
-Two questions are asked of a prompt's features. Which skill is the likeliest,
-and is it likelier than a threshold? That tells skills and the text that was
-shown as general from each other. And is the prompt as close to the middle of
-that skill as the skill's own prompts are? That keeps out text unlike anything
-that was shown, of which a linear classifier may be as sure as it likes.
+A prompt's features have to pass two checks. Is the likeliest skill likelier
+than a threshold? That separates skills from the text that was given as general.
+And is the prompt as close to the middle of that skill as the skill's own
+prompts are? That keeps out text unlike anything seen in fitting, about which a
+linear classifier can be arbitrarily sure.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from keras_grow.routing.logistic import fit_logistic
 
 RIDGE = 1e-3
 _FOLDS = 5
-# A skill must be likelier than everything else together.
+# A skill must be likelier than all other classes together.
 _LEAST_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A fitted decision over `skills` classes and one more, none of them.
+    """A fitted decision between the skills and none of them.
 
     Attributes:
-        mean: of each feature, `[d]`.
-        spread: of each feature, `[d]`.
+        mean: mean of each feature, `[d]`.
+        spread: spread of each feature, `[d]`.
         logistic: the classifier of standardized features; its last class is
             none of the skills.
         middles: mean standardized features of each skill, `[skills, d]`.
         reaches: how far from its middle a skill reaches, `[skills]`.
-        threshold: the least probability of a skill, exclusive.
+        threshold: the lowest probability of a skill, exclusive.
     """
 
     mean: Array
@@ -52,7 +52,7 @@ class Judge:
         return np.where(certain, best, none), probabilities
 
     def certainty(self, features: Array) -> Array:
-        """Of each row's likeliest skill; 0 where it is out of its reach."""
+        """The probability of each row's likeliest skill; 0 beyond its reach."""
         chances = self._probabilities(features)[:, :-1]
         best = chances.argmax(axis=1)
         rows = np.arange(len(features))
@@ -69,15 +69,15 @@ class Judge:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What held-out prompts say of a judge.
+    """How a judge does on held-out prompts.
 
-    Each prompt was judged by a judge that was fitted without it, and by the
-    threshold of the whole.
+    Each prompt was judged by a judge fitted without it, with the threshold of
+    the final one.
 
     Attributes:
         threshold: the least probability of a skill, exclusive.
-        false_alarm: bound on the share of text like that which was given as
-            general (hard negatives included) that is taken for a skill.
+        false_alarm: bound on the share of text like the general text given
+            (hard negatives included) that is taken for a skill.
         false_alarms: the share of the held-out general text that was.
         reached: the share of each skill's held-out prompts that reached it.
     """
@@ -91,18 +91,18 @@ class HeldOut:
 def fit_judge(
     features: Array, labels: NDArray[np.int64], skills: int, false_alarm: float
 ) -> tuple[Judge, HeldOut]:
-    """Fit a judge, its threshold from prompts that were held out.
+    """Fit a judge, and its threshold on held-out prompts.
 
     Args:
         features: `[rows, d]`.
-        labels: the class of each row; `skills` is none of them. Each class
-            has two rows at least.
+        labels: the class of each row; the number `skills` stands for none of
+            them. Each class has at least two rows.
         skills: how many there are.
         false_alarm: the share of general text that may be taken for a skill.
-            The threshold is the highest of as many held-out certainties of
-            general text as keep it: a new text passes with that probability
-            or less, if it is drawn as those were. Of few texts the threshold
-            is the highest of all, and the bound larger than was asked for.
+            The threshold is the quantile of the held-out certainties of general
+            text that keeps it: a new text drawn like those passes with that
+            probability or less. With few texts the threshold is the highest
+            certainty, and the bound is larger than requested.
     """
     certainty = np.zeros(len(labels))
     taken = np.zeros(len(labels), dtype="int64")
@@ -133,7 +133,7 @@ def _fit(
     features: Array, labels: NDArray[np.int64], skills: int, threshold: float
 ) -> Judge:
     mean = features.mean(axis=0)
-    # Rows are then about as long as 1, whatever their number of features.
+    # Rows then have a norm of about 1 for any number of features.
     spread = features.std(axis=0) * features.shape[1] ** 0.5
     spread[spread < 1e-12] = 1.0
     rows = (features - mean) / spread
@@ -158,7 +158,7 @@ def _fit(
 
 
 def _folds(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A fold for each row, the rows of each class dealt out in turn."""
+    """A fold for each row; the rows of each class are dealt out in turn."""
     folds = np.zeros(len(labels), dtype="int64")
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

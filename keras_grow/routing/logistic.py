@@ -1,7 +1,7 @@
 """Multinomial logistic regression in NumPy: one minimum, found by Newton.
 
-With ridge regularization the loss is convex with one minimum up to a shift of
-all biases, so the result depends on the data alone: no seed, no order, no
+With ridge regularization the loss is convex, with one minimum up to a shift of
+all biases. So the result depends on the data alone: no seed, no order, no
 learning rate.
 """
 
@@ -43,14 +43,14 @@ def softmax(logits: Array) -> Array:
 def fit_logistic(
     features: Array, labels: NDArray[np.int64], classes: int, ridge: float
 ) -> Logistic:
-    """Fit the classifier of least loss; rare classes count as much as others.
+    """Fit the classifier of least loss, with all classes weighted equally.
 
     The loss is `mean over classes of mean over its rows of -log p(label)`
     and `ridge / 2 * sum(weights ** 2)`; biases are free.
 
     Args:
         features: float64 `[rows, d]`.
-        labels: the class of each row; every class has one at least.
+        labels: the class of each row; every class has at least one.
         classes: how many there are.
         ridge: positive.
 
@@ -94,7 +94,7 @@ def fit_logistic(
         while loss(solution + length * step) > before + 1e-4 * length * slope:
             length /= 2
             if length < 1e-10:
-                # Rounding hides what is left to gain.
+                # Rounding hides any further gain.
                 return Logistic(solution[:-1], solution[-1])
         solution = solution + length * step
     return Logistic(solution[:-1], solution[-1])
@@ -103,7 +103,7 @@ def fit_logistic(
 def _conjugate_gradients(
     product: Callable[[Array], Array], target: Array, tolerance: float
 ) -> Array:
-    """Solve `product(x) = target` until so little is left."""
+    """Solve `product(x) = target` to a tolerance."""
     solution = np.zeros_like(target)
     residual = direction = target
     squared = float((residual**2).sum())

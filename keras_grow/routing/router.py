@@ -1,4 +1,4 @@
-"""`GrowthRouter`: each prompt answered by the growth that it is for."""
+"""`GrowthRouter`: answer each prompt with the growth that fits it."""
 
 import os
 from collections.abc import Mapping
@@ -33,22 +33,22 @@ from keras_grow.tasks.start_token import start_token
 class GrowthRouter:
     r"""Picks a growth, or none, for each prompt and runs it.
 
-    A small classifier reads the mean of a prompt's token embeddings: it costs
-    no pass of the model. It is a logistic regression, fitted to its one
-    minimum, and so the same at every fit. A prompt goes to the likeliest skill
-    if that is likelier than a threshold and the prompt is no farther from the
-    middle of the skill than the skill's own prompts are. Otherwise it stays
-    with the base, and is answered as the base answers it, bit for bit.
+    A small classifier reads the mean of a prompt's token embeddings, which
+    needs no forward pass of the model. It is a logistic regression with a
+    single minimum, so every fit gives the same result. A prompt goes to the
+    likeliest skill if that is likelier than a threshold and the prompt is no
+    farther from the middle of the skill than the skill's own prompts are.
+    Otherwise the base answers it, bit for bit.
 
-    Embeddings see how a task is put, less what a text is about. A skill that
-    is asked for in one form is known by it; where the same form asks for
-    something else, give such prompts as hard negatives.
+    Embeddings show how a request is phrased more than what a text is about. A
+    skill whose prompts share a form is recognized by that form. If the same
+    form can also ask for something else, give such prompts as hard negatives.
 
     Args:
         lm: a grown KerasHub `CausalLM` with a preprocessor.
         features: `"embeddings"`, or `"hidden"` for the mean of the base's
-            hidden state after a block, which costs a pass up to there and
-            sees more of what a text is about.
+            hidden state after a block, which costs a pass up to there and shows
+            more of what a text is about.
         block: index of that block, with `features="hidden"`.
 
     Raises:
@@ -75,7 +75,7 @@ class GrowthRouter:
         block: int | None = None,
     ) -> None:
         grown_state(lm)
-        # What a scorer refuses has no prompts to route.
+        # A model that a scorer refuses cannot answer prompts either.
         self._tokenizer = Scorer(lm).tokenizer
         start = start_token(self._tokenizer)
         self._features = features_of(lm, features, block, start)
@@ -95,25 +95,25 @@ class GrowthRouter:
         """Learn which prompts are for which growth.
 
         Args:
-            prompts: for each growth that is to be chosen, prompts of its
-                skill as they will be put, two at least; a hundred do well.
+            prompts: for each growth, prompts of its skill as they will be
+                asked: at least two, better a hundred.
             general: text of every other kind that the model will meet.
             hard_negatives: text that is close to a skill and must stay with
                 the base. Counts as general text. Defaults to `None`.
             false_alarm: the share of general text that may be taken for a
-                skill, kept by a threshold from held-out texts. That needs
-                `1 / false_alarm` of them; see `held_out.false_alarm` for
-                what fewer can vouch for. Text of a kind that was not shown
-                has no such bound. Defaults to 0.01.
-            scales: the scale at which a growth runs. Defaults to `None`, 1
-                for each; a growth that is not named has 1.
+                skill, bounded with held-out texts. It takes `1 / false_alarm`
+                of them; `held_out.false_alarm` is the bound with fewer. Kinds
+                of text that are not in `general` have no bound. Defaults to
+                0.01.
+            scales: the scale at which each growth runs, by name. A growth that
+                is not named runs at 1. Defaults to `None`: 1 for each.
 
         Returns:
             The router.
 
         Raises:
-            ValueError: if a growth is not there, a class has too few texts,
-                a text is empty, or an argument is out of range.
+            ValueError: if a growth is missing, a class has too few texts, a
+                text is empty, or an argument is out of range.
         """
         if not 0.0 < check_float(false_alarm, "false_alarm") < 1.0:
             raise ValueError(
@@ -153,20 +153,20 @@ class GrowthRouter:
 
     @property
     def held_out(self) -> HeldOut:
-        """What held-out prompts said when the router was fitted."""
+        """How the router did on held-out prompts when it was fitted."""
         return self._checked().held_out
 
     def __call__(self, prompts: str | Sequence[str]) -> Routes:
         """Say where prompts go, and how likely each class is.
 
-        White space at the end of a prompt counts for nothing; a prompt of
-        nothing else goes to the base.
+        White space at the end of a prompt is ignored; a prompt that is only
+        white space goes to the base.
         """
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         return self.route_tokens(self._tokens(texts))
 
     def route_tokens(self, rows: Sequence[Sequence[int]]) -> Routes:
-        """Say where prompts go that are token ids.
+        """Say where prompts given as token ids go.
 
         Args:
             rows: token ids of each prompt, with or without the start token.
@@ -192,8 +192,8 @@ class GrowthRouter:
     ) -> str | list[str]:
         """Answer each prompt with its growth, as `lm.generate` does.
 
-        Prompts of one growth go to the model together. The dial is
-        afterwards, and after any error, as it was.
+        Prompts of one growth go to the model together. Afterwards, also after
+        any error, the dial is as it was.
 
         Args:
             prompts: a text, or several.
@@ -201,7 +201,7 @@ class GrowthRouter:
                 `stop_token_ids`, `strip_prompt`.
 
         Returns:
-            A text for each prompt; for a single text, its own.
+            A text for each prompt; for a single prompt, a single text.
         """
         lm: Any = self.lm
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
@@ -221,7 +221,7 @@ class GrowthRouter:
         """Log-likelihood of each continuation, by the growth of its context.
 
         Args:
-            contexts: N texts; an empty one is for the base.
+            contexts: N texts; an empty one goes to the base.
             continuations: N texts.
 
         Returns:
@@ -232,10 +232,10 @@ class GrowthRouter:
     def scorer(self, **kwargs: Any) -> Scorer:
         """A `Scorer` that runs each request with the growth of its context.
 
-        Every function of `keras_grow.evaluation` takes it, and the harness.
-        Each request is routed by itself: choices with contexts of their own
-        may go different ways, and a text without context, as `perplexity`
-        reads it, is for the base.
+        Every function of `keras_grow.evaluation` accepts it, and so does the
+        harness. Each request is routed separately: choices with different
+        contexts may go to different growths, and a text without context, as in
+        `perplexity`, goes to the base.
 
         Args:
             **kwargs: what `Scorer` takes besides the model.
@@ -264,15 +264,15 @@ class GrowthRouter:
         """Read a router for a model with the base that it was fitted on.
 
         Args:
-            lm: the model. It must have the growths when they are run.
+            lm: the model. It needs the growths when prompts are routed to them.
             path: a file that `save` wrote.
 
         Returns:
             The router.
 
         Raises:
-            ValueError: if the file is damaged, is no router, or is of another
-                base.
+            ValueError: if the file is damaged, is not a router, or belongs to
+                another base.
             OSError: if it cannot be read.
         """
         fitted = read_router_file(path)
@@ -288,13 +288,13 @@ class GrowthRouter:
         return router
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        # As a scorer reads contexts: white space belongs to what follows.
+        # As in a scorer: trailing white space belongs to what follows.
         return tokenize(self._tokenizer, [text.rstrip() for text in texts])
 
     def _checked(self) -> RouterFile:
         if self._fitted is None:
             raise ValueError(
-                "Expected a router that is fitted. Received: one that is not. "
+                "Expected a fitted router. Received: one that is not. "
                 "Call `fit` first, or `GrowthRouter.load`."
             )
         return self._fitted

@@ -33,14 +33,14 @@ _FIELDS = ("format", "version", "router", "base", "checksum")
 
 @dataclasses.dataclass(frozen=True)
 class RouterFile:
-    """What a fitted router is, and what a file of it holds.
+    """The contents of a fitted router, and of its file.
 
     Attributes:
-        judge: what decides.
-        held_out: what held-out prompts said of it.
+        judge: the fitted decision.
+        held_out: how it did on held-out prompts.
         classes: names of the growths, then `"none"`.
         scales: the scale at which each growth runs.
-        features: what is read of a prompt.
+        features: the kind of features.
         block: index of a block, or `None`.
         base: fingerprint of the base; empty until it is written.
     """
@@ -89,13 +89,13 @@ def read_router_file(path: str | os.PathLike[str]) -> RouterFile:
     """Read a router, whatever the file holds.
 
     Raises:
-        ValueError: if it is damaged or no router.
+        ValueError: if it is damaged or not a router.
         OSError: if it cannot be read.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"Expected a router file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
+            "which does not exist or is not a file."
         )
     with in_file(path):
         try:
@@ -178,7 +178,7 @@ def _held_out(values: Any, skills: int) -> HeldOut:
 
 
 def _check_shapes(tensors: dict[str, Any], skills: int) -> None:
-    """Refuse arrays that do not fit each other, or hold no numbers."""
+    """Refuse arrays that do not match, or are not finite float64."""
     mean = tensors.get("mean", np.zeros(0))
     width = mean.shape[0] if mean.ndim == 1 else 0
     wanted: dict[str, tuple[int, ...]] = {
@@ -197,5 +197,5 @@ def _check_shapes(tensors: dict[str, Any], skills: int) -> None:
     if found != wanted or not width or not good:
         raise ValueError(
             f"Expected finite float64 arrays of the shapes {wanted}. "
-            f"Received: {found}, or others than finite float64."
+            f"Received: {found}, or values that are not finite float64."
         )

@@ -1,4 +1,4 @@
-"""Scores in which each request is run with the growth of its context."""
+"""Scores in which each request runs with the growth of its context."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ class RoutedScorer(Scorer):
     def __init__(self, router: "GrowthRouter", **kwargs: Any) -> None:
         super().__init__(router.lm, **kwargs)
         self._router = router
-        # One for each class keeps all that was compiled.
+        # One per class, which keeps what was compiled.
         self._alone = {
             name: Scorer(router.lm, **kwargs) for name in router.classes
         }

@@ -11,7 +11,7 @@ from keras_grow.saving.schema import GrowthFile
 
 
 def check_belongs(state: ModelState, file: GrowthFile) -> None:
-    """Refuse a file for another family, or that other growths forbid."""
+    """Refuse a file for another family, or in conflict with other growths."""
     family = state.family.backbone_cls.__name__
     if file.family != family:
         raise ValueError(
@@ -26,8 +26,8 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
         )
     if file.lora and state.growths:
         raise ValueError(
-            "Expected a base model for a growth with LoRA beside it, which "
-            "would change the other growths too. Received: a model with the "
+            "Expected a base model for a growth with LoRA beside it: that "
+            "LoRA would change other growths, too. Received: a model with the "
             f"growths {state.names}"
         )
     scales = state.scales if state.growths else {}
@@ -43,7 +43,7 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
                 raise ValueError(
                     f"Expected a model with the growth {under!r} that "
                     f"{growth.name!r} was trained on. Received: a model with "
-                    f"{state.names}, of which none is that one. Load it first."
+                    f"{state.names}, none of which is it. Load it first."
                 )
             if there != scale:
                 raise ValueError(
@@ -86,7 +86,7 @@ def check_tensors(state: ModelState, file: GrowthFile) -> None:
     if wrong:
         key = wrong[0]
         raise ValueError(
-            "Expected a growth of a base of these sizes. Received: "
+            "Expected a growth for a base of this size. Received: "
             f"{len(wrong)} tensors that do not fit: {show(key)} has shape "
             f"{found.get(key, 'missing')}, expected "
             f"{expected.get(key, 'none')}"

@@ -25,10 +25,10 @@ CHUNK = 1 << 26
 def base_fingerprint(model: keras.Model) -> str:
     """Hash every weight of the base of a model, grown or not.
 
-    Covers name, shape, dtype and every byte of every variable but for slices
-    and LoRA kernels, and is the same on every backend. Where several processes
-    hold a weight together, all of them must call this; a chunk of it at a time
-    comes to each.
+    Covers name, shape, dtype and every byte of every variable except slices and
+    LoRA kernels, and is the same on every backend. Where several processes hold
+    a weight together, all of them must call this; each receives one chunk of it
+    at a time.
 
     Args:
         model: a KerasHub task or backbone.
@@ -45,7 +45,7 @@ def base_fingerprint(model: keras.Model) -> str:
     ```
     """
     backbone = backbone_of(model)
-    # A base may be of a family that has no row.
+    # The base's family may have no row.
     growths = growths_of(backbone)
     grown = ModelState.of(backbone).grown_layers if growths else []
     added = {
@@ -115,12 +115,12 @@ def stored_array(variable: Any) -> np.ndarray:
 
 
 def _submitted(variable: Any, pool: ThreadPoolExecutor) -> list[Future[str]]:
-    """The hashes of a variable's parts, to come."""
+    """Futures of the hashes of a variable's parts."""
     parts = []
     for part in _parts(variable):
         parts.append(pool.submit(_sha256, part))
         if is_spread(variable):
-            # Or the base would gather in the queue.
+            # Otherwise the whole base would pile up in the queue.
             parts[-1].result()
     return parts
 

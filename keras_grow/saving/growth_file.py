@@ -49,23 +49,23 @@ def save_growth(
     """Save what a model has grown: slices, LoRA kernels beside them, config.
 
     The file holds no weight of the base, but a fingerprint of all of them, so
-    that `load_growth` can tell whether it is given the right one. It is
-    written under another name and renamed at the end: a save that is
-    interrupted leaves an older file as it was. Where several processes hold
-    the model, all of them must call this, and the first one writes.
+    that `load_growth` can tell whether it is given the right base. It is
+    written under a temporary name and renamed at the end: an interrupted save
+    leaves an older file as it was. Where several processes hold the model, all
+    of them must call this, and the first one writes.
 
     Args:
         model: a grown KerasHub task or backbone.
         path: the file to write, customarily `*.grow.safetensors`.
         name: the growth to save. If it was trained on top of others, the file
-            says which and at which scales, and loads onto them alone.
+            records which and at which scales, and loads only onto them.
             Defaults to `None`, which saves all growths.
 
     Raises:
         ValueError: if the model is not grown or inside `growth_disabled`, has
-            no such growth, or there can be no such file; if a weight of the
-            base trains, which no growth file holds; or if slices that start
-            as zeros, and so stay, hold other weights.
+            no such growth, or the path cannot be written; if a weight of the
+            base trains, which no growth file holds; or if slices made with
+            `init="zeros"`, which cannot train, are not zero.
         OSError: if the disk is full.
 
     Example:
@@ -118,11 +118,11 @@ def load_growth(
     check_base: bool = True,
     allow_non_finite: bool = False,
 ) -> keras.Model:
-    """Grow a model by a growth file, with the weights that it holds.
+    """Grow a model from a growth file, with the weights that it holds.
 
     The model is the base that the growth was made on, or that base with other
-    growths: the new one then lies beside them, and `set_growths` chooses. The
-    file may have been saved under another backend, or by many processes; each
+    growths: the new one is added to them, and `set_growths` chooses. The file
+    may have been saved under another backend, or by many processes; each
     process that holds the model reads it. Everything is checked before the
     model is touched.
 
@@ -135,18 +135,17 @@ def load_growth(
             was trained on, bit for bit. With `False` only shapes must fit,
             which serves a base in another dtype. Defaults to `True`.
         allow_non_finite: whether the weights of the growth may be NaN or
-            infinite, as those of a training that diverged. Defaults to
-            `False`.
+            infinite, as after a training that diverged. Defaults to `False`.
 
     Returns:
         `model`, with the growth at the scale at which it was saved. The
         growth loaded last is the one that trains.
 
     Raises:
-        ValueError: if the file is damaged, is no growth file, says what no
-            growth file says, or belongs to another base; if the model has a
-            growth of that name, lacks one that the growth was trained on, or
-            is under LoRA. The model is as it was.
+        ValueError: if the file is damaged, is not a growth file, has contents
+            that are not valid, or belongs to another base; if the model has a
+            growth of that name, lacks one that the growth was trained on, or is
+            under LoRA. The model is as it was.
         OSError: if the file cannot be read.
 
     Example:
@@ -167,7 +166,7 @@ def load_growth(
         raise ValueError(
             "Expected a base model without LoRA; a growth file brings its own. "
             f"Received: `{lora_layers(backbone)[0].path}` under LoRA. Load the "
-            "base anew."
+            "base again."
         )
     file = read_growth_file(path, allow_non_finite=allow_non_finite)
     with in_file(path):
@@ -220,7 +219,7 @@ def _check_base_frozen(state: ModelState) -> None:
     ]
     if trained:
         raise ValueError(
-            "Expected a base of which no weight trains: a growth file does "
+            "Expected a base whose weights are all frozen: a growth file does "
             f"not hold them. Received: {len(trained)} that train, such as "
             f"{trained[:3]}. Save the model whole, with `model.save` or "
             "`model.save_to_preset`."

@@ -1,4 +1,4 @@
-"""Read a growth file of any version, and refuse what it should not say."""
+"""Read a growth file of any version, and refuse invalid contents."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# NumPy knows no bfloat16 until this is imported.
+# NumPy does not know bfloat16 until this is imported.
 import ml_dtypes  # noqa: F401
 import numpy as np
 from safetensors import SafetensorError
@@ -54,19 +54,19 @@ def read_growth_file(
             `False`.
 
     Returns:
-        Contents that agree with each other: the types of the tensors are
+        The contents, checked for consistency: the dtypes of the tensors are
         those that the growths name.
 
     Raises:
-        ValueError: if the file is damaged, is no growth file, or says what no
-            growth file says; the message names the field.
+        ValueError: if the file is damaged, is not a growth file, or has
+            contents that are not valid; the message names the field.
         OSError: if the file cannot be read.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"Expected a growth file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
+            "which does not exist or is not a file."
         )
     with in_file(path):
         try:
@@ -101,7 +101,7 @@ def read_growth_file(
 
 
 def _check_kind(metadata: dict[str, str]) -> None:
-    """Refuse files of something else, and of a version to come."""
+    """Refuse files of another kind, and those of a later version."""
     if metadata.get("format") != FORMAT:
         raise ValueError(
             "Expected a file that `keras_grow.save_growth` wrote. Received: "
@@ -116,7 +116,7 @@ def _check_kind(metadata: dict[str, str]) -> None:
 
 
 def _check_header(name: str, dtype: str, shape: list[int]) -> None:
-    """Refuse a tensor that no growth file has before it is read."""
+    """Refuse a tensor that no growth file has, before it is read."""
     fits = shape and all(0 < n < _MAX_SIZE for n in shape)
     if dtype not in _DTYPES or not fits:
         raise ValueError(
@@ -165,7 +165,7 @@ def _common(
     beneath: dict[str, str],
     scales: Any,
 ) -> GrowthFile:
-    """What files of every version say."""
+    """What files of every version have."""
     growths = parse_growths(parse_json(metadata["growths"], "`growths`"))
     names = [growth.name for growth in growths]
     if set(missing_beneath(growths)) != set(beneath):
@@ -199,7 +199,7 @@ def _check_fingerprint(value: Any, name: str) -> None:
 
 
 def _check_types(file: GrowthFile) -> None:
-    """Refuse slices that are not of the dtype that their growth names."""
+    """Refuse slices whose dtype is not the one that their growth names."""
     for name, tensor in file.tensors.items():
         growth = growth_of(name, file.growths)
         if growth and str(tensor.dtype) != growth.slice_dtype:

@@ -1,7 +1,7 @@
 """What a growth file holds: one schema for writing, reading and refusing.
 
-Nothing here knows Keras or a model. What a file says is parsed on its own;
-whether it fits a base is another question, see `keras_grow.growth.fits`.
+Nothing here knows Keras or a model. A file is parsed without one; whether it
+fits a base is checked in `keras_grow.growth.fits`.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 
-# NumPy knows no bfloat16 until this is imported.
+# NumPy does not know bfloat16 until this is imported.
 import ml_dtypes  # noqa: F401
 import numpy as np
 
@@ -29,8 +29,8 @@ class GrowthFile:
         family: class name of the base backbone.
         growths: the growths, oldest first.
         scales: the scale of each growth by its name.
-        beneath: fingerprints by name of the growths that those of the file
-            lie on, and that the file does not hold.
+        beneath: fingerprints by name of the growths that those in the file were
+            trained on and that the file does not hold.
         lora: rank and alpha by the path of a layer under LoRA.
         base: fingerprint of the base.
         tensors: slices and LoRA kernels by name.
@@ -46,7 +46,7 @@ class GrowthFile:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the header of the file says, checksum included."""
+        """The metadata in the header of the file, checksum included."""
         metadata = {
             "format": FORMAT,
             "version": VERSION,
@@ -61,7 +61,7 @@ class GrowthFile:
 
 
 def checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
-    """SHA-256 of all that a growth file says."""
+    """SHA-256 of everything in a growth file."""
     rest = {k: v for k, v in metadata.items() if k != "checksum"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for key in sorted(tensors):

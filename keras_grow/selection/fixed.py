@@ -1,4 +1,4 @@
-"""Choices of blocks that look at no weight: the ones to beat."""
+"""Choices of blocks that ignore the weights: the ones to beat."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ def last_blocks(model: Any) -> LayerScores:
 
     The blocks nearest the output are the most specific to a task and are
     commonly the first to be tuned (Yosinski et al. 2014, arXiv 1411.1792;
-    gradual unfreezing of Howard and Ruder 2018, arXiv 1801.06146). Their
-    training is also the cheapest: nothing below needs a backward pass.
+    gradual unfreezing of Howard and Ruder 2018, arXiv 1801.06146). They are
+    also the cheapest to train: nothing below them needs a backward pass.
 
     Cost: none.
 
@@ -47,7 +47,7 @@ def evenly_spaced(model: Any, n: int) -> LayerScores:
         n: how many blocks, from 1 to their number.
 
     Returns:
-        `LayerScores` of `n` blocks with equal scores, from the last one down.
+        `LayerScores` of `n` blocks with equal scores, the last block first.
 
     Raises:
         ValueError: if there are not `n` blocks.

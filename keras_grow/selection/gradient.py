@@ -28,14 +28,14 @@ def rank_by_gradient(
     This is the relative gradient norm of Auto-RGN (Lee et al. 2023, "Surgical
     Fine-Tuning", arXiv 2210.11466), taken before training.
 
-    Cost: one forward and one backward pass per batch, as a step of SFT without
-    its optimizer moments. No weight changes.
+    Cost: one forward and one backward pass per batch, like a step of SFT
+        without optimizer moments. No weight changes.
 
     Args:
         lm: a KerasHub causal language model.
-        batches: `(x, y)` or `(x, y, sample_weight)` batches: `x` as `lm` takes
-            it, `y` of shape `(batch, length)`. What the model's preprocessor
-            returns. All of them are used: pass a few.
+        batches: `(x, y)` or `(x, y, sample_weight)` batches, as the model's
+            preprocessor returns them: `x` as `lm` takes it, `y` of shape
+            `(batch, length)`. All of them are used: pass a few.
         loss: a Keras loss. Defaults to the sparse categorical cross-entropy
             of logits.
         relative: bool. Whether to divide by the norm of the kernels. Defaults
@@ -45,8 +45,8 @@ def rank_by_gradient(
         `LayerScores` of all the blocks, best first.
 
     Raises:
-        ValueError: if there is no batch, a batch has another form, or an MLP
-            kernel of the model is frozen.
+        ValueError: if there is no batch, a batch has a different form, or an
+            MLP kernel of the model is frozen.
 
     Example:
     ```python
@@ -74,7 +74,7 @@ def rank_by_gradient(
             "Expected every MLP kernel to be trainable, as in SFT. Received: "
             f"frozen {frozen}. Make them trainable for the ranking."
         )
-    # A model of its own over the same variables: what the caller has compiled
+    # A separate model over the same variables: what the caller has compiled
     # stays as it is.
     probe = keras.Model(lm.inputs, lm.outputs[0])
     recorder = _GradientRecorder()
@@ -111,7 +111,7 @@ def rank_by_gradient(
 
 
 class _GradientRecorder(keras.optimizers.Optimizer):
-    """Moves nothing; sums the squared norm of every gradient it is given."""
+    """An optimizer that changes nothing and sums squared gradient norms."""
 
     def __init__(self) -> None:
         super().__init__(learning_rate=0.0, name="gradient_recorder")

@@ -28,7 +28,7 @@ _DEEPEST = 3  # names in the path of a slot
 
 @dataclass(frozen=True)
 class Kernels:
-    """Where the kernels of each block can be read, none of them read yet.
+    """Where the kernels of each block can be read; none is read yet.
 
     Args:
         num_blocks: number of transformer blocks.
@@ -44,7 +44,7 @@ class Kernels:
     name: str
 
 
-# What has kernels: a model, a path, or kernels that were found already.
+# Sources of kernels: a model, a path, or kernels that were found already.
 Source: TypeAlias = keras.Model | str | os.PathLike[str] | Kernels
 
 
@@ -130,7 +130,7 @@ def save_kernels(
 
     Args:
         source: see `open_kernels`.
-        folder: path of the folder to make. It appears when it is complete.
+        folder: path of the folder to make. It is visible only when complete.
         over: which kernels, see `slots_of`. Defaults to `"mlp"`.
 
     Raises:
@@ -224,7 +224,7 @@ def _family_with(slots: set[str], name: str) -> Family:
 
 
 def _likeness(family: Family, slots: set[str]) -> tuple[int, ...]:
-    """How well a row fits the slots that were found, as a key to sort by.
+    """How well a row fits the slots that were found, as a sort key.
 
     The whole MLP, then the row that says most precisely where it is, then
     attention.

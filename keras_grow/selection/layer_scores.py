@@ -1,4 +1,4 @@
-"""`LayerScores`: blocks in order of importance, by any measure."""
+"""`LayerScores`: blocks ordered by importance, by any measure."""
 
 import dataclasses
 import json
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMAT = "keras_grow.layer_scores"
-# What each ranking of this package takes, the model aside.
+# What each ranking of this package needs besides the model.
 COSTS = {
     "update": "a preliminary SFT run",
     "gradient": "a forward and a backward pass per batch",
-    "signal_to_noise": "a singular value decomposition a kernel, no data",
+    "signal_to_noise": "a singular value decomposition per kernel, no data",
     "evenly_spaced": "nothing",
     "last": "nothing",
 }
@@ -126,7 +126,7 @@ class LayerScores:
             n: how many, from 1 to `len(self)`.
 
         Raises:
-            ValueError: if there are not so many.
+            ValueError: if there are fewer.
         """
         if not hasattr(n, "__index__") or not 1 <= n <= len(self):
             raise ValueError(

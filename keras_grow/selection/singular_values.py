@@ -18,7 +18,7 @@ def singular_values(matrix: Array) -> Array:
         float64 array of `min(n, m)` values.
 
     Raises:
-        ValueError: if `matrix` is no matrix, or holds what is not finite.
+        ValueError: if `matrix` is not a matrix, or not all of it is finite.
 
     Example:
     ```python
@@ -47,9 +47,9 @@ def randomized_singular_values(
     Args:
         matrix: array of shape `(n, m)`.
         rank: how many singular values.
-        oversampling: further samples. Defaults to 10.
+        oversampling: additional samples. Defaults to 10.
         power_iterations: passes that sharpen the range. Defaults to 2.
-        seed: of the samples. Defaults to 0.
+        seed: seed of the samples. Defaults to 0.
 
     Returns:
         The `rank` values, largest first, and the Frobenius norm of the part of

@@ -44,7 +44,7 @@ def signal_to_noise(kernel: Array) -> float:
     noise = float(values[values <= edge].sum())
     if signal == 0.0:
         return 0.0
-    # Quartiles of equal values put the edge at 0: nothing is below it.
+    # If the quartiles are equal, the edge is 0: nothing is below it.
     noise = noise or float(np.finfo("float32").eps) * signal
     return signal / noise / float(values[0])
 
@@ -54,11 +54,11 @@ def rank_by_signal_to_noise(
 ) -> LayerScores:
     """Rank blocks by the signal-to-noise ratio of their weights.
 
-    No data and no training: a block with a high ratio holds much structure
-    above what random matrices of its shape would show. Spectrum (arXiv
-    2406.06623) trains such blocks and freezes the others. It ranks each kind
-    of kernel among its like; so the ratios of each kind are divided by their
-    mean over the blocks, and the score of a block is the mean over kinds.
+    No data and no training: a block with a high ratio has much more structure
+    than random matrices of its shape. Spectrum (arXiv 2406.06623) trains such
+    blocks and freezes the others. It ranks each kind of kernel separately; so
+    the ratios of each kind are divided by their mean over the blocks, and the
+    score of a block is the mean over kinds.
 
     Cost: the singular values of every kernel looked at, read one at a time.
 
@@ -110,8 +110,9 @@ def rank_by_signal_to_noise(
 def _matrix(kernel: Array, hidden: int, out: bool) -> Array:
     """Heads side by side: the hidden dimension against all others.
 
-    It is the last axis of a projection `out` of attention; into it Gemma has
-    `(heads, hidden, size)`, the others `(hidden, heads, size)`.
+    It is the last axis of the projection out of attention. For the projections
+    into it, Gemma has `(heads, hidden, size)`, the others have `(hidden, heads,
+    size)`.
     """
     axis = -1 if out else int(kernel.shape[0] != hidden)
     if kernel.ndim == 2:

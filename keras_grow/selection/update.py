@@ -32,7 +32,8 @@ def update_magnitude(
         relative: whether to divide by the norm before.
 
     Raises:
-        ValueError: if the shapes differ, or a zero kernel is to be divided by.
+        ValueError: if the shapes differ, or `relative` would divide by a norm
+            of 0.
     """
     moved = norm = 0.0
     for before, after in pairs:
@@ -44,7 +45,7 @@ def update_magnitude(
         before = np.asarray(before, "float32")
         moved += squared_norm(np.asarray(after, "float32") - before)
         norm += squared_norm(before)
-        # Not kept while the next pair is read.
+        # Freed before the next pair is read.
         del before, after
     if not relative:
         return math.sqrt(moved)
@@ -64,15 +65,16 @@ def rank_layers(
 ) -> LayerScores:
     """Rank blocks by the magnitude of the weight updates of an SFT run.
 
-    The score of a block is the Frobenius norm of the change of its MLP
-    kernels, taken together, over their norm before. The MLP, because that is
-    what grows. Relative, because the norms before and after a Gemma MLP make
-    its function depend on the change in proportion to the weights rather than
-    on its absolute size, and kernels differ in scale from block to block.
+    The score of a block is the Frobenius norm of the change of its MLP kernels,
+    taken together, over their norm before. The MLP is scored because it is what
+    grows. The change is relative because the norm layers around a Gemma MLP
+    make its function depend on the change in proportion to the weights rather
+    than on its absolute size, and because kernels differ in scale from block to
+    block.
 
     Cost: the SFT run itself, then one pass over the kernels of both sides.
-    Checkpoints on disk are read one kernel at a time: memory for about three
-    kernels in float32, whatever the size of the model.
+    Checkpoints on disk are read one kernel at a time: that takes memory for
+    about three kernels in float32, whatever the size of the model.
 
     Implements section 4.2 of arXiv 2603.08647.
 
@@ -124,18 +126,18 @@ def rank_layers(
 class LayerUpdateRecorder(keras.callbacks.Callback):
     """Ranks blocks by how far `fit` moves their weights.
 
-    The kernels before training go to a folder on disk, not to memory, and are
-    compared with the model one kernel at a time at the end of every epoch.
-    Cost: the disk space of the kernels in float32 and a read of them per epoch.
-    With `before`, not even that: a checkpoint or preset that training started
-    from is read instead.
+    The kernels before training are kept in a folder on disk, not in memory, and
+    are compared with the model one kernel at a time at the end of every epoch.
+    Cost: disk space for the kernels in float32, and reading them once per
+    epoch. With `before` there is no copy: the checkpoint or preset that
+    training started from is read instead.
 
     Args:
         before: what training starts from, see `rank_layers`. Defaults to
             `None`: the weights when `fit` begins.
         over: which kernels, see `rank_layers`. Defaults to `"mlp"`.
         relative: see `rank_layers`. Defaults to `True`.
-        folder: where the snapshot goes for the time of `fit`. Defaults to the
+        folder: where the snapshot is kept during `fit`. Defaults to the
             system's folder for temporary files.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The sandbox in which chat templates run, as transformers has it."""
+"""The sandbox in which chat templates run, as in transformers."""
 
 import datetime
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from typing import NoReturn
 
-# They stand where an answer begins and ends while a template is rendered.
+# They mark where an answer begins and ends while a template is rendered.
 BEGIN, END = "\U0010fffd\ue000", "\U0010fffd\ue001"
 
 
@@ -23,7 +23,7 @@ def compiled(source: str) -> Any:
         `generation` and `endgeneration` are.
 
     Raises:
-        ValueError: if `source` is no Jinja.
+        ValueError: if `source` is not valid Jinja.
         ImportError: if jinja2 is not installed.
     """
     try:

@@ -20,22 +20,21 @@ Message = Mapping[str, str]
 class ChatTemplate:
     r"""A chat template in Jinja, as models are published with.
 
-    It is run in the sandbox in which transformers runs it, with the same
-    names: `messages`, `add_generation_prompt`, `bos_token`, `eos_token`,
-    `raise_exception`, `strftime_now`, the filter `tojson`, and the tags
-    `{% generation %}` and `{% endgeneration %}` around what an assistant
-    writes. A template without these tags is rendered turn by turn to find
-    the answers, which needs one whose text of a chat begins with its text of
-    the chat's first turns.
+    It runs in a sandbox like that of transformers, with the same names:
+    `messages`, `add_generation_prompt`, `bos_token`, `eos_token`,
+    `raise_exception`, `strftime_now`, the filter `tojson`, and the tags `{%
+    generation %}` and `{% endgeneration %}` around what an assistant writes. A
+    template without these tags is rendered turn by turn to find the answers.
+    That works if the text of a chat begins with the text of its first turns.
 
     Args:
         source: the template.
-        bos_token: the start token's text. It is left out of what is trained
-            on, where the tokenizer's start token stands. Defaults to `""`.
+        bos_token: the start token's text. It is left out of training rows,
+            which begin with the tokenizer's start token. Defaults to `""`.
         eos_token: the end token's text. Defaults to `""`.
 
     Raises:
-        ValueError: if `source` is no Jinja.
+        ValueError: if `source` is not valid Jinja.
         ImportError: if jinja2 is not installed.
 
     Example:
@@ -71,13 +70,13 @@ class ChatTemplate:
         Args:
             template: a template; one of `"gemma"`, `"llama3"`, `"llama3.1"`,
                 `"chatml"`, `"qwen2.5"`, `"qwen3"`, `"smollm2"`, `"smollm3"`
-                and `"mistral"`; or the text of one, which has `{` in it.
+                and `"mistral"`; or the source of one, which contains `{`.
 
         Returns:
             The template.
 
         Raises:
-            ValueError: if there is none of that name, or it is no Jinja.
+            ValueError: if there is none of that name, or it is not valid Jinja.
         """
         if isinstance(template, ChatTemplate):
             return template
@@ -100,8 +99,8 @@ class ChatTemplate:
 
         Args:
             messages: the turns, each with a `role` and a `content`.
-            add_generation_prompt: whether the beginning of an answer comes
-                last. Defaults to `False`.
+            add_generation_prompt: whether to end with the beginning of an
+                answer. Defaults to `False`.
             **variables: further names that the template reads, such as
                 `date_string` or `enable_thinking`.
 
@@ -124,12 +123,12 @@ class ChatTemplate:
             **variables: see `render`.
 
         Returns:
-            A turn for each answer. White space after what ends the last one
-            is left out, as nothing follows.
+            One turn per answer. White space after the end of the last one is
+            left out, because nothing follows.
 
         Raises:
-            ValueError: if the template refuses the messages, or it cannot be
-                told which text the answers are.
+            ValueError: if the template refuses the messages, or does not show
+                which text is an answer.
         """
         marked = self._marked(messages, False, variables)
         text = marked.replace(BEGIN, "").replace(END, "")
@@ -149,7 +148,7 @@ class ChatTemplate:
         for start, stop in spans:
             if tail and text[start:stop].endswith(tail):
                 stop -= len(tail)
-            # Where white space is all there is, it is what ends the answer.
+            # If there is only white space, that ends the answer.
             end = tail.rstrip() or tail
             found.append(Turn(text[begin:start], text[start:stop], end))
             begin = stop + len(end)
@@ -158,7 +157,7 @@ class ChatTemplate:
     def _tail(
         self, messages: Sequence[Message], variables: Mapping[str, Any]
     ) -> str:
-        """What the template writes after an answer, of its last one."""
+        """What the template writes after the last answer."""
         probe = [*messages[:-1], {"role": "assistant", "content": _PROBE}]
         marked = self._marked(probe, False, variables)
         return marked.rpartition(_PROBE)[2].partition(END)[0]
@@ -224,7 +223,7 @@ class ChatTemplate:
 
 
 def _marked_spans(marked: str) -> list[tuple[int, int]]:
-    """Where the marks of each answer stood, in the text without marks."""
+    """Where the marks of each answer were, in the text without marks."""
     spans = []
     length = 0
     outside, *inside = marked.split(BEGIN)

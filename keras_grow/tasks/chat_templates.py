@@ -53,8 +53,8 @@ _LLAMA3_TURNS = """
 
 _LLAMA3 = "{{- bos_token }}{%- set turns = messages %}" + _LLAMA3_TURNS
 
-# Llama 3.1 has this date for its own; Llama 3.2 has that of the day, which
-# would make other training rows of the same file tomorrow.
+# Llama 3.1 uses this fixed date. Llama 3.2 uses the current day, with which the
+# same file would give different training rows tomorrow.
 _LLAMA31 = (
     """
 {{- bos_token + '<|start_header_id|>system<|end_header_id|>\n\n' }}
@@ -160,7 +160,7 @@ _SMOLLM3_THINKING = (
     "steps needed to reach the conclusion."
 )
 
-# The system turn says how to answer, and ends with no mark of its own.
+# The system turn says how to answer, and has no end marker.
 _SMOLLM3 = (
     """
 {%- set ns = namespace(mode='/think', own='') %}

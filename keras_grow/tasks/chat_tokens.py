@@ -16,11 +16,11 @@ Tokens = tuple[list[int], list[bool]]
 def chat_tokens(
     chats: Sequence[Sequence[Turn]], tokenize: Tokenize
 ) -> list[Tokens]:
-    """Tokens of each chat; its answers and what ends them are to be learned.
+    """Tokens of each chat, and which are learned: answers and their ends.
 
-    They are the tokens of the whole text, as transformers makes them, where
-    no token crosses the border of an answer. Where one does, the text is cut
-    at the borders first, as it is when the model answers.
+    If no token crosses the border of an answer, they are the tokens of the
+    whole text, as in transformers. Otherwise the text is cut at the borders
+    first, as happens when the model answers.
 
     Args:
         chats: the turns of each chat.
@@ -60,10 +60,10 @@ def chat_tokens(
 
 
 def with_marks(tokenize: Tokenize, marks: Mapping[str, int]) -> Tokenize:
-    """A tokenizer that knows the texts of some tokens besides.
+    """A tokenizer that also recognizes the texts of some tokens.
 
-    SentencePiece splits `</s>` in a text into letters; in the text of a chat
-    it is the token.
+    SentencePiece splits `</s>` in a text into letters; in a chat it is one
+    token.
 
     Args:
         tokenize: function of texts that returns the token ids of each.

@@ -10,7 +10,7 @@ from keras_grow.tasks.chat_template import Message
 from keras_grow.tasks.example import Example
 
 ROLES = ("system", "user", "assistant")
-# ShareGPT's names for them, and those of its relatives.
+# Names that ShareGPT and similar formats use for them.
 _OTHER_NAMES = {
     "human": "user",
     "gpt": "assistant",
@@ -68,11 +68,11 @@ def messages_of(row: Mapping[str, Any]) -> list[Message]:
     """The turns of a row with `messages` or `conversations`.
 
     Args:
-        row: a row with a list of turns (or its JSON, as a CSV holds it) and,
-            where there is one, the text of a turn before them in `system`.
+        row: a row with a list of turns (or its JSON, as in a CSV) and,
+            optionally, the text of a system turn in `system`.
 
     Returns:
-        The turns, their names `role` and `content`, roles not yet checked.
+        The turns with the keys `role` and `content`; roles are not checked yet.
 
     Raises:
         ValueError: if there is no list of turns.
@@ -102,8 +102,8 @@ def alpaca_messages(row: Mapping[str, Any]) -> list[Message]:
     """The two turns of a row of Alpaca's form.
 
     Args:
-        row: a row with `instruction`, `output` and, where there is one,
-            `input`, which comes below the instruction.
+        row: a row with `instruction`, `output` and, optionally, `input`, which
+            comes below the instruction.
 
     Returns:
         A turn of the user and one of the assistant.

@@ -14,7 +14,7 @@ _ALIASES = {"answer": ("gold",), "response": ("completion",)}
 
 
 def known_columns() -> set[str]:
-    """Every name of a column that has a meaning, in small letters."""
+    """Every column name that has a meaning, in lowercase."""
     names = {alias for aliases in _ALIASES.values() for alias in aliases}
     for format in FORMATS.values():
         names.update(format.fields, format.optional)
@@ -24,8 +24,8 @@ def known_columns() -> set[str]:
 class Columns:
     """The columns of a source under the names of a format's fields.
 
-    Names are compared without regard to capitals and to spaces round them; a
-    column of the very name comes first.
+    Names are compared without regard to case and surrounding spaces; an exact
+    match comes first.
 
     Args:
         columns: the columns' names.
@@ -55,7 +55,7 @@ class Columns:
     def name(self) -> str:
         """The format or form of chat whose fields the columns hold."""
         others = {name: f.fields for name, f in FORMATS.items()}
-        # Any table may have a column of text beside its others.
+        # Any table may have a column `text` besides its others.
         text = others.pop("text")
         for name, fields in {**others, **CHATS}.items():
             if self.has(fields):

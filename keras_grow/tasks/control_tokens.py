@@ -29,8 +29,8 @@ def control_tokens(
 ) -> dict[str, int]:
     """Ids of the control tokens that a vocabulary has.
 
-    A tokenizer may have a token and yet split its text into letters, as
-    KerasHub's Qwen does with `<|im_end|>`.
+    A tokenizer may have a token and still split its text into letters, as
+    KerasHub's Qwen tokenizer does with `<|im_end|>`.
 
     Args:
         tokenizer: a KerasHub tokenizer.
@@ -50,7 +50,8 @@ def control_tokens(
     for name in names:
         try:
             token = int(tokenizer.token_to_id(name))
-            # What is not in the vocabulary may have the id of the unknown.
+            # A text that is not in the vocabulary may get the unknown token's
+            # id.
             known = tokenizer.id_to_token(token) == name
         except (AttributeError, KeyError, TypeError, ValueError):
             continue

@@ -21,20 +21,20 @@ def read_csv(
 ) -> Iterator[tuple[str, Any]]:
     """Rows of a CSV file with a header.
 
-    The separator is the one of comma, semicolon, tab and bar with which the
-    header has the most known names, then the most names. A separator other
-    than a comma, and an encoding other than UTF-8, is said in a warning.
+    The separator is the one of comma, semicolon, tab and bar that gives the
+    header the most known names, then the most names. A warning reports a
+    separator other than a comma or an encoding other than UTF-8.
 
     Args:
         data: the file's bytes: UTF-8 or UTF-16 with or without a mark, or
             Windows-1252.
         name: the file's name, for messages.
-        known: names of columns, in small letters, that may be expected.
+        known: names of columns, in lowercase, that may be expected.
         separator: what separates fields. Defaults to `None`: found as above.
 
     Yields:
-        Place and row of each record below the header; in place of a row, the
-        reason why there is none.
+        Place and row of each record below the header; instead of a malformed
+        row, the reason as a string.
     """
     text = _decoded(data, name)
     previous = csv.field_size_limit(sys.maxsize)
@@ -47,7 +47,7 @@ def read_csv(
                     "its fields.",
                     stacklevel=2,
                 )
-        # None is the name of fields beyond those of the header.
+        # The key None holds fields beyond those of the header.
         reader = csv.DictReader(
             io.StringIO(text, newline=""), strict=True, delimiter=separator
         )
@@ -71,16 +71,16 @@ def read_csv(
 
 
 def _decoded(data: bytes, name: str) -> str:
-    """The file's text; bytes that are no UTF-8 become lone surrogates.
+    """The file's text; bytes that are not UTF-8 become lone surrogates.
 
-    The check of each text field names those together with their line.
+    The check of each text field then reports them with their line.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "surrogatepass")
     text = data.decode("utf-8-sig", "surrogateescape")
     if not any("\ud800" <= character <= "\udfff" for character in text):
         return text
-    # A file with good UTF-8 beside the bad is damaged, and no Windows-1252.
+    # A file that is partly valid UTF-8 is damaged, not Windows-1252.
     escaped = sum("\udc80" <= character <= "\udcff" for character in text)
     if escaped == len(_NON_ASCII.findall(data)):
         try:
@@ -96,7 +96,7 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _separator(text: str, known: Collection[str]) -> str:
-    """What stands between the fields of the header."""
+    """The separator between the fields of the header."""
 
     def names(separator: str) -> list[str]:
         lines = io.StringIO(text, newline="")

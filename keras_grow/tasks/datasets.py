@@ -17,7 +17,7 @@ from keras_grow.tasks.example import Task
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """A builder, its names for the three splits, and what makes a row."""
+    """A builder, its names for the three splits, and how a row is made."""
 
     builder: str
     splits: dict[str, str]
@@ -112,7 +112,7 @@ def tfds_task(
     otherwise tensorflow-datasets downloads and prepares it there.
 
     Args:
-        name: `"winogrande"` (trained on its XL split), `"mtnt"` (en-fr),
+        name: `"winogrande"` (with the XL training split), `"mtnt"` (en-fr),
             `"sci_tail"`, `"qasc"` or `"math_qa"`.
         data_dir: folder of prepared data sets. Defaults to `None`: that of
             tensorflow-datasets.

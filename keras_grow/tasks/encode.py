@@ -30,11 +30,11 @@ class Encoded:
     Args:
         x: `{"token_ids": int32 [N, S], "padding_mask": bool [N, S]}`.
         y: next tokens, int32 `[N, S]`.
-        sample_weight: 1 where a response's token or the end token is to be
+        sample_weight: 1 where a token of the response or the end token is
             predicted, otherwise 0; float32 `[N, S]`.
         cut_prompts: how many prompts lost tokens on their left.
         left_out: how many examples did not fit and are not in the arrays.
-        cut_texts: how many plain texts were cut into windows, a row each.
+        cut_texts: how many plain texts were cut into windows, one row each.
     """
 
     x: dict[str, Array]
@@ -62,9 +62,9 @@ def encode(
 
     The layout is that of `Gemma3CausalLMPreprocessor` for the same prompts
     and responses: start token, prompt, response, end token, padding; prompt
-    tokens carry no loss. Unlike there, an answer is never cut. In a chat,
-    each answer and what ends it carry the loss, and nothing else does; the
-    end token comes only where the chat's template writes no end of a turn.
+    tokens carry no loss. Unlike there, an answer is never cut. In a chat, only
+    the answers and what ends them carry loss; the end token is added only if
+    the chat's template writes no end of turn.
 
     Args:
         examples: the examples.
@@ -72,11 +72,11 @@ def encode(
             `lm.preprocessor.tokenizer`.
         sequence_length: S, tokens of a row. Defaults to `None`: that of the
             longest example, rounded up to `multiple_of`.
-        too_long: what becomes of an example over S tokens: `"raise"` (the
+        too_long: what to do with an example over S tokens: `"raise"` (the
             default); `"cut_prompt"` to drop tokens on the prompt's left;
             `"leave_out"`; or `"window"` to cut a text without a prompt into
-            windows of S tokens, each after a start token and each token
-            learned once. All but the first are counted in the result.
+            windows of S tokens, each after a start token and each token learned
+            once. The result counts all but the first.
         multiple_of: multiple that a chosen length is rounded up to, so that
             few shapes compile. Defaults to 16.
 
@@ -85,9 +85,9 @@ def encode(
 
     Raises:
         ValueError: if an example is too long and `too_long="raise"`; if an
-            answer alone is too long and `too_long="cut_prompt"`; if what is
-            too long has a prompt and `too_long="window"`; if there are no
-            examples or an argument is out of range.
+            answer alone is too long and `too_long="cut_prompt"`; if an example
+            that is too long has a prompt and `too_long="window"`; if there are
+            no examples or an argument is out of range.
 
     Example:
     ```python
@@ -212,7 +212,7 @@ def _tokens(examples: Sequence[Example], tokenizer: Any) -> list[Tokens]:
 
 
 def _chat_rows(chats: list[tuple[Turn, ...]], tokenizer: Any) -> list[Tokens]:
-    """Tokens of chats; warns of a marker that is no token of its own."""
+    """Tokens of chats; warns of a marker that is not a single token."""
     if not chats:
         return []
 

@@ -1,4 +1,4 @@
-"""What every task is made of: examples, and the splits that hold them."""
+"""Examples, and tasks: examples in splits."""
 
 import dataclasses
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Turn(NamedTuple):
     r"""One answer of an assistant in the text of a chat.
 
     Args:
-        before: the text from the answer before on. It carries no loss.
+        before: the text since the previous answer. It carries no loss.
         answer: what the assistant says.
         end: what ends the answer, such as `"<end_of_turn>"`. `""` where a
             template writes nothing there.
@@ -36,10 +36,10 @@ class Turn(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One prompt with its answer, and the choices where there are any.
+    """One prompt with its answer, and choices if there are any.
 
-    The model reads `prompt + response` as they stand: white space between the
-    two belongs to the response (`" Paris"`, not `"Paris"`).
+    The model reads `prompt + response` unchanged: white space between the two
+    belongs to the response (`" Paris"`, not `"Paris"`).
 
     Args:
         prompt: the text that the model is given. It carries no loss.
@@ -56,7 +56,8 @@ class Example:
         source: where the row came from, for messages. Defaults to `""`.
 
     Raises:
-        ValueError: if choices, gold, contexts, turns and response contradict.
+        ValueError: if choices, gold, contexts, turns and response contradict
+            each other.
 
     Example:
     ```python
@@ -114,13 +115,13 @@ class Task:
         name: the task's name.
         train: examples to train on.
         validation: examples to choose by.
-        test: examples to report on. `()` where a data set withholds the
-            answers of its test split.
+        test: examples to report on. `()` if a data set withholds the answers of
+            its test split.
         metric: `"exact_match"`, `"sacrebleu"`, `"multiple_choice"` or
             `"last_word"`; see `keras_grow.evaluation.evaluate`.
         skipped: a line for each malformed row that was left out.
-        duplicates: how many rows were taken out of a held-out part because
-            the training rows hold them too.
+        duplicates: how many held-out rows were removed because they are also
+            training rows.
 
     Raises:
         ValueError: if `metric` is unknown.

@@ -30,17 +30,17 @@ def read_examples(
 
     Formats and their fields:
 
-    - `"prompt_response"`: `prompt`, `response` or `completion`, both used as
-      they stand, or with `template` as a chat of two turns;
+    - `"prompt_response"`: `prompt`, `response` or `completion`, both used
+      unchanged, or with `template` as a chat of two turns;
     - `"multiple_choice"`: `question`, `choices` (a list; in CSV a JSON list
       or texts with `|` between), `answer` or `gold` (index, text or letter);
     - `"entailment"`: `premise`, `hypothesis`, `label`;
     - `"translation"`: `en`, `fr`;
     - `"winogrande"`: `sentence`, `option1`, `option2`, `answer`;
     - `"messages"`, `"conversations"`: a list of turns with `role` (or `from`)
-      and `content` (or `value`), and `system` where there is one;
-    - `"alpaca"`: `instruction`, `output`, and `input` where there is one;
-    - `"text"`: `text`, of which every token trains.
+      and `content` (or `value`), and optionally `system`;
+    - `"alpaca"`: `instruction`, `output`, and optionally `input`;
+    - `"text"`: `text`; every token of it trains.
 
     Args:
         source: a file that ends in `.jsonl`, `.json` (an array, or one
@@ -50,12 +50,12 @@ def read_examples(
         format: a format's name. Defaults to `"auto"`: the format whose fields
             the first row has; `"text"` if it has no other column.
         fields: the source's name for a field, where it differs, such as
-            `{"prompt": "input", "response": "output"}`. Capitals make no
-            difference. Defaults to `None`.
+            `{"prompt": "input", "response": "output"}`. Case does not matter.
+            Defaults to `None`.
         on_error: `"raise"` (the default) at a malformed row, or `"skip"` to
             leave such rows out, counted in a warning and in the result.
-        template: what makes text of chats; see `ChatTemplate.of`. Defaults
-            to `None`: there are none.
+        template: the template of chats; see `ChatTemplate.of`. Defaults to
+            `None`: there are no chats.
 
     Returns:
         `Loaded(examples, skipped)`.
@@ -117,7 +117,7 @@ def file_task(
     template: str | ChatTemplate | None = None,
     split: float | None = None,
 ) -> Task:
-    r"""A task from a user's own rows, a source for each split.
+    r"""A task from a user's own rows, one source per split.
 
     Args:
         name: the task's name.
@@ -130,8 +130,8 @@ def file_task(
             translation, multiple choice for WinoGrande, otherwise exact match.
         on_error: see `read_examples`.
         template: see `read_examples`.
-        split: share of the training rows that is held out as the validation
-            split, where there is none; see `hold_out`. Defaults to `None`.
+        split: share of the training rows to hold out as the validation split,
+            if there is none; see `hold_out`. Defaults to `None`.
 
     Returns:
         The task.

@@ -1,4 +1,4 @@
-"""The forms that rows have, and the example that each makes."""
+"""The formats of rows, and how each becomes an example."""
 
 import dataclasses
 import json
@@ -16,13 +16,13 @@ from keras_grow.tasks.rows import Row
 
 @dataclasses.dataclass(frozen=True)
 class RowFormat:
-    """The fields a row needs, and what makes an example of them.
+    """The fields a row needs, and how they become an example.
 
     Args:
         fields: names of the fields.
         make: function of a row that has these fields.
         metric: the metric of a task of such rows.
-        optional: names of fields that a row may have besides.
+        optional: names of further fields that a row may have.
     """
 
     fields: tuple[str, ...]

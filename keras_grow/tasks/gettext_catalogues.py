@@ -24,11 +24,11 @@ _MAGIC = 0x950412DE
 def gettext_en_fr(validation_share: float = 0.2) -> Task:
     r"""English to French pairs of interface strings, from installed packages.
 
-    A pair's split follows from a hash of its English text, so that it stays
-    the same from one version of the packages to the next.
+    A hash of its English text decides a pair's split, so that it is the same
+    for every version of the packages.
 
     Args:
-        validation_share: part of the pairs that validate, in (0, 1).
+        validation_share: share of the pairs in the validation split, in (0, 1).
             Defaults to 0.2.
 
     Returns:
@@ -134,6 +134,6 @@ def _is_clean(text: str) -> bool:
 
 
 def _hash(text: str) -> float:
-    """A number in [0, 1) that follows from the text alone."""
+    """A number in [0, 1) that depends on the text alone."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,4 +1,4 @@
-"""Holding out a part of the rows where there is only one file."""
+"""Hold out a part of the rows if there is only one file."""
 
 import hashlib
 import warnings
@@ -15,7 +15,7 @@ class Split(NamedTuple):
     Args:
         train: examples to train on, in their order.
         held_out: examples to choose or report by, in their order.
-        duplicates: how many were in both and were taken out of `held_out`.
+        duplicates: how many were in both and were removed from `held_out`.
     """
 
     train: tuple[Example, ...]
@@ -26,11 +26,11 @@ class Split(NamedTuple):
 def hold_out(
     examples: Sequence[Example], split: float, name: str = "the rows"
 ) -> Split:
-    """Hold out a part of the examples, always the same part.
+    """Hold out a part of the examples, the same part every time.
 
-    Which part depends on the examples' texts alone: not on their order, nor
-    on a seed or the machine. An example that the training part holds as well
-    is taken out of the held-out part; a warning counts them.
+    The choice depends on the examples' texts alone, not on their order, a seed
+    or the machine. Examples that are also in the training part are removed from
+    the held-out part; a warning counts them.
 
     Args:
         examples: the examples.
@@ -66,7 +66,7 @@ def hold_out(
     keys, order = [], []
     for example in examples:
         key = _key(example)
-        # Duplicates are drawn apart, each with its number.
+        # Duplicates are drawn separately, each with its number.
         number = seen[key].to_bytes(8, "big")
         seen[key] += 1
         keys.append(key)
@@ -90,15 +90,15 @@ def hold_out(
     duplicates = count - len(held_out)
     if duplicates:
         warnings.warn(
-            f"{duplicates} of {count} held-out rows of {name} are among the "
-            f"training rows too and were taken out; {len(held_out)} remain.",
+            f"{duplicates} of {count} held-out rows of {name} are also among "
+            f"the training rows and were removed; {len(held_out)} remain.",
             stacklevel=2,
         )
     return Split(train, held_out, duplicates)
 
 
 def _key(example: Example) -> bytes:
-    """A digest of all that an example says."""
+    """A digest of everything in an example."""
     texts = [
         example.prompt,
         example.response,

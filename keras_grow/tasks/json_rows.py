@@ -1,4 +1,4 @@
-"""JSON read a row at a time, each row with the line that it begins on."""
+"""JSON read one row at a time, each with the line that it begins on."""
 
 import json
 import re
@@ -21,8 +21,8 @@ def read_json_lines(
         name: the file's name, for messages.
 
     Yields:
-        Place and row of each line that is not blank; in place of a row, the
-        reason why there is none.
+        Place and row of each line that is not blank; instead of a malformed
+        row, the reason as a string.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -44,8 +44,8 @@ def read_json_array(data: bytes, name: str) -> Iterator[tuple[str, Any]]:
         name: the file's name, for messages.
 
     Yields:
-        Place and row of each element; in place of a row, the reason why there
-        is none. Nothing can be read beyond a fault in the syntax.
+        Place and row of each element; instead of a malformed row, the reason as
+        a string. Nothing can be read after a syntax error.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -81,7 +81,7 @@ def read_json_array(data: bytes, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def as_row(value: Any) -> Any:
-    """A JSON object, or the reason why `value` is none."""
+    """A JSON object, or the reason why `value` is not one."""
     if isinstance(value, dict):
         return value
     return f"Expected a JSON object. Received: {_shown(value)}"
@@ -102,10 +102,10 @@ def _decode(text: str, position: int) -> tuple[Any, int]:
     except json.JSONDecodeError:
         raise
     except RecursionError:
-        # Its own message names no line, and the traceback has thousands.
+        # Python's message names no line, and the traceback has thousands.
         raise ValueError("nested too deeply") from None
     except ValueError:
-        # Python reads no number of more than some thousand digits.
+        # Python does not parse numbers of more than a few thousand digits.
         raise ValueError("a number with too many digits") from None
 
 

@@ -41,7 +41,7 @@ def load_task(
 
     Raises:
         ValueError: if there is no such task, or `template` or `split` is
-            given for one that is not of files.
+            given for a task that is not read from files.
 
     Example:
     ```python
@@ -58,7 +58,7 @@ def load_task(
         )
     if template is not None or split is not None:
         raise ValueError(
-            "Expected `template` and `split` for a task of files alone. "
+            "Expected `template` and `split` only with a task of files. "
             f"Received: name={name!r}, template={template!r}, split={split!r}"
         )
     if name in TFDS_TASKS:

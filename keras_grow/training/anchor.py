@@ -1,4 +1,4 @@
-"""Passages that a model should go on reading as its base does."""
+"""Passages that a model should keep predicting as its base does."""
 
 import os
 import weakref
@@ -26,7 +26,7 @@ from keras_grow.training.passages import write_passages
 
 
 class Options(TypedDict, total=False):
-    """The arguments that `KLAnchor.from_model` and `load` hand on."""
+    """The arguments that `KLAnchor.from_model` and `load` pass on."""
 
     weight: float
     batch_size: int
@@ -43,22 +43,22 @@ class KLAnchor:
         loss = task_loss + weight * mean KL(base || model)
 
     The base's predictions are computed once, before training, from the same
-    weights with growth switched off (for other methods, from the model as it
-    is then), and kept: for each position the log-probabilities of the `top_k`
-    likeliest tokens and of all others together, `8 * top_k + 4` bytes. The
-    divergence on these `top_k + 1` classes is a lower bound of the one over
-    the whole vocabulary.
+    weights with growth switched off (for other methods, from the model as it is
+    then). For each position the log-probabilities of the `top_k` likeliest
+    tokens and of all others together are kept, `8 * top_k + 4` bytes. The
+    divergence on these `top_k + 1` classes is a lower bound of the one over the
+    whole vocabulary.
 
     Args:
-        passages: what the model should go on reading as its base does: a
+        passages: text that the model should keep predicting as its base does: a
             sequence of strings (the model needs a preprocessor), a sequence of
             token-id sequences, or `{"token_ids": ..., "padding_mask": ...}`
             with arrays of shape `(passages, length)`.
         weight: what the mean divergence (nats per position) is multiplied by.
-        top_k: how many tokens of each position have a class of their own.
+        top_k: how many tokens of each position get their own class.
         batch_size: passages per training step. They are taken in turn, in an
-            order that `seed` fixes, whatever the task's batches are.
-        length: most tokens of a passage, those beyond are left out. Used for
+            order that depends on `seed` alone, not on the task's batches.
+        length: maximum tokens of a passage; the rest is cut off. Used for
             strings and token sequences.
         direction: `"base_to_model"` for KL(base || model), `"model_to_base"`
             for KL(model || base).
@@ -140,8 +140,8 @@ class KLAnchor:
     ) -> Self:
         """Anchor a model to text that its base writes itself.
 
-        For a user with no general text at hand: passages are sampled from the
-        base, beginning with the start token.
+        Use it if you have no general text: passages are sampled from the base,
+        beginning with the start token.
 
         Args:
             lm: the KerasHub model that will be trained.
@@ -175,10 +175,10 @@ class KLAnchor:
         return cls(passages, length=length, seed=seed, top_k=top_k, **options)
 
     def prepare(self, lm: keras.Model) -> Self:
-        """Compute what the base predicts, unless that is known already.
+        """Compute the base's predictions, unless they are there already.
 
         An anchor belongs to the base that it was prepared with, and keeps its
-        fingerprint. It goes on serving that model while it trains.
+        fingerprint. It stays valid for that model while it trains.
 
         Args:
             lm: the KerasHub model that will be trained, before it is.
@@ -249,7 +249,7 @@ class KLAnchor:
         """Write the passages and the base's predictions to a file.
 
         Args:
-            path: the file, customarily `*.anchor.safetensors`. It appears
+            path: the file, customarily `*.anchor.safetensors`. It is written
                 whole or not at all.
 
         Raises:
@@ -275,10 +275,10 @@ class KLAnchor:
 
         Args:
             path: the file.
-            check_base: whether the anchor serves only the base that it was
-                prepared with, in the same dtype, bit for bit. With `False` it
-                serves a base that was trained since, or has another dtype.
-                Defaults to `True`.
+            check_base: whether to accept only the base that the anchor was
+                prepared with, in the same dtype, bit for bit. With `False` the
+                base may have another dtype or have trained since. Defaults to
+                `True`.
             **options: `weight`, `batch_size` and `direction` as for
                 `KLAnchor`.
 
@@ -286,8 +286,8 @@ class KLAnchor:
             An anchor that needs no base to compute its predictions.
 
         Raises:
-            ValueError: the file is not an anchor's, or says what no anchor
-                does.
+            ValueError: the file is not an anchor's, or has contents that are
+                not valid.
             OSError: the file cannot be read.
         """
         arrays, base = anchor_file.read_anchor(path)

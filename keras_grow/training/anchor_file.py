@@ -23,7 +23,7 @@ _DTYPES = {
 
 
 def metadata(base: str) -> dict[str, str]:
-    """What the header of an anchor's file says.
+    """The metadata in the header of an anchor's file.
 
     Args:
         base: fingerprint of the base, or an empty string for any.
@@ -49,7 +49,7 @@ def read_anchor(
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"Expected an anchor's file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is no file."
+            "which does not exist or is not a file."
         )
     with in_file(path):
         try:
@@ -99,7 +99,7 @@ def _check_dtype(name: str, dtype: str) -> None:
 
 
 def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
-    """Refuse arrays that do not speak of the same positions and classes."""
+    """Refuse arrays whose positions or classes do not match."""
     rows, k = shapes["token_ids"], shapes["indices"][-1:]
     expected = {
         "token_ids": rows,
@@ -116,7 +116,7 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def _check_values(arrays: dict[str, np.ndarray]) -> None:
-    """Refuse ids below zero and what is no logarithm of a probability."""
+    """Refuse negative ids, and values that are not log-probabilities."""
     for name in ("token_ids", "indices"):
         if arrays[name].min() < 0:
             raise ValueError(

@@ -16,9 +16,9 @@ from keras_grow.training.head import OutputHead
 class _AnchorLoss(keras.metrics.Mean):
     """The mean divergence, and what it is measured on.
 
-    The arrays live in a metric's variables: the one kind of state that every
-    backend hands to a compiled step and that no checkpoint contains. (Arrays
-    that a step merely refers to become constants of the program on JAX.)
+    The arrays live in a metric's variables: the only kind of state that every
+    backend passes to a compiled step and that no checkpoint contains. (On JAX,
+    arrays that a step merely refers to become constants of the program.)
     """
 
     def __init__(self, anchor: KLAnchor) -> None:
@@ -90,7 +90,7 @@ class AnchoredLoss:
                 passages.
             rows: rows of the task's batch, which weigh this step in the logs
                 as Keras weighs its loss.
-            chunk_size: the most positions whose logits exist at once.
+            chunk_size: maximum number of positions whose logits exist at once.
 
         Returns:
             `task_loss + weight * divergence`.

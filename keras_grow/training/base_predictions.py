@@ -14,7 +14,7 @@ from keras_grow.training.head import OutputHead
 
 
 def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
-    """Where a model is its base: growth off, or as it is if not grown."""
+    """A context in which a model is its base: any growth is off."""
     if is_switchable(lm):
         return growth_disabled(lm)
     return contextlib.nullcontext()
@@ -25,7 +25,7 @@ def base_predictions(
 ) -> dict[str, np.ndarray]:
     """The base's `indices` and `log_probs` at every position of `inputs`."""
     with base_of(lm):
-        # A passage at a time: its logits may be large.
+        # One passage at a time: its logits may be large.
         predictions: dict[str, np.ndarray] = _Reader(lm, top_k).predict(
             inputs, batch_size=1, verbose=0
         )

@@ -1,4 +1,4 @@
-"""A sum over the supervised positions, a chunk of logits at a time.
+"""A sum over the supervised positions, one chunk of logits at a time.
 
 Gemma's logits are 262,144 floats per position. Here they exist only for the
 positions that carry weight, and for one chunk of them at a time. The gradient
@@ -45,7 +45,7 @@ def sum_over_positions(
             positions: which ones may change from call to call.
         targets: tensors whose first axis is `positions`.
         state: tensors carried from chunk to chunk, metrics for instance.
-        chunk_size: the most positions handled at once.
+        chunk_size: maximum number of positions handled at once.
         differentiate: whether the sum will be differentiated.
 
     Returns:

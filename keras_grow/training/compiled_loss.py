@@ -48,8 +48,8 @@ def check_compiled(lm: Any, vocabulary_size: int) -> None:
     metrics = unweighted_metrics(lm)
     if metrics:
         raise ValueError(
-            "`metrics` are measured at every position, those without a sample "
-            "weight too, and `supervised_logits` has no logits there. "
+            "`metrics` are measured at every position, also without a sample "
+            "weight, and `supervised_logits` has no logits there. "
             f"Received: metrics={metrics}. Pass them to "
             "`compile` as `weighted_metrics`."
         )
@@ -62,7 +62,7 @@ def _reduction(loss: Any) -> str | None:
 
 
 def build_metrics(lm: Any, vocabulary_size: int) -> None:
-    """Make the metrics' variables, unless they are made already.
+    """Make the metrics' variables, unless they exist already.
 
     On TensorFlow the first trace would otherwise be without them.
     """
@@ -81,7 +81,7 @@ def loss_values(loss: Any, labels: Any, logits: Any) -> Any:
     """One loss per position, in float32 or wider, before any reduction."""
     if not isinstance(loss, keras.losses.Loss):
         return loss(labels, logits)
-    # Not in the half precision of floatx: token ids have more digits.
+    # Not in a half-precision floatx: token ids need more digits.
     dtype = loss.dtype
     if dtype in ("float16", "bfloat16"):
         dtype = "float32"
@@ -96,7 +96,7 @@ def reduction_scale(lm: Any, loss: Any, shape: Any, weights: Any) -> Any:
     if reduction == "mean_with_sample_weight":
         divisor = ops.sum(weights)
     else:
-        # All positions, supervised or not: Keras counts the weightless too.
+        # All positions, supervised or not: Keras also counts those of weight 0.
         divisor = ops.cast(
             ops.prod(ops.convert_to_tensor(shape, "int32")), "float32"
         )

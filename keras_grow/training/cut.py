@@ -16,28 +16,28 @@ MASK = "padding_mask"
 
 
 class Cut:
-    """Where what never changes of a causal language model ends.
+    """Where the unchanging lower part of a causal language model ends.
 
-    Everything below the lowest block with something to train is a constant of
-    each row, as long as nothing there is drawn at random.
+    Everything below the lowest block that trains is constant for each row, as
+    long as nothing there is random.
 
     Args:
         lm: a KerasHub `CausalLM` of a known family.
 
     Attributes:
         block: index of the lowest block that trains.
-        width: of the hidden states that enter it.
-        dtype: of these states.
+        width: width of the hidden states that enter it.
+        dtype: dtype of these states.
 
     Raises:
         TypeError: `lm` is not a causal language model.
-        ValueError: nothing of it can be kept: the embedding trains or the
-            lowest block does, a layer below drops out, or the blocks above
-            read more than the states and the padding mask.
+        ValueError: no states can be kept: the embedding or the lowest block
+            trains, a layer below has dropout, or the blocks above read more
+            than the states and the padding mask.
     """
 
     def __init__(self, lm: Any) -> None:
-        # Refuses what is no causal language model.
+        # Refuses what is not a causal language model.
         OutputHead(lm).check_trains()
         self.lm = lm
         self.state = ModelState.of(lm)
@@ -53,7 +53,7 @@ class Cut:
         _check_constant(self.lower)
 
     def top(self) -> keras.Model:
-        """What is above the cut, a model of hidden states and a mask.
+        """The part above the cut: a model of hidden states and a mask.
 
         Returns:
             A Keras model with the layers of `lm` above the cut, not copies of
@@ -87,12 +87,12 @@ class Cut:
 
 
 class UntiedHead(Layer):
-    """The output half of an untied embedding, without its table of inputs."""
+    """The output half of an untied embedding, without its input table."""
 
     def __init__(self, embedding: Any) -> None:
         super().__init__(name="untied_head", dtype=embedding.dtype_policy)
         self.reverse_embeddings = embedding.reverse_embeddings
-        # A partial, so that the embedding is no layer of this one.
+        # A partial, so that Keras does not track the embedding as a sublayer.
         self._logits: Any = partial(embedding.call, reverse=True)
         self.built = True
 
@@ -102,7 +102,7 @@ class UntiedHead(Layer):
 
 
 def _without_table(operation: Any, kwargs: dict[str, Any]) -> Any:
-    """An operation, or the half of an untied embedding that is called."""
+    """An operation, or for an untied embedding the half that is called."""
     if (
         isinstance(operation, keras.layers.ReversibleEmbedding)
         and kwargs.get("reverse")
@@ -114,16 +114,16 @@ def _without_table(operation: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def replay(tensor: Any, known: dict[int, Any]) -> Any:
-    """Make a symbolic tensor again, of other inputs.
+    """Make a symbolic tensor again, from other inputs.
 
     Args:
         tensor: the tensor.
-        known: new tensors by the identity of those whose place they take. It
-            gains all that were made on the way.
+        known: new tensors by the identity of those that they replace. All
+            tensors made on the way are added to it.
 
     Returns:
-        The new tensor. Every operation is called once more, of an untied
-        embedding its output half alone.
+        The new tensor. Every operation is called once more; of an untied
+        embedding, only its output half.
     """
     if id(tensor) not in known:
         operation, node = history_of(tensor)
@@ -139,11 +139,11 @@ def replay(tensor: Any, known: dict[int, Any]) -> Any:
 
 
 def _lowest_that_trains(state: ModelState) -> int:
-    """Index of the lowest block with something to train."""
+    """Index of the lowest block that trains."""
     if state.family.embedding_of(state.backbone).trainable_variables:
         raise ValueError(
-            "Expected a model with a frozen embedding: what is below it in "
-            "each row is then a constant. Received: "
+            "Expected a model with a frozen embedding, so that what is below "
+            "the lowest trained block is constant for each row. Received: "
             f"`{state.backbone.name}`, whose embedding trains. Call "
             "`keras_grow.grow_model(lm, layers=4)` first."
         )
@@ -166,7 +166,7 @@ def _lowest_that_trains(state: ModelState) -> int:
             )
     raise ValueError(
         "Expected a model with a block that trains. Received: "
-        f"`{state.backbone.name}`, of which none does. Call "
+        f"`{state.backbone.name}`, in which none trains. Call "
         "`keras_grow.grow_model(lm, layers=4)` first."
     )
 
@@ -218,7 +218,7 @@ def _check_crosses(state: ModelState, states: Any, mask: Any) -> None:
 
 
 def _check_constant(lower: keras.Model) -> None:
-    """Refuse layers whose output is drawn at random in training."""
+    """Refuse layers whose output is random in training."""
     for layer in flatten_layers(lower):
         if _drops_out(layer):
             raise ValueError(

@@ -1,7 +1,7 @@
 """Divergence of two next-token distributions on their likeliest tokens.
 
 A vocabulary of 262,144 is too wide to keep a distribution of a position, so
-the `k` likeliest tokens of the base keep a class each and all other tokens
+the `k` likeliest tokens of the base keep one class each and all other tokens
 share one. Merging classes never raises a divergence (the data-processing
 inequality), so what is measured is a lower bound of the divergence over the
 whole vocabulary.
@@ -25,7 +25,7 @@ def likeliest(logits: Any, k: int) -> tuple[Any, Any]:
 
     Args:
         logits: float tensor of shape `(positions, vocabulary)`.
-        k: number of tokens with a class of their own.
+        k: number of tokens with their own class.
 
     Returns:
         Token ids, shape `(positions, k)`, and the log-probabilities of
@@ -50,8 +50,8 @@ def bucketed_log_probs(logits: Any, indices: Any) -> Any:
     rows, k = ops.shape(logits)[0], indices.shape[1]
     row = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], (rows, k))
     at = ops.stack([ops.reshape(row, (-1,)), ops.reshape(indices, (-1,))], -1)
-    # Summed by itself: one minus the others' sum is all rounding when the
-    # likeliest tokens hold nearly everything.
+    # Summed directly: one minus the sum of the others would be mostly rounding
+    # error when the likeliest tokens hold nearly all the probability.
     others = ops.scatter_update(
         logits, at, ops.full((rows * k,), EXCLUDED, dtype="float32")
     )

@@ -15,12 +15,12 @@ def value_and_gradients(
 
     Args:
         function: takes the arguments, returns a scalar and anything else that
-            it wants to hand back.
+            the caller needs.
         arguments: floating-point tensors.
 
     Returns:
         The scalar, what came with it, and one gradient per argument. None of
-        them carries a gradient of its own.
+        them is differentiable further.
     """
     arguments = list(arguments)
     backend = keras.config.backend()

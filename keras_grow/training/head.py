@@ -1,9 +1,9 @@
-"""From a task's hidden states to its logits, at the positions that one wants.
+"""From a task's hidden states to its logits, at chosen positions.
 
-A KerasHub `CausalLM` is a functional model: its backbone, then a tied or
-untied embedding, a `Dense`, a soft cap, whatever the family has. Everything
-behind the backbone is run here as the task's own graph has it, so the logits
-are the task's whatever its family.
+A KerasHub `CausalLM` is a functional model: its backbone, then a tied or untied
+embedding, a `Dense`, a soft cap, whatever the family has. Everything after the
+backbone is run here as in the task's own graph, so the logits are the task's
+for every family.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ class OutputHead:
         return self._function(hidden[None])[0]
 
     def check_trains(self) -> None:
-        """Refuse a head that cannot train at some positions by themselves.
+        """Refuse a head that cannot train at some positions alone.
 
         Raises:
             ValueError: it rounds its inputs (Keras' own int8), or gives a
@@ -109,7 +109,7 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
         elif id(operation) not in operations:
             operations[id(operation)] = operation
             waiting.extend(node.input_tensors)
-            # An input that goes around the backbone.
+            # An input that bypasses the backbone.
             known = known and not node.is_input
     if not known or len(hidden) != 1 or not operations:
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Decay towards the weights that training started from."""
+"""Decay toward the weights that training started from."""
 
 import keras
 from keras import ops
@@ -7,19 +7,19 @@ from keras_grow.keras_internals import step_counter
 
 
 class L2SP(keras.callbacks.Callback):
-    """Pull the trainable weights towards their values before training.
+    """Pull the trainable weights toward their values before training.
 
     The decoupled form of L2-SP (Li et al., 2018, arXiv 1802.01483): after each
     update every trainable variable `w`, which started at `w0`, becomes
 
         w - learning_rate * rate * (w - w0)
 
-    where ordinary weight decay would pull towards zero. For a grown model that
-    is the pull of the new slices towards the copies that preserve the base's
-    function. The starting values are copied when the callback is made, one
-    copy of the trainable variables and nothing else, so a training resumed
-    from a checkpoint still decays to the first start: make the callback before
-    the checkpoint is restored.
+    where ordinary weight decay would pull toward zero. In a grown model it
+    pulls the new slices toward the copies that preserve the base's function.
+    The starting values are copied when the callback is made: one copy of the
+    trainable variables and nothing else. A run resumed from a checkpoint still
+    decays to the original start if you make the callback before the checkpoint
+    is restored.
 
     Args:
         model: the compiled model that will be trained.
@@ -51,7 +51,7 @@ class L2SP(keras.callbacks.Callback):
         ]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Refuse a training that the starting values do not belong to."""
+        """Refuse a model that the starting values do not belong to."""
         known = {id(variable) for variable, _ in self.start}
         trained = {id(variable) for variable in self.model.trainable_variables}
         if known != trained:
@@ -72,11 +72,11 @@ class L2SP(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
-        """Move every variable towards its start."""
+        """Move every variable toward its start."""
         if keras.config.backend() == "jax":
-            # Between batches the values are in the trainer's hands.
+            # Between batches the trainer holds the values.
             self.model.jax_state_sync()
-        # A scaled loss is counted by the optimizer inside.
+        # With loss scaling, the inner optimizer counts the updates.
         outer = self.model.optimizer
         optimizer = getattr(outer, "inner_optimizer", outer)
         accumulated = optimizer.gradient_accumulation_steps or 1

@@ -1,4 +1,4 @@
-"""Batches of rows of like length, in a few static shapes."""
+"""Batches of rows of similar length, in a few static shapes."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ Rows = NDArray[np.int64]
 
 
 class LengthBuckets(keras.utils.PyDataset):
-    """Rows in batches of like length, each cut to the length it needs.
+    """Rows in batches of similar length, each cut to the length it needs.
 
-    Padding costs what tokens cost. Here a row is in a batch with rows of its
-    length, and a batch is as long as one of a few lengths, so that few shapes
-    are compiled. Rows are shuffled within a length, and batches among each
-    other, anew for each epoch, in an order that `seed` and the number of the
-    epoch decide. Each row is in an epoch once. The last batch is filled up
-    with rows of weight zero, so that its shape is none of its own.
+    Padding costs as much as tokens. Here a row shares its batch with rows of
+    similar length, and every batch has one of a few lengths, so that few shapes
+    are compiled. For each epoch, rows are shuffled within a length and then
+    batches are shuffled, in an order that depends on `seed` and the epoch
+    alone. Each row occurs once per epoch. The last batch is filled up with rows
+    of weight zero, so that it needs no shape of its own.
 
-    `fit` goes on with the next epoch each time it is called. To resume in a
-    new process, pass `initial_epoch`, or set `epoch`, which a callback can do
-    at the start of each: `keras.callbacks.LambdaCallback(on_epoch_begin=
-    lambda epoch, logs: setattr(data, "epoch", epoch))`.
+    Each call of `fit` continues with the next epoch. To resume in a new
+    process, pass `initial_epoch`, or let a callback set `epoch`:
+    `keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs:
+    setattr(data, "epoch", epoch))`.
 
     Args:
         x: inputs by name, arrays `[N, S, ...]`, a `padding_mask` among them,
@@ -38,26 +38,25 @@ class LengthBuckets(keras.utils.PyDataset):
         y: next tokens, `[N, S]`.
         sample_weight: weights of the positions, `[N, S]`.
         batch_size: rows of a batch. Defaults to 8.
-        lengths: how many lengths there may be at most, or the lengths
-            themselves. Of a number, those that pad least are chosen, in
-            multiples of 8; with `None`, as many as save more padding in an
-            epoch than compiling them is worth. Defaults to 4.
+        lengths: the maximum number of lengths, or the lengths themselves. Given
+            a number, the lengths that pad least are chosen, in multiples of 8;
+            with `None`, as many as save more padding per epoch than compiling
+            them costs. Defaults to 4.
         seed: seed of the order. Defaults to 0.
-        group: whether rows of like length come together. With `False`, each
-            update has the examples that it would have without, and only what
-            none of them needs is cut. Defaults to `True`.
+        group: whether rows of similar length share a batch. With `False`, each
+            update has the examples that it would have without buckets, and only
+            the padding that none of them needs is cut. Defaults to `True`.
         same_loss: whether to scale the weights so that Keras' default
             reduction, which divides by all positions of a batch, gives each
             token the share that it has in rows of S positions. Pass `False`
             for a loss with another reduction. Defaults to `True`.
         initial_epoch: number of the first epoch. Defaults to 0.
-        updates: first update, and the one after the last, of the endless
-            sequence of epochs: what is to be drawn in place of an epoch.
-            Defaults to `None`.
+        updates: the first update and the one after the last, counted through
+            all epochs: draw these instead of an epoch. Defaults to `None`.
 
     Attributes:
         lengths: the lengths, ascending.
-        epoch: number of the epoch that is drawn now.
+        epoch: number of the current epoch.
 
     Raises:
         ValueError: if the arrays have different numbers of rows or positions,
@@ -111,7 +110,7 @@ class LengthBuckets(keras.utils.PyDataset):
         self._rows = row_lengths(x["padding_mask"], sample_weight)
         self.lengths = _lengths(lengths, self._rows, shape[1])
         self._plans: dict[int, list[Rows]] = {}
-        # Batches drawn of the epoch that runs, or None between epochs.
+        # Batches drawn from the current epoch, or None between epochs.
         self._drawn: int | None = None
 
     def __len__(self) -> int:
@@ -122,24 +121,25 @@ class LengthBuckets(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
         """The next batch while `fit` draws an epoch, or number `index`."""
         if self._drawn is not None:
-            # `fit` shuffles the indices unless told not to: the order is ours.
+            # `fit` shuffles the indices unless told not to; the order is set
+            # here.
             index = self._drawn
             self._drawn += 1
         elif keras.config.backend() == "tensorflow":
-            # Keras reads the first two batches to learn what all may be like,
-            # and holds every batch to the length of two that are as long.
+            # Keras reads the first two batches to learn the shapes of all, and
+            # expects that length of every batch if both have it.
             ends = (self.lengths[0], self.lengths[-1])
             return self._cut(self.rows(index), ends[index % 2])
         return self.batch(index)
 
     def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
-        """Batch number `index`, whatever `fit` has drawn."""
+        """Batch number `index`, whatever `fit` has drawn so far."""
         rows = self.rows(index)
         length = self.lengths[int(length_for(self.lengths, self._needed(rows)))]
         return self._cut(rows, length)
 
     def rows(self, index: int) -> Rows:
-        """Which rows are in batch number `index`, without those that fill."""
+        """Which rows are in batch number `index`, without the filling."""
         size, count = self.batch_size, len(self._rows)
         if self.group:
             first = self.updates[0] if self.updates else 0
@@ -158,7 +158,7 @@ class LengthBuckets(keras.utils.PyDataset):
 
     @property
     def padding_share(self) -> float:
-        """Share of the positions of what is drawn now that is padding."""
+        """Share of the current epoch's positions that are padding."""
         batches = [self.rows(index) for index in range(len(self))]
         needed = [self._needed(rows) for rows in batches]
         lengths = np.array(self.lengths)[length_for(self.lengths, needed)]
@@ -171,7 +171,7 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch, if this one was drawn to its end."""
-        # Keras also ends an epoch of which it wanted one batch, to build.
+        # Keras also ends an epoch after one batch, when it only builds.
         self.epoch += self._drawn == len(self)
         self._drawn = None
 
@@ -180,7 +180,7 @@ class LengthBuckets(keras.utils.PyDataset):
         return -(-len(self._rows) // self.batch_size)
 
     def _plan(self, epoch: int) -> list[Rows]:
-        """The batches of an epoch, rows of like length together."""
+        """The batches of an epoch, rows of similar length together."""
         if epoch not in self._plans:
             rng = np.random.default_rng([self.seed, epoch])
             order = rng.permutation(len(self._rows))
@@ -188,7 +188,7 @@ class LengthBuckets(keras.utils.PyDataset):
             batches: list[Rows] = []
             rest = order[:0]
             for number in range(len(self.lengths)):
-                # What fills no batch is with the rows of the next length.
+                # Rows that do not fill a batch move to the next length.
                 rest = np.concatenate([rest, order[bucket == number]])
                 full = len(rest) // self.batch_size * self.batch_size
                 batches += list(rest[:full].reshape(-1, self.batch_size))
@@ -223,7 +223,7 @@ def _lengths(
     chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))
     if not chosen or not rows.max() <= chosen[-1] <= longest or chosen[0] < 1:
         raise ValueError(
-            "Expected `lengths` to be a positive int, or lengths of which the "
+            "Expected `lengths` to be a positive int, or lengths, of which the "
             f"last holds the longest row, {int(rows.max())} positions, and is "
             f"at most {longest}. Received: lengths={lengths}"
         )

@@ -1,4 +1,4 @@
-"""Few lengths for rows of many: which to compile, and what they pad."""
+"""A few lengths for rows of many lengths: which to compile."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def cheapest_lengths(
     price: int = 8192,
     multiple_of: int = 16,
 ) -> tuple[int, ...]:
-    """The lengths that cost least where each new one costs something too.
+    """The cheapest lengths, if each new length has a price.
 
     Args:
         rows: the length of each row.
@@ -159,7 +159,7 @@ def length_for(
 def example_order(
     count: int, seed: int, first: int, length: int
 ) -> NDArray[np.int64]:
-    """Indices of examples, epoch after epoch, each in an order of its own.
+    """Indices of examples, epoch after epoch, each in its own order.
 
     Args:
         count: examples of the data set.

@@ -33,27 +33,27 @@ from keras_grow.training.stored_states import StoredStates
 class LowerStates:
     """The hidden states of each row below the lowest block that trains.
 
-    With the last blocks grown, all below the lowest grown one is a constant of
-    each row. It is computed here in one pass and kept on disk; then the top is
-    trained alone, by `fit` as ever, with the losses and gradients that the
-    whole model has. The top's layers are those of the model: what it learns,
-    the model has learned.
+    If only the last blocks are grown, everything below the lowest grown block
+    is constant for each row. It is computed here in one pass and kept on disk.
+    Then the top is trained alone, with the usual `fit` and the losses and
+    gradients of the whole model. The top shares its layers with the model, so
+    the model learns what the top learns.
 
-    A pass costs what the lower blocks would have cost in one epoch. The file
-    belongs to these weights and these rows, whose fingerprint is its name, and
-    is found again by a later run.
+    The pass costs what the lower blocks would cost in one epoch. The file is
+    named after a fingerprint of the weights and the rows, so a later run finds
+    it again.
 
     A penalty that reads other rows, such as `KLAnchor`, needs the whole model.
 
     Args:
         lm: a KerasHub `CausalLM`, its lowest blocks frozen, of a family whose
             blocks read hidden states and the padding mask: Gemma, Gemma 3
-            without images, Llama, Mistral, Qwen and others of their kind.
+            without images, Llama, Mistral, Qwen and similar ones.
         x: the rows, `{"token_ids": [N, S], "padding_mask": [N, S]}`, as
             `keras_grow.tasks.encode` makes them.
         folder: where to keep the file.
         dtype: `"float32"` or `"bfloat16"`, half the size. Defaults to `None`:
-            that in which the model computes, float32 for float16.
+            the model's compute dtype, or float32 for float16.
 
     Attributes:
         block: index of the lowest block that trains.
@@ -61,8 +61,8 @@ class LowerStates:
 
     Raises:
         TypeError: `lm` is not a causal language model.
-        ValueError: nothing of it can be kept, `x` holds something else, or
-            `dtype` is another one.
+        ValueError: no states can be kept, or `x` or `dtype` is not one of the
+            above.
 
     Example:
 
@@ -119,7 +119,7 @@ class LowerStates:
 
     @property
     def x(self) -> dict[str, Any]:
-        """What `LengthBuckets` takes: the states, read as needed; the mask."""
+        """What `LengthBuckets` takes: states, read as needed, and the mask."""
         return {STATES: self._stored, MASK: self._rows[MASK]}
 
     def write(self, batch_size: int = 8, lengths: int = 4) -> Self:
@@ -127,13 +127,13 @@ class LowerStates:
 
         Args:
             batch_size: rows that the lower blocks read at a time.
-            lengths: the most lengths that rows are padded to.
+            lengths: the maximum number of lengths that rows are padded to.
 
         Returns:
             The object itself.
 
         Raises:
-            OSError: there is not room enough, or the file cannot be written.
+            OSError: there is not enough room, or the file cannot be written.
         """
         if not self.written:
             self._stored.write(self._batches(batch_size, lengths))
@@ -154,12 +154,12 @@ class LowerStates:
     def below_on_disk(self) -> Iterator[None]:
         """Free the memory of the weights that the top does not need.
 
-        For the length of a `with` block they are in `folder` and `lm` is not
-        to be used, so that a top can be trained of a model that leaves no
-        room for its training. At the end `lm` is whole again.
+        Inside the `with` block they are in `folder`, and `lm` must not be used.
+        So a top can be trained where the whole model would not leave enough
+        memory. At the end `lm` is whole again.
 
-        A tied embedding, from which the logits are made, is part of the top;
-        one of an untied pair is not.
+        A tied embedding is part of the top, because the logits are made from
+        it; the input embedding of an untied pair is not.
 
         Raises:
             OSError: the disk is full.
@@ -200,7 +200,7 @@ class LowerStates:
                 yield some, self._cut.lower.predict_on_batch(batch)
 
     def _fingerprint(self, dtype: str) -> str:
-        """Digest of all that the states come from."""
+        """Digest of everything that the states depend on."""
         cut, state = self._cut, self._cut.state
         below = [
             (name, growth_fingerprint(state, name), state.scales[name])

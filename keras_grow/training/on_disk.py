@@ -1,4 +1,4 @@
-"""Weights that are on disk for a while, and not in memory."""
+"""Weights that are on disk for a while instead of in memory."""
 
 import os
 import tempfile
@@ -19,10 +19,10 @@ from keras_grow.saving.fingerprint import stored_array
 def on_disk(
     variables: Sequence[keras.Variable], folder: str | os.PathLike[str]
 ) -> Iterator[None]:
-    """Keep the values of variables on disk for the length of a `with` block.
+    """Keep the values of variables on disk inside a `with` block.
 
-    Nothing that holds one of them can be used meanwhile. What was compiled
-    over them on TensorFlow holds them in memory: forget it first.
+    Nothing that holds one of them can be used meanwhile. On TensorFlow,
+    functions compiled over them keep them in memory: discard those first.
 
     Args:
         variables: the variables.

@@ -1,4 +1,4 @@
-"""Methods of a user's own task class that the steps here would pass by."""
+"""Methods of a user's own task class that the steps here would skip."""
 
 from typing import Any
 
@@ -13,22 +13,21 @@ _METHODS = {
     "compute_metrics": ("keras",),
     "train_step": ("keras",),
     "test_step": ("keras",),
-    # A grown class refuses to train what is switched off.
+    # A grown class refuses to train a growth that is switched off.
     "make_train_function": ("keras", "keras_grow"),
     "make_test_function": ("keras",),
 }
 
 
 def check_not_overridden(lm: Any) -> None:
-    """Refuse a model with a training path of its own.
+    """Refuse a model with its own training path.
 
     Args:
         lm: a causal language model.
 
     Raises:
-        ValueError: its class, or the object itself, has another version of a
-            method that is replaced, or that would be handed hidden states in
-            the place of logits.
+        ValueError: its class, or the object itself, overrides a method that is
+            replaced, or that would receive hidden states in place of logits.
     """
     for name, known in _METHODS.items():
         owner = next(

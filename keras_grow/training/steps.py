@@ -29,7 +29,7 @@ REPLACED = (
 
 @contextlib.contextmanager
 def _methods(lm: keras.Model, **methods: Callable[..., Any]) -> Iterator[None]:
-    """Give one model other methods for as long as a step is traced or run."""
+    """Replace methods of one model while a step is traced or run."""
     vars(lm).update(methods)
     try:
         yield
@@ -39,15 +39,15 @@ def _methods(lm: keras.Model, **methods: Callable[..., Any]) -> Iterator[None]:
 
 
 class Steps:
-    """The train and test step of `lm`, with hidden states for outputs.
+    """The train and test step of `lm`, with hidden states as outputs.
 
-    Keras' own steps run, on each backend, with other answers to three
-    questions they ask of the model: its outputs, its loss, its metrics.
+    Keras' own steps run on each backend; only the model's outputs, loss and
+    metrics are replaced.
 
     Args:
         lm: the model.
         head: its head.
-        chunk_size: the most positions whose logits exist at once.
+        chunk_size: maximum number of positions whose logits exist at once.
         anchored: what an anchor adds to the loss, or None.
     """
 
@@ -64,8 +64,8 @@ class Steps:
         self.anchored = anchored
         self.step: Any = None
 
-    # A step that fails on JAX takes the weights with it, so what can be
-    # refused is refused while the step is made.
+    # A step that fails on JAX loses the weights, so whatever can be refused is
+    # refused while the step is made.
 
     def make_train_function(self, force: bool = False) -> Any:
         """Keras' own, once the loss and the metrics are found to fit."""
@@ -180,8 +180,8 @@ class Steps:
 
 
 def _step_number(optimizer: Any, arguments: tuple[Any, ...]) -> Any:
-    """How many updates there were, which a resumed training remembers."""
-    # A scaled loss is counted by the optimizer inside.
+    """The number of updates so far; a resumed run continues the count."""
+    # With loss scaling, the inner optimizer counts the updates.
     counter = step_counter(getattr(optimizer, "inner_optimizer", optimizer))
     if keras.config.backend() != "jax":
         return ops.convert_to_tensor(counter)

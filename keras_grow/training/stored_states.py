@@ -1,4 +1,4 @@
-"""Hidden states of many rows in a file, read a batch at a time."""
+"""Hidden states of many rows in a file, read one batch at a time."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keras_grow.files import atomic_path
 
-# A `.npy` file knows no bfloat16: there its bits are stored.
+# A `.npy` file has no bfloat16: its bits are stored instead.
 STORED: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("float32"),
     "bfloat16": np.dtype("uint16"),
@@ -22,14 +22,14 @@ STORED: dict[str, np.dtype[Any]] = {
 class StoredStates:
     """Hidden states of rows of different lengths, one after the other.
 
-    Only the positions that a row has are in the file. Of it, what a batch
-    needs is read: `states[rows, :length]`, padded with zeros.
+    The file holds only the positions that a row has. Only what a batch needs is
+    read: `states[rows, :length]`, padded with zeros.
 
     Args:
         path: the `.npy` file, memory-mapped.
         lengths: positions of each row, `[N]`.
-        positions: S, the most positions of a row.
-        width: of a hidden state.
+        positions: S, the maximum number of positions of a row.
+        width: width of a hidden state.
         dtype: `"float32"` or `"bfloat16"`.
     """
 
@@ -74,11 +74,11 @@ class StoredStates:
         return batch
 
     def write(self, batches: Iterable[tuple[Any, Any]]) -> None:
-        """Write the file, which appears whole or not at all.
+        """Write the file, whole or not at all.
 
         Args:
-            batches: pairs of the rows of a batch and their states,
-                `[B, S, width]`; of each, only its length is kept.
+            batches: pairs of the rows of a batch and their states, `[B, S,
+                width]`; of each row, only its length is kept.
 
         Raises:
             OSError: there is less room on the disk than the file takes.

@@ -1,4 +1,4 @@
-"""Logits where the loss is: `fit` without the logits that no loss reads."""
+"""Logits where the loss is: `fit` without the logits that no loss uses."""
 
 import keras
 
@@ -18,17 +18,17 @@ def supervised_logits(
     *,
     chunk_size: int = CHUNK_SIZE,
 ) -> keras.Model:
-    """Train a causal language model on the logits of supervised positions only.
+    """Train a causal language model on the logits of supervised positions.
 
-    Gemma's vocabulary makes the output head most of a training step, and most
+    With Gemma's vocabulary the output head is most of a training step, and most
     positions of a batch (prompt, padding) have a sample weight of zero. After
     this call `lm.fit`, `evaluate`, `train_on_batch` and `test_on_batch` apply
-    the head at the positions whose sample weight is not zero and nowhere else.
-    Loss, gradients and weighted metrics are those of the plain `fit`. Above
-    `chunk_size` supervised positions the logits are made and used a chunk at a
-    time, so peak memory does not grow with vocabulary x positions. How many
-    positions are supervised may change from batch to batch: nothing is
-    dropped, nothing is compiled again.
+    the head only at the positions whose sample weight is not zero. Loss,
+    gradients and weighted metrics are those of the plain `fit`. If there are
+    more than `chunk_size` supervised positions, the logits are made and used
+    one chunk at a time, so peak memory does not grow with vocabulary x
+    positions. The number of supervised positions may change from batch to
+    batch: nothing is dropped, and nothing is compiled again.
 
     The model itself is unchanged: `lm(x)`, `predict`, `generate`, `save` and
     what they return or write are the same, and so is a later `compile`.
@@ -37,9 +37,9 @@ def supervised_logits(
         lm: a KerasHub `CausalLM` of any family whose logits are made from its
             backbone's hidden states; with or without a preprocessor, grown,
             with LoRA or plain.
-        enabled: False puts the plain training path back.
-        chunk_size: the most positions whose logits exist at once. 128 of
-            Gemma 3's are 134 MB in float32.
+        enabled: `False` restores the plain training path.
+        chunk_size: maximum number of positions whose logits exist at once. 128
+            of Gemma 3's are 134 MB in float32.
 
     Returns:
         `lm`, changed in place.
@@ -81,12 +81,12 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
 
     Adds the anchor's penalty to the loss of every training step of `fit` and
     `train_on_batch`; evaluation measures the task alone. The training path
-    becomes that of `supervised_logits`, if it is not already. What the base
-    predicts is computed by this call, before training.
+    becomes that of `supervised_logits`, if it is not already. This call
+    computes the base's predictions, before training.
 
     Args:
         lm: a model that `supervised_logits` takes.
-        anchor: the penalty, in place of the one that `lm` has. `None` removes
+        anchor: the penalty; it replaces the one that `lm` has. `None` removes
             that one.
 
     Returns:
@@ -94,7 +94,8 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
 
     Raises:
         TypeError: `lm` is not a model that `supervised_logits` takes.
-        ValueError: it is not, or the anchor does not fit the model.
+        ValueError: as for `supervised_logits`, or the anchor does not fit the
+            model.
 
     Example:
         ```python
@@ -114,13 +115,13 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
 
 
 def _steps_of(lm: keras.Model) -> Steps | None:
-    """What `supervised_logits` has given `lm`."""
+    """The steps that `supervised_logits` gave to `lm`, if any."""
     steps = getattr(vars(lm).get("train_step"), "__self__", None)
     return steps if isinstance(steps, Steps) else None
 
 
 def _put(lm: keras.Model, steps: Steps | None) -> None:
-    """Give `lm` these steps, or its own for None."""
+    """Give `lm` these steps, or with None its own."""
     for name in REPLACED:
         vars(lm).pop(name, None)
     AnchoredLoss.detach(lm)
@@ -128,7 +129,7 @@ def _put(lm: keras.Model, steps: Steps | None) -> None:
         vars(lm).update({name: getattr(steps, name) for name in REPLACED})
         if steps.anchored is not None:
             steps.anchored.attach(lm)
-    # A step that is already compiled holds the other path.
+    # A step that is compiled already holds the other path.
     lm.train_function = None
     lm.test_function = None
 

@@ -199,7 +199,7 @@ def test_an_empty_folder_is_filled(tmp_path):
         (dict(chat_template="{% for m in messages %}\n{{ m }}"), "Line 2"),
         (dict(max_positions=0), "max_positions=0"),
         (dict(verify=True, prompts="hello"), "list of texts"),
-        (dict(verify=True, prompts=["", ""]), "a text with tokens in it"),
+        (dict(verify=True, prompts=["", ""]), "texts with tokens in them"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_refused(lm, tmp_path, options, message):

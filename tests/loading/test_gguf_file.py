@@ -232,7 +232,7 @@ def test_a_tensor_of_a_file_that_shrank_is_refused(tmp_path):
     path.write_bytes(raw)
     file = read_gguf(path)
     path.write_bytes(raw[:-4])
-    with pytest.raises(ValueError, match="has become shorter"):
+    with pytest.raises(ValueError, match="as long as when"):
         file.read("x")
 
 

@@ -251,8 +251,8 @@ def test_a_hidden_state_serves_as_well_and_is_the_bases(lm, router, tmp_path):
     ("changed", "said"),
     [
         ({"prompts": {"german": ["a", "b"]}}, "'german'"),
-        ({"prompts": {"french": ["bonjour"]}}, "two texts or more"),
-        ({"general": ["a"]}, "two texts or more"),
+        ({"prompts": {"french": ["bonjour"]}}, "at least two texts"),
+        ({"general": ["a"]}, "at least two texts"),
         ({"general": ["a", " "]}, "1 empty texts"),
         ({"false_alarm": 0.0}, "between 0 and 1"),
         ({"scales": {"science": 1.0}}, "science"),

@@ -217,7 +217,7 @@ def test_a_file_of_something_else_is_refused(path):
     save_file({"x": np.ones(3, "float32")}, path)
     refuse(path, "of something else")
     refuse(path.parent / "absent", "does not exist", FileNotFoundError)
-    refuse(path.parent, "is no file", FileNotFoundError)
+    refuse(path.parent, "is not a file", FileNotFoundError)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_task_of_chats_is_loaded_by_name(tmp_path):
     path = write(tmp_path / "a.jsonl", {"messages": CHAT})
     assert load_task(str(path), template="gemma").train == (EXPECTED,)
     assert file_task("mine", test=path, template="gemma").test == (EXPECTED,)
-    with pytest.raises(ValueError, match="of files alone"):
+    with pytest.raises(ValueError, match="only with a task of files"):
         load_task("winogrande", template="gemma")
     with pytest.raises(ValueError, match=r"`template` for the chats of a.js"):
         load_task(str(path))

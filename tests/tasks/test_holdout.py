@@ -51,7 +51,7 @@ def test_one_file_makes_a_task_of_two_parts(tmp_path):
     rows = [{"prompt": e.prompt, "response": e.response} for e in EXAMPLES]
     rows += rows[:50]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.warns(UserWarning, match="are among the training rows"):
+    with pytest.warns(UserWarning, match="are also among the training rows"):
         task = load_task(str(path), split=0.2)
     assert len(task.train) == 200
     assert len(task.validation) + task.duplicates == 50
@@ -61,7 +61,7 @@ def test_one_file_makes_a_task_of_two_parts(tmp_path):
         file_task("mine", train=path, validation=path, split=0.1)
     with pytest.raises(ValueError, match="`split` with a training file"):
         file_task("mine", test=path, split=0.1)
-    with pytest.raises(ValueError, match="of files alone"):
+    with pytest.raises(ValueError, match="only with a task of files"):
         load_task("gettext_en_fr", split=0.1)
 
 

@@ -209,7 +209,7 @@ def test_a_malformed_row_of_a_parquet_file_is_named(tmp_path):
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(ValueError, match=r"a.parquet to be a Parquet file"):
         read_examples(path)
-    with pytest.raises(ValueError, match="Parquet as it is"):
+    with pytest.raises(ValueError, match="Parquet without gzip"):
         read_examples(tmp_path / "a.parquet.gz")
 
 
