@@ -24,7 +24,7 @@ _JAX = {
     "tests/test_guides.py": 60.0,
     "tests/distribution/test_two_processes.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
-    "tests/growth/test_transformers_checkpoints.py": 50.0,
+    "tests/growth/test_transformers_checkpoints.py": 30.0,
     "tests/growth/test_merge.py": 50.0,
     "tests/training/test_anchored_loss.py": 35.0,
     "tests/apps/test_train_tab.py": 35.0,
