@@ -17,7 +17,10 @@ from keras_grow.evaluation.results import MultipleChoice
 from keras_grow.evaluation.results import Perplexity
 from keras_grow.evaluation.results import Result
 from keras_grow.evaluation.results import SacreBleu
+from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.scorer import Scorer
+from keras_grow.evaluation.stream import Stream
+from keras_grow.evaluation.streaming import Streamer
 
 __all__ = [
     "EvaluateDuringFit",
@@ -28,7 +31,10 @@ __all__ = [
     "Perplexity",
     "Result",
     "SacreBleu",
+    "Sampling",
     "Scorer",
+    "Stream",
+    "Streamer",
     "end_tokens",
     "evaluate",
     "exact_match",

@@ -23,7 +23,7 @@ class Sampling:
     Example:
 
     ```python
-    from keras_grow.evaluation.sampling import Sampling
+    from keras_grow.evaluation import Sampling
 
     Sampling(temperature=0.8, top_k=40, seed=1)
     ```

@@ -53,7 +53,7 @@ class Streamer:
     Example:
 
     ```python
-    from keras_grow.evaluation.streaming import Streamer
+    from keras_grow.evaluation import Streamer
 
     for text in Streamer(lm).stream("The capital of France is", 8):
         print(text, end="", flush=True)
