@@ -2,6 +2,13 @@
 
 from pathlib import Path
 
+from keras_grow.comparison.kinds import KINDS
+from keras_grow.comparison.layout import SHARES_FILE
+from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.share_points import front_points
+from keras_grow.comparison.share_rows import BASE
+from keras_grow.comparison.share_rows import read_shares
+
 from . import chart
 from . import words
 
@@ -24,14 +31,6 @@ def drawn(folder: Path) -> str:
     Args:
         folder: folder of the comparison.
     """
-    # They need NumPy, and for now Keras, for which the page does not wait.
-    from keras_grow.comparison.kinds import KINDS
-    from keras_grow.comparison.layout import SHARES_FILE
-    from keras_grow.comparison.plan import Plan
-    from keras_grow.comparison.share_points import front_points
-    from keras_grow.comparison.share_rows import BASE
-    from keras_grow.comparison.share_rows import read_shares
-
     heading = "<h2>Learned against forgotten</h2>"
     if not (folder / SHARES_FILE).exists():
         return heading + words.note("info", _NONE)

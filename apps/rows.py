@@ -1,9 +1,10 @@
 """The rows that the runs were trained and measured on."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
+
+from keras_grow.comparison.plan import Plan
 
 from .runs import Runs
 
@@ -42,11 +43,7 @@ def ends_with_line(runs: Runs) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _task(folder: Path) -> Any:
-    from keras_grow.tasks import load_task
-
     try:
-        plan = json.loads((folder / "plan.json").read_text("utf-8"))
-        names = ("task", "data_dir", "template", "split")
-        return load_task(*(plan.get(name) for name in names))
+        return Plan.load(folder).load_task()
     except Exception:  # Files may have gone; the page goes on without rows.
         return None
