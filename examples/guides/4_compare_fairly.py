@@ -65,3 +65,8 @@ print(report.read_text("utf-8"))
 for row in read_results(FOLDER / "comparison"):
     scores = {name: round(value, 3) for name, value in row["scores"].items()}
     print(row["method"], row["step"], scores)
+
+# %% [markdown]
+# `make demo` is such a comparison with 20 updates. The report that it wrote on
+# Gemma 3 270M is `examples/results/demo/report.md`, with its pictures; the
+# longest comparison is in `examples/results/README.md`.
