@@ -1,5 +1,6 @@
 """One training at a time, in a process that the page watches."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Busy(Exception):
     """A training is under way already."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Lesson:
     """What a visitor wants trained.
 
@@ -81,7 +81,7 @@ class Lesson:
                 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Progress:
     """How the training stands.
 
@@ -285,18 +285,16 @@ class Trainer:
                     message=event["message"],
                     seconds_left=0.0,
                 )
-            for state in ("stopped", "failed"):
-                if state in event:
-                    self._change(state=state, message=event[state])
+            for state in {"stopped", "failed"} & event.keys():
+                self._change(state=state, message=event[state])
 
     def _change(self, **values: Any) -> None:
         self.progress = dataclasses.replace(self.progress, **values)
 
 
 def _say_stop(process: "subprocess.Popen[str]") -> None:
-    try:
+    # It may have just ended by itself.
+    with contextlib.suppress(OSError):
         if process.stdin:
             process.stdin.write("stop\n")
             process.stdin.flush()
-    except OSError:
-        pass  # It has just ended by itself.
