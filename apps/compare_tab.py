@@ -5,6 +5,7 @@ from typing import Any
 
 from . import blind_tab
 from . import pane as html
+from . import placing
 from . import settings
 from .answers import MAX_PROMPT
 from .answers import Answer
@@ -99,26 +100,32 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
                     "Ask all", variant="primary", min_width=90, elem_id="ask"
                 )
                 stop = gr.Button("Stop", min_width=60, elem_id="stop")
-    tab = CompareTab([], [], [], [], gr.State([True] * 3 + [False]), [])
+    # There before the page has loaded: a quick visitor asks these.
+    placed = placing.filled(models, [(key, 1.0) for key in models.first()])
+    opened = gr.State([pair is not None for pair in placed])
+    tab = CompareTab([], [], [], [], opened, [])
     texts: list[Any] = []
     notes: list[Any] = []
     more: list[Any] = []
     alone: list[Any] = []
     away: list[Any] = []
     with gr.Row(elem_id="panes"):
-        for index in range(PANES):
+        for index, pair in enumerate(placed):
+            key, dial = pair or (BASE, 1.0)
             with gr.Column(
-                min_width=240, elem_id=f"pane-{index}", visible=index < 3
+                min_width=240,
+                elem_id=f"pane-{index}",
+                visible=pair is not None,
             ) as column:
                 tab.columns.append(column)
                 tab.choosers.append(
                     gr.Dropdown(
-                        [("Base", BASE)], value=BASE,
+                        models.offered(), value=key,
                         label=f"Model {index + 1}",
                         elem_id=f"model-{index}",
                     )
                 )  # fmt: skip
-                tab.headings.append(gr.HTML(html.heading(models.part(BASE))))
+                tab.headings.append(gr.HTML(html.heading(models.part(key))))
                 texts.append(
                     gr.HTML(
                         html.answer(f"Model {index + 1}", Answer()),
@@ -128,7 +135,8 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
                 notes.append(gr.HTML(elem_id=f"note-{index}"))
                 tab.dials.append(
                     gr.Slider(
-                        0.0, 1.0, 1.0, step=0.05, visible=False,
+                        0.0, 1.0, dial, step=0.05,
+                        visible=key in models.grown(),
                         label="Dial: 0 is the base, 1 the growth as trained",
                         elem_id=f"dial-{index}",
                     )

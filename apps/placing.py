@@ -9,17 +9,25 @@ from .quick_gradio import gradio as gr
 from .settings import MIXES
 
 
+def filled(
+    models: Models, chosen: list[tuple[str, float]]
+) -> list[tuple[str, float] | None]:
+    """Model and dial of each pane, `None` where it is closed."""
+    offered = {key for _, key in models.offered()}
+    known = [pair for pair in chosen if pair[0] in offered]
+    known = known[:PANES] or [(BASE, 1.0)]
+    return [*known, *[None] * (PANES - len(known))]
+
+
 def place(models: Models, chosen: list[tuple[str, float]]) -> list[Any]:
     """Open a pane for each of these models, see `CompareTab.placed`."""
     offered, grown = models.offered(), models.grown()
-    known = [pair for pair in chosen if pair[0] in {k for _, k in offered}]
-    known = known[:PANES] or [(BASE, 1.0)]
-    opened = [index < len(known) for index in range(PANES)]
-    filled = known + [(BASE, 1.0)] * (PANES - len(known))
+    opened = [pair is not None for pair in filled(models, chosen)]
+    panes = [pair or (BASE, 1.0) for pair in filled(models, chosen)]
     return [
         *(gr.Column(visible=own) for own in opened),
-        *(gr.Dropdown(choices=offered, value=key) for key, _ in filled),
-        *(gr.Slider(value=dial, visible=key in grown) for key, dial in filled),
+        *(gr.Dropdown(choices=offered, value=key) for key, _ in panes),
+        *(gr.Slider(value=dial, visible=key in grown) for key, dial in panes),
         opened,
     ]
 

@@ -106,6 +106,11 @@ class Measurement:
         """What scores it, whatever its dial."""
         return Scorer(self.lm, batch_size=8, max_length=512)
 
+    @cached_property
+    def routed(self):
+        """What scores each prompt with the growth that it is routed to."""
+        return self.router(False).scorer(batch_size=8, max_length=512)
+
     def measure(self, key, function):
         """A row of this key, measured if it is not there."""
         if key not in self.rows:
@@ -182,21 +187,30 @@ class Measurement:
             "held_out_reached": held_out.reached,
         }
 
-    def loss(self, kind, scales, router=None):
-        """Nats per token of the answers of a kind."""
-        pairs = self.held_out()[kind][: self.options.examples]
-        if router is None:
+    def score(self, variant, kind, scales=None):
+        """A row of losses with growths at scales, or routed."""
+        self.measure(f"loss/{variant}/{kind}", lambda: self.loss(kind, scales))
+
+    def loss(self, kind, scales):
+        """Nats and tokens of each answer of a kind."""
+        options = self.options
+        pairs = [
+            (prompt, answer)
+            for prompt, answer in self.held_out()[kind]
+            if len(prompt + answer) <= options.characters
+        ]
+        skill = kind in sets.SKILLS
+        pairs = pairs[: options.examples if skill else options.others]
+        if scales is not None:
             keras_grow.set_growths(self.lm, scales)
         scored = loglikelihood(
-            router or self.scorer,
+            self.routed if scales is None else self.scorer,
             [prompt for prompt, _ in pairs],
             [answer for _, answer in pairs],
         )
-        tokens = int(scored.n_tokens.sum())
         return {
-            "loss": float(-scored.logprob.sum() / tokens),
-            "tokens": tokens,
-            "examples": len(pairs),
+            "nats": [round(float(-x), 4) for x in scored.logprob],
+            "tokens": [int(n) for n in scored.n_tokens],
         }
 
     def dial(self, name):
@@ -224,26 +238,32 @@ def run(options):
     for name in sets.SKILLS:
         train(name, options)
     made = Measurement(options)
-    made.measure("machine", lambda: {**describe(), "updates": options.updates})
+    settings = ("updates", "examples", "others", "characters")
+    made.measure(
+        "machine",
+        lambda: (
+            describe() | {name: getattr(options, name) for name in settings}
+        ),
+    )
     for hard in (False, True):
         made.measure(f"routes/hard={hard}", lambda hard=hard: made.shares(hard))
-    router = None
-    for variant in ("base", "grown", "routed"):
-        for kind in made.held_out():
-            key = f"loss/{variant}/{kind}"
-            if variant == "routed" and router is None and key not in made.rows:
-                router = made.router(False).scorer(batch_size=8, max_length=512)
-            scales = dict.fromkeys(sets.SKILLS, float(variant == "grown"))
-            chosen = router if variant == "routed" else None
-            made.measure(
-                key, lambda k=kind, s=scales, r=chosen: made.loss(k, s, r)
-            )
-    dial = {
-        name: made.measure(f"dial/{name}", lambda n=name: made.dial(n))["scale"]
-        for name in sets.SKILLS
-    }
-    for kind in made.held_out():
-        made.measure(f"loss/dialled/{kind}", lambda k=kind: made.loss(k, dial))
+    for name in sets.SKILLS:
+        made.score("base", name, {})
+        made.score(name, name, {name: 1.0})
+        made.score("routed", name)
+    dialled = {}
+    for name in sets.SKILLS:
+        found = made.measure(f"dial/{name}", lambda n=name: made.dial(n))
+        dialled[name] = {name: found["scale"]}
+        made.score(f"{name} dialled", name, dialled[name])
+    others = [kind for kind in made.held_out() if kind not in sets.SKILLS]
+    for kind in others:
+        made.score("base", kind, {})
+        made.score("routed", kind)
+    for name in sets.SKILLS:
+        for kind in others:
+            made.score(name, kind, {name: 1.0})
+            made.score(f"{name} dialled", kind, dialled[name])
     return made.rows
 
 
@@ -252,7 +272,11 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/router"))
     parser.add_argument("--updates", type=int, default=24)
-    parser.add_argument("--examples", type=int, default=12, help="of a loss")
+    parser.add_argument("--examples", type=int, default=32, help="of a skill")
+    parser.add_argument("--others", type=int, default=16, help="of other text")
+    parser.add_argument(
+        "--characters", type=int, default=400, help="of each, at most"
+    )
     parser.add_argument("--report", action="store_true", help="nothing else")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

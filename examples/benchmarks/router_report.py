@@ -1,6 +1,11 @@
 """The rows of `router.py` as a page."""
 
-VARIANTS = ("base", "grown", "dialled", "routed")
+import numpy as np
+
+from keras_grow.comparison.intervals import interval
+from keras_grow.comparison.intervals import ratio
+from keras_grow.comparison.intervals import resamples
+
 NOTES = """
 Gemma 3 270M. Two growths of all blocks, each trained alone on the base:
 `french` on captions (Multi30k, `English: ... French:`), `science` on questions
@@ -22,10 +27,12 @@ WikiText and LAMBADA; no prompt in a table was among them.
   and 61% of the plain English captions stayed with the base.
 - The bound on false alarms holds for text like that which was shown. It says
   nothing of kinds that were not.
-- `grown` has both growths on at scale 1, `dialled` both at the scales that
-  `choose_scale` found for each alone; `routed` is the router that was fitted
-  without hard negatives. A loss is over few tokens: differences of a few
-  hundredths mean nothing. What is blank was not measured.
+- Losses are of one growth alone, at scale 1 or at the scale that
+  `choose_scale` found for it; `routed` is the router that was fitted without
+  hard negatives, with each growth at 1. They are of few and short texts (see
+  `examples`, `others`, `characters`). Brackets are 95% bootstrap intervals
+  over examples, of a change from the base with both halves of an example drawn
+  together. What is blank was not measured.
 """
 
 
@@ -40,7 +47,7 @@ def markdown(rows, skills):
         row = rows.get(f"routes/hard={hard}")
         if row:
             lines += _routes(row, skills, hard)
-    lines += _losses(rows)
+    lines += _losses(rows, skills)
     for skill in skills:
         row = rows.get(f"dial/{skill}")
         if row:
@@ -78,14 +85,37 @@ def _routes(row, skills, hard):
     return lines
 
 
-def _losses(rows):
+def _losses(rows, skills):
     kinds = [key.split("/")[2] for key in rows if key.startswith("loss/base/")]
+    names = {"base": "base", "routed": "routed"}
+    names |= {name: f"{name} at 1" for name in skills}
+    for name in skills:
+        row = rows.get(f"dial/{name}")
+        if row:
+            names[f"{name} dialled"] = f"{name} at {row['scale']:g}"
     lines = ["", "## Loss, nats per token of the answers", ""]
-    lines += ["| prompts of | tokens | " + " | ".join(VARIANTS) + " |"]
-    lines += ["| --- | ---: |" + " ---: |" * len(VARIANTS)]
+    lines += ["The base's, and the change from it.", ""]
+    lines += [
+        f"| prompts of | examples | tokens | {' | '.join(names.values())} |"
+    ]
+    lines += ["| --- | ---: | ---: |" + " --- |" * len(names)]
     for kind in kinds:
-        found = [rows.get(f"loss/{name}/{kind}") for name in VARIANTS]
-        cells = [f"{row['loss']:.4f}" if row else "" for row in found]
-        tokens = found[0]["tokens"]
-        lines.append(f"| {kind} | {tokens} | {' | '.join(cells)} |")
+        found = [rows.get(f"loss/{name}/{kind}") for name in names]
+        base, sizes = np.array(found[0]["nats"]), np.array(found[0]["tokens"])
+        cells = [_cell(base, sizes, "{:.3f}")]
+        cells += [
+            _cell(np.array(row["nats"]) - base, sizes, "{:+.3f}") if row else ""
+            for row in found[1:]
+        ]
+        lines.append(
+            f"| {kind} | {len(sizes)} | {sizes.sum()} | {' | '.join(cells)} |"
+        )
     return lines
+
+
+def _cell(totals, sizes, form):
+    """A mean per token with its interval."""
+    draws = resamples(len(sizes))
+    found = interval(totals.sum() / sizes.sum(), ratio(totals, sizes, draws))
+    value, low, high = [form.format(number + 0.0) for number in found]
+    return f"{value} [{low}, {high}]"
