@@ -110,12 +110,12 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
     alone: list[Any] = []
     away: list[Any] = []
     with gr.Row(elem_id="panes"):
-        for index, pair in enumerate(placed):
-            key, dial = pair or (BASE, 1.0)
+        for index, first in enumerate(placed):
+            key, share = first or (BASE, 1.0)
             with gr.Column(
                 min_width=240,
                 elem_id=f"pane-{index}",
-                visible=pair is not None,
+                visible=first is not None,
             ) as column:
                 tab.columns.append(column)
                 tab.choosers.append(
@@ -135,7 +135,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
                 notes.append(gr.HTML(elem_id=f"note-{index}"))
                 tab.dials.append(
                     gr.Slider(
-                        0.0, 1.0, dial, step=0.05,
+                        0.0, 1.0, share, step=0.05,
                         visible=key in models.grown(),
                         label="Dial: 0 is the base, 1 the growth as trained",
                         elem_id=f"dial-{index}",
