@@ -1,13 +1,13 @@
 """How each kind of method prepares a model."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
-from keras_grow.comparison.method import Method
 from keras_grow.growth.config import Init
 from keras_grow.growth.config import Shares
 from keras_grow.growth.config import Strategy
@@ -18,11 +18,14 @@ from keras_grow.growth.trainable import train_all
 from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import flatten_layers
 
-Prepare = Callable[[keras.Model, Method], keras.Model]
+if TYPE_CHECKING:
+    from keras_grow.comparison.method import Method
+
+    Prepare = Callable[[keras.Model, Method], keras.Model]
 _NEW_BLOCKS = 4  # of block expansion, where a method names no number
 
 
-def prepare_model(lm: keras.Model, method: Method) -> keras.Model:
+def prepare_model(lm: keras.Model, method: "Method") -> keras.Model:
     """Change `lm` in place, so that what the method trains is trainable.
 
     Args:
@@ -35,11 +38,11 @@ def prepare_model(lm: keras.Model, method: Method) -> keras.Model:
     return PREPARATIONS[method.kind](lm, method)
 
 
-def _sft(lm: keras.Model, method: Method) -> keras.Model:
+def _sft(lm: keras.Model, method: "Method") -> keras.Model:
     return lm
 
 
-def _sft_up(lm: keras.Model, method: Method) -> keras.Model:
+def _sft_up(lm: keras.Model, method: "Method") -> keras.Model:
     backbone = backbone_of(lm)
     family = family_of(backbone)
     ups = [
@@ -57,8 +60,8 @@ def _growth(
     shares: Shares = "equal",
     whole: bool = False,
     lora: bool = False,
-) -> Prepare:
-    def prepare(lm: keras.Model, method: Method) -> keras.Model:
+) -> "Prepare":
+    def prepare(lm: keras.Model, method: "Method") -> keras.Model:
         grow_model(
             lm, method.factor, method.layers, strategy, init, shares=shares
         )
@@ -71,7 +74,7 @@ def _growth(
     return prepare
 
 
-def _lora(lm: keras.Model, method: Method) -> keras.Model:
+def _lora(lm: keras.Model, method: "Method") -> keras.Model:
     rank = method.rank
     if method.parameters is not None:
         each = lora_parameters(lm.backbone)
@@ -95,8 +98,8 @@ def lora_parameters(backbone: keras.Model) -> int:
     return sum(int(np.prod(shape[:-1])) + shape[-1] for shape in shapes)
 
 
-def _attention(grows: str, mlp: bool = False) -> Prepare:
-    def prepare(lm: keras.Model, method: Method) -> keras.Model:
+def _attention(grows: str, mlp: bool = False) -> "Prepare":
+    def prepare(lm: keras.Model, method: "Method") -> keras.Model:
         if mlp:
             grow_model(lm, method.factor, method.layers)
         return grow_attention(lm, grows, method.factor, method.layers)
@@ -104,14 +107,14 @@ def _attention(grows: str, mlp: bool = False) -> Prepare:
     return prepare
 
 
-def _block_expansion(lm: keras.Model, method: Method) -> keras.Model:
+def _block_expansion(lm: keras.Model, method: "Method") -> keras.Model:
     if isinstance(method.layers, tuple):
         return expand_blocks(lm, after=method.layers)
     return expand_blocks(lm, method.layers or _NEW_BLOCKS)
 
 
 # By the names of `kinds.KINDS`.
-PREPARATIONS: dict[str, Prepare] = {
+PREPARATIONS: dict[str, "Prepare"] = {
     "sft": _sft,
     "sft_up": _sft_up,
     "g_freeze": _growth(),
