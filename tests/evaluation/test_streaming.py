@@ -108,7 +108,7 @@ FAMILIES = sorted(
     reason="the same code on every backend; run where it is fastest",
 )
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_streams_the_likeliest_tokens(name):
+def test_every_family_streams_and_scores_the_likeliest_tokens(name):
     lm = tiny_family(name, vocabulary_size=420)
     # Texts as tokens are not what this is about.
     lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
@@ -131,6 +131,10 @@ def test_every_family_streams_the_likeliest_tokens(name):
         tokens.append(found)
     found = streamer.loglikelihood(prompt, stream.token_ids)
     assert found == pytest.approx(total, rel=1e-4)
+    pair = (streamer.encode(prompt), list(stream.token_ids))
+    scored = Scorer(lm, max_length=16).score_tokens([pair])
+    assert scored.logprob[0] == pytest.approx(total, rel=1e-4)
+    assert scored.is_greedy[0]
 
 
 def test_pieces_of_text_make_up_the_text(streamer):
