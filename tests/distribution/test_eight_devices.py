@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +27,10 @@ DEFAULTS = {
     "supervised_logits": False,
     "mesh": [2, 4],
     "move": False,
+    "older": False,
 }
 CASES = [
-    {**DEFAULTS, "supervised_logits": True},
+    {**DEFAULTS, "supervised_logits": True, "older": True},
     {
         **DEFAULTS,
         "mesh": [1, 8],
@@ -82,8 +84,9 @@ def test_eight_devices_learn_what_one_does_and_one_loads_it(index, trained):
         "decoder_block_0/ffw_gating/kernel",
         "decoder_block_1/ffw_gating/kernel",
         "decoder_block_1/ffw_linear/kernel",
-        *(w.path for w in lm.weights if "/growth_1/" in w.path),
+        *(w.path for w in lm.weights if re.search("/(older|newer)/", w.path)),
     }
+    assert any("/older/" in path for path in kernels) == case["older"]
     if case["mesh"] is None:
         assert not split
         return

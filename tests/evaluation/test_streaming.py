@@ -157,7 +157,7 @@ FAMILIES = sorted(
     reason="the same code on every backend; run where it is fastest",
 )
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_streams_the_likeliest_tokens(name):
+def test_every_family_streams_and_scores_the_likeliest_tokens(name):
     lm = tiny_family(name, vocabulary_size=420)
     # Texts as tokens are not what this is about.
     lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
@@ -174,6 +174,10 @@ def test_every_family_streams_the_likeliest_tokens(name):
     total = likeliest(lm, streamer.encode(prompt), grown.token_ids)
     found = streamer.logprobs(prompt, grown.token_ids).sum()
     assert found == pytest.approx(total, rel=1e-4)
+    pair = (streamer.encode(prompt), list(grown.token_ids))
+    scored = Scorer(lm, max_length=16).score_tokens([pair])
+    assert scored.logprob[0] == pytest.approx(total, rel=1e-4)
+    assert scored.is_greedy[0]
     if name == "GPT-NeoX":
         return  # KerasHub rotates every step as if it were the first.
     assert sum(grown.logprobs) == pytest.approx(total, rel=1e-4)

@@ -170,3 +170,26 @@ def test_g_train_stores_and_multiplies_the_frozen_down_projection_once():
     ]
     # Forward and backward, each once a block; no gradient for the kernel.
     assert len(products) == 2 * blocks
+
+
+def test_active_growths_cost_their_slices_and_nothing_else():
+    import jax
+
+    lm = model(None)
+    names = [f"skill_{index}" for index in range(4)]
+    for name in names:
+        keras_grow.grow_model(lm, name=name)
+        keras_grow.set_growths(lm, {})
+    parts = (lm.trainable_variables, lm.non_trainable_variables)
+    counted = {}
+    for number in (0, 1, 2, 4):
+        keras_grow.set_growths(lm, dict.fromkeys(names[:number], 0.5))
+        state = [[variable.value for variable in part] for part in parts]
+        forward = jax.jit(lambda *state: lm.stateless_call(*state, BATCH))
+        analysis = forward.lower(*state).compile().cost_analysis()
+        counted[number] = analysis["flops"]
+    blocks, kernels = len(lm.backbone.transformer_layers), 3
+    slices = 2 * blocks * kernels * HIDDEN * WIDTH * ROWS * LENGTH
+    for number in (1, 2, 4):
+        added = counted[number] - counted[0]
+        assert added == pytest.approx(number * slices, rel=0.03)

@@ -53,9 +53,12 @@ def losses(lm):
     return curve
 
 
-def make(family, strategy, supervised_logits):
+def make(family, strategy, supervised_logits, older):
     lm = tiny_models.tiny_lm(family, num_layers=2)
-    keras_grow.grow_model(lm, layers=[1], strategy=strategy)
+    if older:
+        keras_grow.grow_model(lm, name="older")
+        keras_grow.set_growths(lm, {"older": 0.5})
+    keras_grow.grow_model(lm, layers=[1], strategy=strategy, name="newer")
     if supervised_logits:
         keras_grow.supervised_logits(lm, chunk_size=16)
     return lm
@@ -79,7 +82,8 @@ def run(case, folder):
     """Train twice as `case` says and write down what came of it."""
     keras.utils.set_random_seed(0)
     keras.distribution.set_distribution(None)
-    options = case["family"], case["strategy"], case["supervised_logits"]
+    settings = ("family", "strategy", "supervised_logits", "older")
+    options = [case[name] for name in settings]
     one = losses(make(*options))
 
     mesh = None
