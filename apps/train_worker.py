@@ -10,13 +10,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_grow.command.quiet_start import quiet_start
 from keras_grow.comparison.events import Begun
 from keras_grow.comparison.events import Ended
 from keras_grow.comparison.events import Event
 from keras_grow.comparison.events import Failed
 from keras_grow.comparison.plan import Plan
 from keras_grow.files import only_one
+from keras_grow.quiet_start import quiet_start
 
 from .trainings import EVENTS_FILE
 from .trainings import LOCK_FILE

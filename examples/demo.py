@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import keras_grow
-from keras_grow.command.quiet_start import quiet_start
 from keras_grow.files import write_atomically
+from keras_grow.quiet_start import quiet_start
 
 with quiet_start():
     import keras

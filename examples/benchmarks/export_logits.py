@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/shared"))

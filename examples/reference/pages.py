@@ -8,7 +8,7 @@ import shutil
 import warnings
 from pathlib import Path
 
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 with quiet_start():
     import keras_hub  # noqa: F401

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_grow.command.options import add_options
-from keras_grow.command.quiet_start import quiet_start
 from keras_grow.comparison.kinds import KINDS
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.quiet_start import quiet_start
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

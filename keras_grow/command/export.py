@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

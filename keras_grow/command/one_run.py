@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_grow.command import status_of
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

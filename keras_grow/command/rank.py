@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from keras_grow.command.quiet_start import quiet_start
+from keras_grow.quiet_start import quiet_start
 
 pytestmark = pytest.mark.no_backend
 

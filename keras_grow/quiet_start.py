@@ -24,7 +24,7 @@ def quiet_start() -> Iterator[None]:
     Example:
 
     ```python
-    from keras_grow.command.quiet_start import quiet_start
+    from keras_grow.quiet_start import quiet_start
 
     with quiet_start():
         import keras
