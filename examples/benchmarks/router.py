@@ -199,8 +199,7 @@ class Measurement:
             for prompt, answer in self.held_out()[kind]
             if len(prompt + answer) <= options.characters
         ]
-        skill = kind in sets.SKILLS
-        pairs = pairs[: options.examples if skill else options.others]
+        pairs = pairs[: options.examples]
         if scales is not None:
             keras_grow.set_growths(self.lm, scales)
         scored = loglikelihood(
@@ -238,7 +237,7 @@ def run(options):
     for name in sets.SKILLS:
         train(name, options)
     made = Measurement(options)
-    settings = ("updates", "examples", "others", "characters")
+    settings = ("updates", "examples", "characters")
     made.measure(
         "machine",
         lambda: (
@@ -272,8 +271,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/router"))
     parser.add_argument("--updates", type=int, default=24)
-    parser.add_argument("--examples", type=int, default=32, help="of a skill")
-    parser.add_argument("--others", type=int, default=16, help="of other text")
+    parser.add_argument("--examples", type=int, default=32, help="of a loss")
     parser.add_argument(
         "--characters", type=int, default=400, help="of each, at most"
     )
