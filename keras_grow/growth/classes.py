@@ -16,6 +16,7 @@ import keras_hub
 from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
+from keras_grow.growth.compiled import own_step
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
 from keras_grow.growth.derive import derive
@@ -57,7 +58,13 @@ class Grown:
                 f"active. Received: scales={state.scales}. Call "
                 f"`keras_grow.set_growths(model, {state.training!r})` first."
             )
-        return super().make_train_function(force)  # type: ignore[misc]
+        with own_step(self, "train_step"):
+            return super().make_train_function(force)  # type: ignore[misc]
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Keras' own, for the growths that are active now."""
+        with own_step(self, "test_step"):
+            return super().make_test_function(force)  # type: ignore[misc]
 
 
 class GrownTask(Grown):

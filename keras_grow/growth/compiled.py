@@ -4,8 +4,10 @@ A trace freezes which slices are computed. Keras keeps one function per
 purpose on the model; here one is kept for each state beside it.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Hashable
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -130,6 +132,28 @@ def exchange(model: keras.Model, old: Hashable, new: Hashable) -> None:
         install(part, functions if compiled_for is key else {})
         while len(kept) > _KEPT:
             kept.popitem(last=False)
+
+
+@contextlib.contextmanager
+def own_step(model: Any, name: str) -> Iterator[None]:
+    """Give the step that is compiled here an identity of its own.
+
+    JAX reuses the trace of a function that equals another, and a method of a
+    model equals itself in each state, while a trace is of one state alone.
+
+    Args:
+        model: a model whose train or test function is being made.
+        name: of the step, a method.
+    """
+    before = vars(model).get(name)
+    method = getattr(model, name)
+    vars(model)[name] = lambda *arguments: method(*arguments)
+    try:
+        yield
+    finally:
+        del vars(model)[name]
+        if before is not None:
+            vars(model)[name] = before
 
 
 def functions_of(model: keras.Model) -> dict[str, Any]:

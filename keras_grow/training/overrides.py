@@ -13,9 +13,9 @@ _METHODS = {
     "compute_metrics": ("keras",),
     "train_step": ("keras",),
     "test_step": ("keras",),
-    # A grown class refuses to train a growth that is switched off.
+    # A grown class compiles each state of its growths.
     "make_train_function": ("keras", "keras_grow"),
-    "make_test_function": ("keras",),
+    "make_test_function": ("keras", "keras_grow"),
 }
 
 

@@ -303,3 +303,30 @@ def test_what_cannot_be_a_name_is_refused(one, name):
     with pytest.raises(ValueError, match="no other growth has"):
         keras_grow.grow_model(lm, name="growth_1")
     assert list(keras_grow.growths(lm)) == ["growth_1"]
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_fit_and_evaluate_are_of_the_growths_that_are_active(supervised):
+    lm = tiny_lm("gemma3", num_layers=1)
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        keras_grow.grow_model(lm, name=name)
+        for weight in lm.trainable_weights:
+            weight.assign(weight + rng.normal(0, 0.3, weight.shape))
+        keras_grow.set_growths(lm, {})
+    keras_grow.set_growths(lm, "two")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    lm.compile(keras.optimizers.SGD(0.0), loss, weighted_metrics=[])
+    if supervised:
+        keras_grow.supervised_logits(lm)
+    x = token_batch()
+    y = np.roll(x["token_ids"], -1, axis=1)
+    losses = []
+    # The second round runs what the first has compiled.
+    for names in [("two",), ("one", "two")] * 2:
+        keras_grow.set_growths(lm, dict.fromkeys(names, 1.0))
+        expected = float(ops.convert_to_numpy(loss(y, lm(x))))
+        losses.append(expected)
+        for run in (keras.Model.train_on_batch, keras.Model.test_on_batch):
+            assert float(run(lm, x, y)) == pytest.approx(expected, rel=1e-5)
+    assert abs(losses[0] - losses[1]) > 1e-3
