@@ -208,9 +208,9 @@ def lengths_of_updates(
     rows = used[example_order(len(used), seed, 0, drawn)]
     if not plan.group_lengths:
         rows = rows.reshape(-1, size).max(axis=1).repeat(size)
-    found = cheapest_lengths(rows, multiple_of=8)
+    found = cheapest_lengths(rows, multiple_of=8, longest=longest)
     # The whole row for an example that no update draws: it is not compiled.
-    return tuple(sorted({min(n, longest) for n in (*found, longest)}))
+    return tuple(sorted({*found, longest}))
 
 
 def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:

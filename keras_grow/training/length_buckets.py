@@ -216,8 +216,7 @@ def _lengths(
     lengths: int | Sequence[int] | None, rows: Rows, longest: int
 ) -> tuple[int, ...]:
     if lengths is None:
-        found = cheapest_lengths(rows, multiple_of=8)
-        return tuple(sorted({min(length, longest) for length in found}))
+        return cheapest_lengths(rows, multiple_of=8, longest=longest)
     if isinstance(lengths, int) and lengths > 0:
         return choose_lengths(rows, lengths, longest=longest)
     chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))

@@ -59,9 +59,8 @@ def choose_lengths(
     choose_lengths([3, 5, 20, 24, 60], count=2)  # (24, 64)
     ```
     """
-    rounded = -(-np.asarray(rows, dtype="int64") // multiple_of) * multiple_of
-    if longest is not None:
-        rounded = np.minimum(rounded, longest)
+    lengths = np.asarray(rows, dtype="int64")
+    rounded = _rounded(lengths, multiple_of, longest)
     sizes, counts = np.unique(rounded, return_counts=True)
     # `below[i]`: rows in the sizes before number i.
     below = np.concatenate([[0], np.cumsum(counts)])
@@ -84,11 +83,19 @@ def choose_lengths(
     return tuple(reversed(chosen))
 
 
+def _rounded(
+    lengths: NDArray[np.int64], multiple_of: int, longest: int | None
+) -> NDArray[np.int64]:
+    rounded = -(-lengths // multiple_of) * multiple_of
+    return rounded if longest is None else np.minimum(rounded, longest)
+
+
 def cheapest_lengths(
     rows: Sequence[int] | NDArray[Any],
     known: Iterable[int] = (),
     price: int = 8192,
     multiple_of: int = 16,
+    longest: int | None = None,
 ) -> tuple[int, ...]:
     """The cheapest lengths, if each new length has a price.
 
@@ -98,6 +105,7 @@ def cheapest_lengths(
         price: positions that one may pad to save a new length. Defaults to
             8192.
         multiple_of: what new lengths are rounded up to. Defaults to 16.
+        longest: no length is rounded above this one. Defaults to `None`.
 
     Returns:
         Lengths, ascending; the longest row fits in the last.
@@ -112,7 +120,7 @@ def cheapest_lengths(
     ```
     """
     lengths = np.asarray(rows, dtype="int64")
-    rounded = -(-lengths // multiple_of) * multiple_of
+    rounded = _rounded(lengths, multiple_of, longest)
     known = np.array(sorted(known), dtype="int64")
     sizes = np.union1d(rounded, known)
     # `below[i]`: rows that need less than or as much as the sizes before `i`.
