@@ -6,6 +6,7 @@ purpose on the model; here one is kept for each state beside it.
 
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from collections.abc import Hashable
 from collections.abc import Iterator
 from typing import Any
@@ -135,25 +136,34 @@ def exchange(model: keras.Model, old: Hashable, new: Hashable) -> None:
 
 
 @contextlib.contextmanager
-def own_step(model: Any, name: str) -> Iterator[None]:
-    """Give the step that is compiled here an identity of its own.
+def methods_replaced(
+    model: Any, **methods: Callable[..., Any]
+) -> Iterator[None]:
+    """Give one model, and not its class, other methods inside the block."""
+    own = vars(model)
+    before = {name: own[name] for name in methods if name in own}
+    own.update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            del own[name]
+        own.update(before)
+
+
+def own_step(model: Any, name: str) -> contextlib.AbstractContextManager[None]:
+    """Give the step that is compiled inside the block an identity of its own.
 
     JAX reuses the trace of a function that equals another, and a method of a
     model equals itself in each state, while a trace is of one state alone.
 
     Args:
         model: a model whose train or test function is being made.
-        name: of the step, a method.
+        name: name of the step.
     """
-    before = vars(model).get(name)
-    method = getattr(model, name)
-    vars(model)[name] = lambda *arguments: method(*arguments)
-    try:
-        yield
-    finally:
-        del vars(model)[name]
-        if before is not None:
-            vars(model)[name] = before
+    step = getattr(model, name)
+    own = {name: lambda *arguments: step(*arguments)}
+    return methods_replaced(model, **own)
 
 
 def functions_of(model: keras.Model) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The train and test step that make logits only where the loss is."""
 
-import contextlib
 from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_grow.growth.compiled import methods_replaced
 from keras_grow.keras_internals import compile_metrics
 from keras_grow.keras_internals import step_counter
 from keras_grow.training.anchored_loss import AnchoredLoss
@@ -25,17 +24,6 @@ REPLACED = (
     "train_step",
     "test_step",
 )
-
-
-@contextlib.contextmanager
-def _methods(lm: keras.Model, **methods: Callable[..., Any]) -> Iterator[None]:
-    """Replace methods of one model while a step is traced or run."""
-    vars(lm).update(methods)
-    try:
-        yield
-    finally:
-        for name in methods:
-            del vars(lm)[name]
 
 
 class Steps:
@@ -94,7 +82,7 @@ class Steps:
         return self._run(type(self.lm).test_step, arguments)
 
     def _run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        with _methods(
+        with methods_replaced(
             self.lm,
             call=self.call,
             compute_loss=self.compute_loss,
