@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_grow.comparison.layout import GROWTH_FILE
+from keras_grow.comparison.layout import PLAN_FILE
+from keras_grow.comparison.layout import WEIGHTS_FILE
+from keras_grow.comparison.layout import RunFolder
 from keras_grow.quiet_start import quiet_start
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("transformers", "gguf", "keras")
-_KEPT = ("growth.grow.safetensors", "weights.safetensors")
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -139,12 +142,11 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
     """The model of a run, a growth file or a name, and what its card says."""
     from keras_grow.loading import load_causal_lm
 
-    if path.is_dir() and (path.parent / "plan.json").exists():
+    if path.is_dir() and (path.parent / PLAN_FILE).exists():
         return _load_run(path)
-    if (path / "plan.json").exists():
-        found = {
-            file.parent for name in _KEPT for file in path.glob(f"*/{name}")
-        }
+    if (path / PLAN_FILE).exists():
+        kept = (GROWTH_FILE, WEIGHTS_FILE)
+        found = {file.parent for n in kept for file in path.glob(f"*/{n}")}
         raise ValueError(
             "Expected the folder of one run. Received: the folder of a "
             f"comparison, {path}. Its runs that kept their weights: "
@@ -164,21 +166,16 @@ def _load_run(own: Path) -> tuple[Any, Any]:
     from keras_grow.comparison import Plan
     from keras_grow.comparison import load_run
     from keras_grow.comparison import read_results
-    from keras_grow.comparison.layout import run_name
 
     plan = Plan.load(own.parent)
-    runs = {
-        run_name(method, seed): (method, seed)
-        for method in plan.methods
-        for seed in plan.seeds
-    }
-    kept = [own / name for name in _KEPT]
-    if own.name not in runs or not any(file.exists() for file in kept):
+    runs = (RunFolder(own.parent, *each) for each in plan.runs)
+    run = next((each for each in runs if each.path.name == own.name), None)
+    if run is None or not (run.growth or run.weights):
         raise ValueError(
             "Expected a finished run that kept its weights. Received: "
-            f"{own}, without {' or '.join(_KEPT)}"
+            f"{own}, without {GROWTH_FILE} or {WEIGHTS_FILE}"
         )
-    method, seed = runs[own.name]
+    method, seed = run.method, run.seed
     rows = [
         row
         for row in read_results(own.parent)
