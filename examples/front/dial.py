@@ -51,18 +51,10 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     path = arguments.runs / f"{name}.npz"
     if path.is_file():
         return
-    with np.load(arguments.tokens) as file:
-        data = {key: file[key] for key in file.files}
-    if arguments.tiny_rows:
-        data = train.small(data, arguments.tiny_rows)
+    data = train.read_tokens(arguments.tokens, arguments.tiny_rows)
     lm = prepare.base(arguments.gguf)
     method = prepare.Method(name, lm, arguments.updates, [], data["anchor_ids"])
-    kept = data["train_length"] <= train.ROW_TOKENS
-    rows = {
-        "ids": data["train_ids"][kept, : train.ROW_TOKENS],
-        "first": data["train_first"][kept],
-        "length": data["train_length"][kept],
-    }
+    rows = train.training_rows(data)
     for key in SETS:
         limit = arguments.rows[key]
         for part in ("ids", "first", "length"):

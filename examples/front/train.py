@@ -82,10 +82,7 @@ class Runs:
         self.arguments = arguments
         self.began = time.monotonic()
         self.longest = 0.0
-        with np.load(arguments.tokens) as file:
-            data = {name: file[name] for name in file.files}
-        if arguments.tiny_rows:
-            data = small(data, arguments.tiny_rows)
+        data = read_tokens(arguments.tokens, arguments.tiny_rows)
         ranking = self._ranking()
         self._say("loading")
         lm = prepare.base(arguments.gguf)
@@ -97,12 +94,7 @@ class Runs:
             data["anchor_ids"],
         )
         self._say("prepared")
-        kept = data["train_length"] <= ROW_TOKENS
-        self.rows = {
-            "ids": data["train_ids"][kept, :ROW_TOKENS],
-            "first": data["train_first"][kept],
-            "length": data["train_length"][kept],
-        }
+        self.rows = training_rows(data)
         self.scoring = scoring.Scoring(lm, data)
         self.method.at(0.0, self.method.start)
         self.scoring.keep_base()
@@ -186,7 +178,24 @@ class Runs:
         print(f"[{seconds:5.0f}] {self.arguments.method}: {text}", flush=True)
 
 
-def small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+def read_tokens(path: Path, tiny_rows: int) -> dict[str, np.ndarray]:
+    """What `encode.py` wrote, or a few short rows of it."""
+    with np.load(path) as file:
+        data = {name: file[name] for name in file.files}
+    return _small(data, tiny_rows) if tiny_rows else data
+
+
+def training_rows(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows to train on: none is cut, longer ones are left out."""
+    kept = data["train_length"] <= ROW_TOKENS
+    return {
+        "ids": data["train_ids"][kept, :ROW_TOKENS],
+        "first": data["train_first"][kept],
+        "length": data["train_length"][kept],
+    }
+
+
+def _small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     """A few short rows of ids that a tiny vocabulary has."""
     small = {}
     for name, array in data.items():
