@@ -11,8 +11,9 @@ PYTHON ?= python3
 BACKEND ?= jax
 RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
 BIN := .venv/bin
-# Setuptools warns of every editable install.
-PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet \
+# Errors alone: pip warns of each place where it looks, and setuptools of every
+# editable install.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --quiet \
 	--disable-pip-version-check --constraint constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -q
@@ -104,7 +105,7 @@ docs: .venv/docs
 
 .venv/python: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet \
+	$(BIN)/python -m pip install --quiet --quiet \
 		--disable-pip-version-check --upgrade pip
 	touch $@
 
