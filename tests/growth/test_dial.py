@@ -329,4 +329,9 @@ def test_fit_and_evaluate_are_of_the_growths_that_are_active(supervised):
         losses.append(expected)
         for run in (keras.Model.train_on_batch, keras.Model.test_on_batch):
             assert float(run(lm, x, y)) == pytest.approx(expected, rel=1e-5)
+        with keras_grow.growth_disabled(lm):
+            base = float(ops.convert_to_numpy(loss(y, lm(x))))
+            found = float(keras.Model.test_on_batch(lm, x, y))
+            assert found == pytest.approx(base, rel=1e-5)
     assert abs(losses[0] - losses[1]) > 1e-3
+    assert abs(losses[0] - base) > 1e-3
