@@ -132,7 +132,7 @@ def main() -> None:
     print(f"Picture: {folder}/front.png   Report: {report}")
     if ANCHORED not in plan.methods:
         print("Hold it closer to its base: make demo ANCHORED=1 adds that.")
-    print("Next: open examples/quickstart.py, and README.md for your own data.")
+    print("Next: examples/guides; guide 2 is on your own data.")
     offer_app(folder)
 
 

@@ -8,7 +8,7 @@
 # devices, whose file loads on one. Keras splits models on the JAX backend only,
 # through `keras.distribution`. Without accelerators, four virtual devices on
 # the CPU stand in for them: slower, but the same program. The end says what to
-# write for a GPU node or a TPU pod.
+# write for a GPU node or a TPU pod. It takes some five minutes on two cores.
 
 # %%
 import os
