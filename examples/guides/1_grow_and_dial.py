@@ -5,8 +5,8 @@
 #
 # At the end you have a growth that translates a little, a table of what each
 # scale of it gains and costs, and the largest scale that costs at most 2%.
-# It takes some 10 minutes on two cores; `README.md` beside this file says how to
-# run it on another model or with fewer rows.
+# It takes some 10 minutes on two cores; `README.md` beside this file says how
+# to run it on another model or with fewer rows.
 
 # %%
 import os

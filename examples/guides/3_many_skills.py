@@ -115,9 +115,9 @@ print(again(asked).names == routes.names)
 # %% [markdown]
 # Printed on Gemma 3 270M (JAX, two busy CPU cores, five and a half minutes).
 # Each growth answers its own prompt in its own form, the mix answers both, and
-# the base goes on and on. Twelve updates on 48 rows teach the form of an answer,
-# not the subject: `opposites` says "small" where the base knew "short", and ends
-# the French prompt at once. For growths trained on real data see
+# the base goes on and on. Twelve updates on 48 rows teach the form of an
+# answer, not the subject: `opposites` says "small" where the base knew "short",
+# and ends the French prompt at once. For growths trained on real data see
 # `examples/results/router`.
 #
 # ```

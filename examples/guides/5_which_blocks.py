@@ -5,8 +5,8 @@
 #
 # At the end you have a ranking of a model's blocks for your task, and a model
 # grown in the best of them. Fewer grown blocks train faster, make a smaller
-# file and change the model less; on hard tasks they learn less. It takes about a
-# minute on two cores.
+# file and change the model less; on hard tasks they learn less. It takes
+# about a minute on two cores.
 
 # %%
 import os

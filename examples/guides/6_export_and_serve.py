@@ -6,8 +6,8 @@
 # At the end you have a GGUF file that Ollama and llama.cpp run, and a folder
 # that transformers and vLLM load, both made from a file of chats. Growths are
 # merged by the export, at the scale that you set. The check with transformers
-# needs `pip install transformers torch accelerate` (in the Python that runs this
-# guide). It takes some two minutes on two cores, and 2 GB of disk.
+# needs `pip install transformers torch accelerate` (in the Python that runs
+# this guide). It takes some two minutes on two cores, and 2 GB of disk.
 
 # %%
 import json

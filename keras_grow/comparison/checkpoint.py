@@ -23,7 +23,7 @@ from keras_grow.saving.fingerprint import stored_array
 
 
 class Progress(NamedTuple):
-    """How far a run is, over all of its processes.
+    """The progress of a run, over all of its processes.
 
     Attributes:
         step: updates made.
@@ -49,7 +49,7 @@ def save_checkpoint(lm: keras.Model, path: Path, progress: Progress) -> None:
 
 
 def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
-    """Put a saved state back.
+    """Restore a saved state.
 
     Weights and what the optimizer keeps of each are found by their names, so
     that the order in which a model lists its variables does not matter.
@@ -104,7 +104,7 @@ def load_weights(lm: keras.Model, path: Path) -> None:
 
 
 def checkpoint_bytes(lm: keras.Model) -> int:
-    """About how large a checkpoint is: weights and Adam's two moments."""
+    """Approximate size of a checkpoint: weights, Adam's two moments."""
     weights = lm.trainable_variables
     return 3 * sum(4 * int(np.prod(w.shape)) for w in weights)
 
@@ -124,7 +124,7 @@ def _state(lm: keras.Model) -> dict[str, Any]:
 
 
 def _by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Variables by a name that is theirs alone."""
+    """Variables by unique names."""
     variables: dict[str, Any] = {}
     for name, variable in pairs:
         if name in variables:

@@ -31,13 +31,13 @@ def compare(
 
     If the process is killed, the same call resumes from the last checkpoint and
     ends with the same curve. Every run is a separate process. To add methods or
-    seeds to a finished comparison, call again with a plan that has them besides
-    the old ones.
+    seeds to a finished comparison, call again with a plan that has both the old
+    ones and the new.
 
     Args:
         plan: what to compare.
-        folder: where results go. It is made, or holds the same plan already,
-            or one with fewer methods or seeds.
+        folder: where results go. It is made if needed; otherwise it must hold
+            the same plan, or one with fewer methods or seeds.
         say: function that receives every line of progress.
 
     Returns:

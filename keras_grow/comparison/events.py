@@ -48,7 +48,7 @@ class Begun(Event):
 
 @dataclass(frozen=True)
 class Shortened(Event):
-    """Training examples that were longer than the plan's rows.
+    """Some training examples were longer than the plan's rows.
 
     Attributes:
         examples: how many there are in all.
@@ -89,12 +89,12 @@ class Resumed(Event):
 
 @dataclass(frozen=True)
 class Updated(Event):
-    """Updates were made; several are told of at once where they are quick.
+    """Updates were made; quick ones are reported several at a time.
 
     Attributes:
         step: updates made in all.
         loss: mean training loss of those made since the last such event.
-        seconds: that an update took, their mean.
+        seconds: mean seconds per update.
     """
 
     step: int
@@ -156,7 +156,7 @@ class RateTried(Event):
 
 @dataclass(frozen=True)
 class Ended(Event):
-    """The run has come to its end.
+    """The run has ended.
 
     Attributes:
         step: updates made.
@@ -192,7 +192,7 @@ def from_json(text: str) -> Event:
     """The event that `Event.to_json` wrote.
 
     Raises:
-        ValueError: if the text is none.
+        ValueError: if the text is not an event.
     """
     try:
         values = json.loads(text)

@@ -1,4 +1,4 @@
-"""New skill against forgetting: curves, what lies between, the front.
+"""New skill against forgetting: curves, readings between points, the front.
 
 Each method ends with a curve over the share of its change that is kept. A
 point is `(forgetting, loss)`, lower is better in both: forgetting in percent
@@ -32,7 +32,7 @@ def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
 def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
     """The lowest loss of a curve that stays within a budget of forgetting.
 
-    Between two neighboring shares both are assumed to change linearly.
+    Between neighboring shares, both are interpolated linearly.
 
     Args:
         forgotten: forgetting at each share, the base's first.

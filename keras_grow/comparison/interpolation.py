@@ -10,7 +10,7 @@ from typing import Any
 
 
 def between(old: Any, new: Any, share: float) -> Any:
-    """`(1 - share) old + share new`, and either end to the bit.
+    """`(1 - share) old + share new`, exact at both ends.
 
     Args:
         old: the weights at share 0.
@@ -19,5 +19,5 @@ def between(old: Any, new: Any, share: float) -> Any:
     """
     if share in (0, 1):
         return new if share else old
-    # As this sum: `old + share (new - old)` rounds a difference first.
+    # Not `old + share (new - old)`, which rounds the difference first.
     return (1 - share) * old + share * new

@@ -11,11 +11,12 @@ class Kind:
     """A way of teaching a model.
 
     Attributes:
-        words: what it is, for people.
+        words: a short description for people.
         rate: the learning rate to start from. Those of `sft` and `g_freeze`
             were the best of a few on Gemma 3 270M over 30 updates; tune them
             for your model and task.
-        settings: the fields of `Method` that not every kind has.
+        settings: the fields of `Method` that this kind has beside those that
+            all kinds have.
 
     Example:
 

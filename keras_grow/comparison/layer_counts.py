@@ -21,14 +21,14 @@ def with_layer_counts(
     """Replace every method that grows blocks by one per number of blocks.
 
     Args:
-        methods: methods of a plan. Those that name `layers` or are a growth
-            are multiplied; SFT and LoRA stay as they are.
+        methods: methods of a plan. Each that grows blocks becomes one method
+            per count; SFT and LoRA stay as they are.
         scores: ranking that the blocks are taken from, best first.
-        counts: numbers of blocks. Those beyond the ranking's are capped at
-            it, once; rank all blocks of the model.
+        counts: numbers of blocks. Larger ones than the ranking has become the
+            number that it has; rank all blocks of the model.
 
     Returns:
-        The methods, a multiplied one named `NAME_nN`.
+        The methods; one of N blocks is named `NAME_nN`.
 
     Raises:
         ValueError: if a count is less than one, or no method grows.

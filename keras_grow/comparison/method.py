@@ -21,17 +21,17 @@ class Method:
     Attributes:
         name: its name in the results.
         kind: key of `KINDS`, what the method is.
-        learning_rate: Adam's learning rate after the warm-up. Of several, the
-            one with the lowest loss on held-out training examples is chosen,
-            see `Plan.sweep_updates`.
+        learning_rate: Adam's learning rate after the warm-up. Given several,
+            the comparison takes the one with the lowest loss on held-out
+            training examples, see `Plan.sweep_updates`.
         warmup: updates over which the rate rises linearly from zero.
         layers: grown blocks, as in `grow_model`: a number of last blocks,
             indices, or None for all. For `block_expansion`, how many blocks
             to insert, or after which.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
-        parameters: number of trainable parameters that LoRA should have,
-            instead of `rank`: the closest rank is taken. None to use `rank`.
+        parameters: number of trainable parameters that LoRA should have; the
+            rank that comes closest is used. None to use `rank`.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
@@ -106,13 +106,13 @@ class Method:
 
     @classmethod
     def parse(cls, text: str) -> "Method":
-        """Make a method from a command's words.
+        """Make a method from the text of a command-line option.
 
         Args:
             text: `KIND`, or `KIND:setting=value,...`, such as
                 `g_freeze:learning_rate=2e-4,layers=10`. Blocks are written
                 `layers=0+4+8`, learning rates to choose from
-                `learning_rate=1e-5+5e-5`; `name=...` names it otherwise.
+                `learning_rate=1e-5+5e-5`. `name=...` gives it another name.
 
         Returns:
             The method.

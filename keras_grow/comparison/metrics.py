@@ -17,15 +17,15 @@ class Metric:
     """What a score's number means.
 
     Attributes:
-        words: what it is called, for people.
+        words: its name for people.
         better: which way is better.
-        generated: whether the model has to write an answer for it.
-        low: the least that it can be, or None.
-        high: the most that it can be, or None.
-        unit: what it is counted in; empty for a share or a ratio.
+        generated: whether the model has to generate an answer for it.
+        low: its lower bound, or None.
+        high: its upper bound, or None.
+        unit: its unit; empty for a share or a ratio.
         interval: how its 95% interval is made: `"share"` from the score and
             the number of examples (Wilson), `"bootstrap"` from a loss for
-            each example, `"none"` where it would take the texts.
+            each example, `"none"` where only the texts would give one.
 
     Example:
 
@@ -64,7 +64,7 @@ METRICS = {
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of this name; of one that is unknown, the name alone."""
+    """The metric of this name; for an unknown name, a metric with only it."""
     plain = Metric(name.replace("_", " "), low=None)
     return METRICS.get(name, plain)
 
@@ -77,7 +77,7 @@ def interval_of(result: "Result") -> tuple[float, float] | None:
             interval is a bootstrap.
 
     Returns:
-        The lower and the upper end; None where there is no telling.
+        The lower and the upper end; None where the metric has no interval.
     """
     kind = metric_of(result.metric).interval
     if result.n < 2 or not math.isfinite(result.score):

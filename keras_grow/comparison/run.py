@@ -54,22 +54,22 @@ def run_method(
 ) -> None:
     """Train and score one method of a plan, in this process.
 
-    Killed at any moment, the same call goes on from the last checkpoint.
-    `compare` makes a process of each run, so that memory does not grow with
-    what was compared, and the peak of each method can be read.
+    If it is killed, the same call goes on from the last checkpoint. `compare`
+    runs each method in its own process, so that memory is freed between runs
+    and each peak can be read.
 
     Args:
         folder: folder of the comparison, which holds its plan.
         method: the method.
         seed: seed of the data order and of new weights.
-        on_event: function that is given an `Event` for all that happens.
-            Defaults to printing what the console says of it.
-        should_stop: asked after each update. Once it is true, what was
-            learned is scored and kept, as a run of fewer updates. Defaults
-            to never.
+        on_event: function that is called with an `Event` for each thing that
+            happens. Defaults to printing it.
+        should_stop: function called after each update. Once it returns true,
+            the run ends early, and is scored and saved as a run of fewer
+            updates. Defaults to never.
 
     Raises:
-        RuntimeError: if another process is at this run.
+        RuntimeError: if another process is working on this run.
         OSError: if the folder cannot be written, or has too little room for
             checkpoints.
 
@@ -113,7 +113,7 @@ class _Run:
         self.known: dict[float, dict[str, Result]] = {}
 
     def go(self, should_stop: Callable[[], bool]) -> None:
-        """Train to the end, or until asked to stop."""
+        """Train to the end, or until `should_stop` is true."""
         if self.saved.exists() or not should_stop():
             self._begin()
         for stop in [s for s in self.plan.steps if s > self.progress.step]:

@@ -63,7 +63,7 @@ class Scores:
         """Score the model as it is now.
 
         Args:
-            on_event: is told how far that is.
+            on_event: called with the progress.
 
         Returns:
             A result for each name: `new/...` for the new task and `old/...`
@@ -76,7 +76,7 @@ class Scores:
         return results
 
     def run_smooth(self) -> dict[str, Loss]:
-        """Score what moves with every weight: the loss, and perplexities.
+        """Compute the scores that change smoothly: the loss and perplexities.
 
         Returns:
             Results with a loss for each example.

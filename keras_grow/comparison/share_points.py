@@ -40,7 +40,7 @@ class FrontPoint(NamedTuple):
 def front_points(
     plan: Plan, rows: Mapping[Point, Mapping[str, Losses]], new: str, old: str
 ) -> list[FrontPoint]:
-    """The points of every method, from the base on.
+    """The points of every method, the base first.
 
     Args:
         plan: the comparison.
@@ -78,7 +78,7 @@ def front_points(
 
 
 def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
-    """The points as Markdown, and what each method learns within a budget."""
+    """The points in Markdown, and the loss of each method within a budget."""
     lines = [
         f"| method | share kept | {new} | {old}, rise of perplexity |",
         "| --- | ---: | ---: | ---: |",

@@ -1,4 +1,4 @@
-"""What runs lose at shares of their change. Nothing here needs Keras."""
+"""The losses of runs at shares of their change. Nothing here needs Keras."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True)
 class Losses:
-    """A loss for each example: what a mean and its interval are made of.
+    """A loss for each example, from which a mean and its interval follow.
 
     Attributes:
         losses: negative log-likelihood of each example, in nats `[N]`.
@@ -48,17 +48,17 @@ class Losses:
 
 
 def read_shares(folder: Path) -> dict[Point, dict[str, Losses]]:
-    """Read what runs lose at shares of their change.
+    """Read the losses of runs at shares of their change.
 
     Args:
         folder: folder of the comparison.
 
     Returns:
-        The losses by point and by the name of the score. Half a line, of a
-        write that was killed, is left out.
+        The losses by point and by the name of the score. An incomplete last
+        line, of a write that was killed, is left out.
 
     Raises:
-        ValueError: if a line says what no row does.
+        ValueError: if a line is not a valid row.
         OSError: if there are none.
     """
     path = folder / SHARES_FILE
@@ -104,7 +104,7 @@ def _losses(values: Any, name: str) -> Losses:
 def append_share(
     folder: Path, point: Point, found: "Mapping[str, Loss]"
 ) -> None:
-    """Add what a run loses at a share of its change."""
+    """Add the losses of a run at a share of its change."""
     method, seed, share = point
     row = {
         "method": method,

@@ -65,7 +65,7 @@ class Change:
         )
 
     def keep(self, share: float) -> None:
-        """Let the model be the base plus `share` of what was changed."""
+        """Set the model to the base plus `share` of the change."""
         if self._growth:
             set_growths(self._lm, {**self._scales, self._growth: share})
         for weight, before, after in zip(
@@ -75,7 +75,7 @@ class Change:
 
 
 def grown_alone(lm: keras.Model) -> str | None:
-    """The growth that holds all that trains, LoRA aside, if one does."""
+    """The growth that holds all trainable weights, LoRA aside, if any."""
     state = ModelState.of(lm)
     if not state.growths or state.training is None:
         return None
@@ -96,17 +96,17 @@ def score_shares(
     known: Mapping[float, Mapping[str, Result]],
     on_event: Listener,
 ) -> None:
-    """Score a trained model at every share of the plan, where it is missing.
+    """Score a trained model at every share of the plan not yet scored.
 
     Args:
         folder: folder of the comparison.
         plan: the comparison.
         method: the method.
         seed: its seed.
-        lm: the trained model, which ends as it was.
+        lm: the trained model; it is restored at the end.
         scores: its scores.
         known: the results at shares that were scored already.
-        on_event: is told of each.
+        on_event: called with each new score.
     """
     done = read_shares(folder) if (folder / SHARES_FILE).exists() else {}
     missing = [s for s in plan.shares if (method.name, seed, s) not in done]

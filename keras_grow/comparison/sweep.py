@@ -23,7 +23,7 @@ from keras_grow.tasks.example import Example
 def split(
     examples: tuple[Example, ...], most: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Hold a tenth of the training examples out, `most` at most, one at least.
+    """Hold out a tenth of the training examples: at least one, at most `most`.
 
     Args:
         examples: training examples, at least two.
@@ -48,7 +48,7 @@ def try_rate(
         method: the method.
         seed: seed of the data order and of new weights.
         rate: one of the method's learning rates.
-        on_event: is told of it.
+        on_event: called with the loss.
     """
     plan = Plan.load(folder)
     train, held = split(plan.load_task().train, plan.examples)
@@ -75,7 +75,7 @@ def losses(folder: Path, method: Method, seed: int) -> dict[float, float]:
     """The held-out loss of every learning rate that was tried so far.
 
     Raises:
-        ValueError: if a file says something else.
+        ValueError: if a file holds something else.
     """
     found = {}
     for rate in method.learning_rates:

@@ -37,11 +37,11 @@ _UPDATES_LOOKED_AT = 2000
 
 
 class Watch(keras.callbacks.Callback):
-    """Tells of updates, and ends `fit` when it is asked to.
+    """Reports updates, and ends `fit` when asked to.
 
     Args:
-        on_event: what is told.
-        should_stop: asked after each update.
+        on_event: called with each report.
+        should_stop: function called after each update.
         start: updates made before.
         stop: updates made when `fit` ends.
     """
@@ -90,7 +90,7 @@ class Training(NamedTuple):
         callbacks: of `fit`.
         plan: the comparison.
         seed: seed of the data order.
-        shortened: which examples were longer than a row, if any was.
+        shortened: the event about examples longer than a row, if there are any.
     """
 
     lm: keras.Model
@@ -113,8 +113,8 @@ class Training(NamedTuple):
         Args:
             start: updates made before.
             stop: updates made in the end.
-            on_event: is told of updates.
-            should_stop: asked after each update whether it was the last.
+            on_event: called with reports on updates.
+            should_stop: function called after each update; true ends it.
 
         Returns:
             Updates made in the end, and the mean training loss of these;
@@ -194,8 +194,8 @@ def lengths_of_updates(
 ) -> tuple[int, ...]:
     """The lengths that the updates of a run are cut to, ascending.
 
-    Each is a shape that is compiled, so there are no more than the updates
-    of this plan repay.
+    Each length is compiled once, so there are only as many as pay off within
+    the updates of this plan.
 
     Args:
         used: positions that each example needs.

@@ -88,8 +88,8 @@ def compiled_length(length: int) -> int:
         length: tokens of the longest row.
 
     Returns:
-        One of few sizes where each size is compiled; on PyTorch, which runs
-        eagerly, `length` itself.
+        One of a few sizes, each of which is compiled once; on PyTorch, which
+        runs eagerly, `length` itself.
 
     Example:
 
@@ -105,7 +105,7 @@ def compiled_length(length: int) -> int:
 
 
 class PerState(Generic[T]):
-    """What is built from a model, kept for each state that the model is in.
+    """Something built from a model, kept for each state of the model.
 
     A trace freezes everything that is not a variable: which layers there are,
     and their switches, such as `growth_enabled`. So a trace is kept under the
@@ -116,7 +116,7 @@ class PerState(Generic[T]):
         model: the model.
         build: function without arguments that builds for the current state.
         key: function without arguments whose hashable result is part of the
-            state, for switches that are held elsewhere. Defaults to `None`.
+            state, for switches that the layers do not hold. Defaults to `None`.
 
     Example:
 
@@ -158,7 +158,7 @@ def trace_state(model: keras.Model) -> Hashable:
         model: a Keras model.
 
     Returns:
-        A hashable value that differs where a trace would.
+        A hashable value; two traces that may differ have different values.
 
     Example:
 

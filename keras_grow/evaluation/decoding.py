@@ -173,7 +173,7 @@ class Decoder:
             self.lm.sampler, self.lm.generate_function = kept
 
     def _stop_tokens(self, stop: Sequence[str]) -> set[int]:
-        """Ids that are nothing but a stop text, once or more."""
+        """Ids whose text is a stop text alone, once or repeated."""
         repeats = [text * times for text in stop for times in range(1, 9)]
         found = set()
         for text, ids in zip(
@@ -185,7 +185,7 @@ class Decoder:
 
 
 def end_tokens(tokenizer: Any) -> set[int]:
-    """Ids that end an answer: end of text, end of turn in any family.
+    """Ids that end an answer: the end of text, or of a turn in any family.
 
     KerasHub's own `generate` knows those of Gemma 3 and Llama 3; pass these
     as its `stop_token_ids` for the others.

@@ -1,4 +1,4 @@
-"""Scores of what a model writes: exact match and SacreBLEU."""
+"""Scores of generated answers: exact match and SacreBLEU."""
 
 import re
 from collections.abc import Callable
@@ -69,8 +69,8 @@ def exact_match(
         `ExactMatch` with the accuracy and all predictions.
 
     Raises:
-        ValueError: if there are no examples, or a reference holds a stop
-            text and so could never be matched.
+        ValueError: if there are no examples, or a reference contains a stop
+            text, so that no answer can match it.
 
     Example:
 

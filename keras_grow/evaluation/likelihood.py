@@ -130,7 +130,7 @@ def multiple_choice(
 def last_word(
     lm: keras.Model | Scorer, examples: Sequence[Example]
 ) -> LastWord:
-    """How often greedy decoding would write the answer, as in LAMBADA.
+    """Share of answers that greedy decoding would write, as in LAMBADA.
 
     Args:
         lm: a KerasHub `CausalLM`, or a `Scorer` of one.
@@ -189,7 +189,7 @@ def perplexity(
             `None`: `max_length`, windows that do not overlap.
 
     Returns:
-        `Perplexity` with all three, and what they are made of.
+        `Perplexity` with all three, the sum and the counts.
 
     Raises:
         ValueError: if `stride` is out of range or the texts are empty.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
 from keras_grow.evaluation.reading import State
+from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.rows import row_scales
 from keras_grow.growth.rows import rows_computed
 from keras_grow.growth.state import grown_state
@@ -35,10 +36,26 @@ class _Functions:
     logprobs: Callable[..., Any]
 
 
+@dataclass(eq=False)
+class Rows:
+    """What is read together.
+
+    Attributes:
+        states: the scales of each row.
+        growths: those that the model had at the last pass.
+        functions: what was compiled for them. To find it takes a walk over
+            all layers, too long for every token.
+    """
+
+    states: Sequence[State]
+    growths: tuple[GrowthConfig, ...] = ()
+    functions: _Functions | None = None
+
+
 class Passes:
     """What a `Streamer` computes: every row of a batch has its own dials.
 
-    Each pass holds the model for itself.
+    Each pass locks the model.
 
     Args:
         lm: the model.
@@ -54,6 +71,10 @@ class Passes:
         self._cache_shape: tuple[int, ...] | None = None
         self._lock = threading.Lock()
         self._functions = PerState(lm.backbone, self._compile)
+
+    def together(self, states: Sequence[State]) -> Rows:
+        """Rows in these states, to be read together."""
+        return Rows(list(states))
 
     def empty_cache(self, rows: int) -> Any:
         """A cache of no token, as `call_with_cache` takes it."""
@@ -77,11 +98,11 @@ class Passes:
         tokens: NDArray[np.int32],
         start: int,
         cache: Any,
-        states: Sequence[State],
+        rows: Rows,
     ) -> tuple[Any, Any]:
         """Read a piece `[rows, piece]` that begins at `start`."""
-        with self._held(states) as scales:
-            result: tuple[Any, Any] = self._functions.get().read(
+        with self._held(rows) as (functions, scales):
+            result: tuple[Any, Any] = functions.read(
                 _int32(tokens), cache, _int32(start), scales
             )
             return result
@@ -91,14 +112,14 @@ class Passes:
         tokens: Sequence[int],
         index: int,
         cache: Any,
-        states: Sequence[State],
+        rows: Rows,
     ) -> tuple[Any, Any, Any]:
         """Logits `[rows, vocabulary]` after the tokens at `index`.
 
         With the logarithms of the sums of their exponentials, and the cache.
         """
-        with self._held(states) as scales:
-            logits, totals, cache = self._functions.get().step(
+        with self._held(rows) as (functions, scales):
+            logits, totals, cache = functions.step(
                 _int32([[token] for token in tokens]),
                 cache,
                 _int32(index),
@@ -110,13 +131,14 @@ class Passes:
     def score(self, hidden: Any, targets: NDArray[np.int32]) -> Any:
         """Log-likelihood of a target at each place of a piece `[1, piece]`."""
         # The head is the base's in every state.
-        with self._held([{}]):
-            return self._functions.get().logprobs(hidden, _int32(targets))
+        with self._held(Rows([{}])) as (functions, _):
+            return functions.logprobs(hidden, _int32(targets))
 
     @contextlib.contextmanager
-    def _held(self, states: Sequence[State]) -> Iterator[Any]:
+    def _held(self, rows: Rows) -> Iterator[tuple[_Functions, Any]]:
         """The model for one thread alone, and scales `[rows, growths]`."""
-        names = [growth.name for growth in growths_of(self.lm)]
+        states, growths = rows.states, growths_of(self.lm)
+        names = [growth.name for growth in growths]
         gone = {name for own in states for name in own} - {*names}
         if gone:
             raise ValueError(
@@ -130,8 +152,14 @@ class Passes:
                 held.enter_context(rows_computed(self.lm, states))
             elif names:
                 held.enter_context(growth_disabled(self.lm))
-            yield ops.convert_to_tensor(
-                np.reshape(scales, (len(states), len(names))), "float32"
+            if rows.functions is None or rows.growths != growths:
+                rows.functions = self._functions.get()
+                rows.growths = growths
+            yield (
+                rows.functions,
+                ops.convert_to_tensor(
+                    np.reshape(scales, (len(states), len(names))), "float32"
+                ),
             )
 
     def _compile(self) -> _Functions:

@@ -8,11 +8,11 @@ Progress = bool | Callable[[int, int], None]
 
 
 def reporter(progress: Progress, total: int) -> Callable[[int], None]:
-    """Make the function that reports how many rows are done.
+    """Make a function that reports how many rows are done.
 
     Args:
         progress: `True` for Keras' progress bar, `False` for none, or a
-            function of how many rows are done and how many there are.
+            function called with the number of rows done and of all rows.
         total: how many rows there are.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A prompt as several states of one model have read it."""
+"""The keys and values of one prompt under several states of a model."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Reading:
     ) -> None:
         self._passes = passes
         self._tokens = list(tokens)
-        self._states = list(states)
+        self._rows = passes.together(states)
         self._cache: Any = None
         self._read = 0
         self._at = len(self._tokens) - 1
@@ -46,10 +46,10 @@ class Reading:
         """Read a piece of the prompt; the hidden states `[rows, piece, h]`."""
         piece = self._passes.piece
         part = self._tokens[:-1][self._read : self._read + piece]
-        padded = np.zeros((len(self._states), piece), dtype="int32")
+        padded = np.zeros((len(self._rows.states), piece), dtype="int32")
         padded[:, : len(part)] = part
         hidden, self._cache = self._passes.read(
-            padded, self._read, self._held(), self._states
+            padded, self._read, self._held(), self._rows
         )
         self._read += piece
         return hidden
@@ -57,7 +57,7 @@ class Reading:
     def step(
         self, tokens: Sequence[int] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Go on by a token a row, at first the prompt's last.
+        """Read one more token per row; the first time, the prompt's last.
 
         Args:
             tokens: the token that each row wrote. Defaults to `None`: the
@@ -70,18 +70,18 @@ class Reading:
         while not self.is_read:
             self.read_piece()
         if tokens is None:
-            tokens = [self._tokens[-1]] * len(self._states)
+            tokens = [self._tokens[-1]] * len(self._rows.states)
         logits, total, self._cache = self._passes.step(
-            tokens, self._at, self._held(), self._states
+            tokens, self._at, self._held(), self._rows
         )
         self._at += 1
         return logits, total
 
     def close(self) -> None:
-        """Let go of the keys and values."""
+        """Free the keys and values."""
         self._cache = None
 
     def _held(self) -> Any:
         if self._cache is None:
-            self._cache = self._passes.empty_cache(len(self._states))
+            self._cache = self._passes.empty_cache(len(self._rows.states))
         return self._cache

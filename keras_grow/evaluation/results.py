@@ -31,8 +31,8 @@ class Result:
 
     Args:
         metric: name of the metric.
-        score: the number that stands for the result.
-        n: how many examples it is over.
+        score: the main number of the result.
+        n: number of examples.
     """
 
     metric: str
@@ -86,7 +86,7 @@ class LastWord(Result):
         accuracy: share of answers that greedy decoding writes whole.
         word_perplexity: exp of the mean negative log-likelihood per answer.
         standard_error: of `accuracy`.
-        is_right: for each example, whether it is written.
+        is_right: for each example, whether the answer is right.
     """
 
     accuracy: float
@@ -144,7 +144,7 @@ class ExactMatch(Result):
     Args:
         accuracy: the share.
         standard_error: of `accuracy`.
-        normalization: name of what both texts went through before.
+        normalization: name of the function applied to both texts first.
         predictions: the generated answers.
         references: the right answers.
     """

@@ -11,7 +11,7 @@ class Sampling:
     """How the next token is chosen.
 
     Args:
-        temperature: what logits are divided by before the softmax; 0 for the
+        temperature: divides the logits before the softmax; 0 for the
             likeliest token every time. Defaults to 0.
         top_k: how many of the likeliest tokens are drawn from. Defaults to
             `None`: all of them.
@@ -56,7 +56,7 @@ class Sampling:
 
         Args:
             logits: float `[vocabulary]`.
-            rng: where the draw comes from, not used at temperature 0.
+            rng: random generator; not used at temperature 0.
 
         Returns:
             A token id.

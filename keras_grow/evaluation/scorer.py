@@ -33,7 +33,7 @@ _LOGIT_BYTES = 2**28
 
 
 class Scorer:
-    """A causal language model with what was compiled to score it.
+    """A causal language model with its compiled scoring functions.
 
     Every score takes a model or a `Scorer`. If you score repeatedly, as during
     training, make one `Scorer` and pass it: nothing is compiled twice. Weights
@@ -46,9 +46,9 @@ class Scorer:
         batch_size: rows that the model reads at a time. Defaults to 16.
         max_length: the most tokens that it reads of a row. Longer contexts
             lose tokens on their left, with a warning. Defaults to 1024.
-        progress: `True` for a progress bar, or a function of how many rows
-            are done and how many there are. Defaults to `False`.
-        key: function without arguments whose hashable result tells apart
+        progress: `True` for a progress bar, or a function that is called with
+            the number of rows done and of all rows. Defaults to `False`.
+        key: function without arguments whose hashable result distinguishes
             states that the model's layers do not show. Defaults to `None`.
 
     Raises:

@@ -21,10 +21,10 @@ class Written:
         text: what has been written so far.
         token_ids: its tokens, without those of the end token or stop text
             that ended it.
-        logprobs: log-likelihood of each new one under the model, in nats.
-        lengths: characters of the text after each of them.
+        logprobs: log-likelihood of each new token under the model, in nats.
+        lengths: characters of the text after each new token.
         finished: `"end"` after an end token, `"stop"` after a stop text,
-            `"length"` after the most tokens; None before.
+            `"length"` at the limit of tokens; None before.
         cut: tokens that the prompt lost on its left.
     """
 
@@ -131,14 +131,14 @@ class Together:
         return all(each.finished is not None for each in self.answers)
 
     def read_piece(self) -> None:
-        """Read a piece of the prompt that is left to read."""
+        """Read the next piece of the prompt."""
         self._reading.read_piece()
 
     def advance(self) -> list[str]:
-        """Write a token more of every answer that has not ended.
+        """Write one more token of every answer that has not ended.
 
         Returns:
-            The text that each adds.
+            The text added to each.
         """
         logits, totals = self._reading.step(self._tokens)
         added = [
@@ -169,7 +169,7 @@ class Stream:
         return self
 
     def __next__(self) -> str:
-        """Write one token more; the text it adds, which may be empty.
+        """Write one more token; the text it adds, which may be empty.
 
         The first call reads the prompt.
         """

@@ -33,7 +33,7 @@ class Streamer:
     whatever the prompt: once for each set of growths that is computed, and
     for each number of answers that are written together.
 
-    Several streams may be read in turn, or from several threads; each step
+    Several streams may be read alternately, or from several threads; each step
     locks the model. Do not change the model while a stream is open.
 
     Args:
@@ -114,7 +114,7 @@ class Streamer:
 
         Raises:
             ValueError: unless `0 < max_new_tokens < max_length`, or if there
-                is no growth of a name.
+                is no growth of such a name.
         """
         found = self.together(prompt, max_new_tokens, [scales], sampling, stop)
         return Stream(found)
@@ -130,8 +130,8 @@ class Streamer:
     ) -> Together:
         """Begin answers of several states, such as base and grown, at once.
 
-        They are written in one batch: a token of each is one pass, in which
-        every row has dials of its own.
+        They are written in one batch: one pass writes a token of each, and
+        every row has its own dials.
 
         Args:
             prompt: see `stream`, as are the others.
@@ -139,10 +139,10 @@ class Streamer:
             states: the scales of each answer; at least one.
             sampling: see `stream`. Every answer has draws of its own.
             stop: see `stream`.
-            begun: tokens that the answers already have: they go on.
+            begun: tokens that each answer already has, to be continued.
 
         Returns:
-            The answers, to be advanced.
+            The answers; `advance` writes them.
 
         Raises:
             ValueError: see `stream`.
