@@ -53,9 +53,9 @@ def build(
     """
     with gr.Accordion("Blind comparison", open=False, elem_id="blind"):
         gr.HTML(
-            '<p class="kg-about">Two models answer a row of the run that none '
-            "was trained on. Vote for the better answer; only then is it said "
-            "whose it was.</p>"
+            '<p class="kg-about">Two models of the run answer a row that '
+            "neither was trained on. Vote for the better answer; then you see "
+            "which model wrote it.</p>"
         )
         with gr.Row():
             sides = [

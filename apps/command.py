@@ -57,7 +57,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--login",
         metavar="FILE",
         help="ask for a login: a file with a line NAME:PASSWORD for each "
-        "visitor. Passwords stand in it as plain text: use none that you have "
+        "visitor. Passwords are in plain text there: use none that you use "
         "elsewhere, and let nobody else read the file (chmod 600 FILE)",
     )
     parser.set_defaults(run=run)

@@ -94,8 +94,8 @@ def make(entry: Entry, form: str) -> None:
                 archive.write(file, f"{folder.name}/{file.name}")
     except OSError as error:
         raise Refused(
-            f"The run's folder cannot be written: {error}. Free some room, or "
-            "start the app on a copy that it may write."
+            f"The run's folder cannot be written: {error}. Free some space, or "
+            "start the app on a writable copy."
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -164,7 +164,7 @@ PRESETS = {
         60,
     ),
     "careful": Preset(
-        "Careful: all blocks grow, five passes, held to what the base knows",
+        "Careful: all blocks grow, five passes, anchored to the base",
         Lesson(layers=0, anchored=True),
         5,
         400,

@@ -14,7 +14,7 @@ from .choices import Part
 _STEPS = (0.1, 0.5, 1.5)
 _ENDINGS = {
     "end": "The model ended it.",
-    "stop": "It ended at its line break.",
+    "stop": "Ended at the first line break.",
     "length": "Cut at the length that you chose. Continue?",
 }
 

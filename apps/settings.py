@@ -60,7 +60,7 @@ def build(is_chat: bool) -> Settings:
             chat = gr.Checkbox(
                 is_chat,
                 label="Chat",
-                info="For models that were made for it: prompts are turns.",
+                info="For chat models: each prompt becomes a turn.",
                 elem_id="chat",
             )
             plain = gr.Checkbox(
@@ -100,7 +100,7 @@ def _drawing() -> list[Any]:
             elem_id="sampler",
         )
         one_line = gr.Checkbox(
-            False, label="End the answer with its line", elem_id="one-line"
+            False, label="End the answer at its first line break", elem_id="one-line"
         )
         # Its range is checked with the question, which says it in words.
         seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")

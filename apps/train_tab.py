@@ -91,12 +91,12 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
             uploads.SPLIT,
             step=0.05,
             label="Rows held out",
-            info="The share that is not learned from; it measures the skill",
+            info="The share kept out of training, to measure the skill",
             elem_id="split",
         )
     name = gr.Textbox(
         label="Name",
-        info="What the model will be called everywhere",
+        info="The model's name on every tab",
         placeholder="The file's name and the method's",
         max_length=80,
         elem_id="train-name",
@@ -124,7 +124,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     ) -> str:
         try:
             if rows is None:
-                raise uploads.Refused("Choose a file that can be read first.")
+                raise uploads.Refused("First choose a file that can be read.")
             called = trainer.start(
                 form.lesson_of(*values),
                 rows,
@@ -214,14 +214,14 @@ def _advanced() -> list[Any]:
         anchored = gr.Checkbox(
             False,
             label="Hold it to the base on general text",
-            info="An anchor: an update takes longer, less is forgotten",
+            info="An anchor: updates take longer, and less is forgotten",
         )
     with gr.Row():
         # Ranges are those of a `Lesson`, which says in words what is wrong.
         layers = gr.Number(
             10,
             label="Grown blocks",
-            info="How many of the last ones; 0 for all. More learn more",
+            info="Number of last blocks; 0 for all. More blocks learn more",
             precision=0,
         )
         factor = gr.Slider(
@@ -249,6 +249,6 @@ def _advanced() -> list[Any]:
         list(zip(_WATCHED, WATCHED, strict=True)),
         value="",
         label="Old skill to watch",
-        info="What is measured beside the new skill, to see what is lost",
+        info="Measured beside the new skill, to see what is forgotten",
     )
     return [method, anchored, layers, factor, updates, rate, retention]

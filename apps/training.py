@@ -245,13 +245,13 @@ class Trainer:
 
 
 def why_ended(own: Path, code: int | None) -> str:
-    """What to say of a process that ended without a word.
+    """What to say of a process that ended without a message.
 
     Args:
         own: folder of its training.
         code: its exit status; None where another app had started it.
     """
-    go_on = " Under Trainings it can go on from where it was last saved."
+    go_on = " You can resume it from its last save under Trainings."
     memory = (
         "The system ends a program like this when memory runs out: choose "
         "fewer blocks, or close other programs."
@@ -260,7 +260,7 @@ def why_ended(own: Path, code: int | None) -> str:
         return f"The system ended the training (signal 9). {memory}{go_on}"
     if code is None:
         return (
-            "The training has ended without a word: it was ended, or the "
+            "The training ended without a message: it was stopped, or the "
             f"machine was. {memory}{go_on}"
         )
     return (

@@ -83,7 +83,7 @@ def build(trainer: Trainer, owner: Any) -> None:
         if folder is None:
             return words.note("error", "Choose a training.")
         if not trainings.can_go_on(folder):
-            return words.note("info", "It has come to its end already.")
+            return words.note("info", "It has already ended.")
         try:
             trainer.go_on(folder, owner)
         except (Busy, OSError, ValueError) as error:
@@ -136,6 +136,6 @@ def _about(folder: Any) -> str:
         return words.note("good", "It is done; its model can be compared.")
     return words.note(
         "warning",
-        "It was interrupted, or nothing was learned. It can go on from where "
-        "it was last saved.",
+        "It was interrupted, or nothing was learned. It can be resumed "
+        "from its last save.",
     )

@@ -41,7 +41,7 @@ class UnknownColumns(Refused):
 
     def __init__(self, columns: list[str]) -> None:
         super().__init__(
-            "The columns have names that say nothing to this page: "
+            "This page does not know the names of the columns: "
             f"{', '.join(columns)}. Choose the column of the prompts and that "
             "of the answers below."
         )
@@ -242,12 +242,12 @@ def _with_split(rows: Rows, notes: tuple[str, ...]) -> Rows:
             parts = hold_out(rows.examples, rows.split, rows.name)
     except ValueError as error:
         raise Refused(
-            "The rows are the same again and again, or too few: none is left "
-            f"to measure the new skill by. {error}"
+            "There are too few different rows: none is left to measure the "
+            f"new skill. {error}"
         ) from error
     if parts.duplicates:
         notes += (
-            f"{parts.duplicates} rows stand in the file more than once; they "
-            "measure nothing and are learned from alone.",
+            f"{parts.duplicates} rows occur more than once; they are used for "
+            "training only, not to measure the skill.",
         )
     return dataclasses.replace(rows, notes=notes, held_out=len(parts.held_out))

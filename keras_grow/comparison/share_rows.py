@@ -95,7 +95,7 @@ def _losses(values: Any, name: str) -> Losses:
     )
     if not losses or len(losses) != len(tokens):
         raise ValueError(
-            f"Expected a loss and a number of tokens an example in `{name}`. "
+            f"Expected a loss and a number of tokens per example in `{name}`. "
             f"Received: {len(losses)} losses and {len(tokens)} numbers"
         )
     return Losses(np.array(losses), np.array(tokens))

@@ -29,8 +29,8 @@ from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import row_lengths
 
 ANCHOR_PASSAGES = 64
-# An update is told of so many seconds after another, at the soonest: to read
-# its loss, a GPU has to be waited for.
+# Least seconds between two reports of updates: to read a loss is to wait for
+# the GPU.
 _BETWEEN = 0.25
 # What is drawn in so many updates tells what lengths there are.
 _UPDATES_LOOKED_AT = 2000
