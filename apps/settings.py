@@ -100,7 +100,7 @@ def _drawing() -> list[Any]:
             elem_id="sampler",
         )
         one_line = gr.Checkbox(
-            False, label="End the answer at its first line break", elem_id="one-line"
+            False, label="End the answer at a line break", elem_id="one-line"
         )
         # Its range is checked with the question, which says it in words.
         seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")

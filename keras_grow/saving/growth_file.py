@@ -81,7 +81,7 @@ def save_growth(
         raise ValueError(
             "Expected a path that can be written. Received: "
             f"path={os.fspath(path)!r}, which is a folder, or whose folder "
-            "is not there or may not be written. Choose another, or make it."
+            "is missing or not writable. Choose another, or create the folder."
         )
     state = grown_state(model)
     backbone = state.backbone

@@ -215,7 +215,7 @@ def _check_finite(tensors: dict[str, np.ndarray]) -> None:
         if not np.isfinite(tensor).all():
             raise ValueError(
                 f"Expected finite weights. Received: {show(name)} with NaN or "
-                "infinity, as of a training that diverged. Pass "
+                "infinity, as after a training that diverged. Pass "
                 "`allow_non_finite=True` to load them anyway."
             )
 
