@@ -30,8 +30,8 @@ class Method:
             to insert, or after which.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
-        parameters: number of trainable parameters that LoRA should have; the
-            rank that comes closest is used. None to use `rank`.
+        parameters: number of trainable parameters that LoRA should have,
+            instead of `rank`: the closest rank is taken. None to use `rank`.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
