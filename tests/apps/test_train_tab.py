@@ -151,7 +151,7 @@ def test_bad_rows_are_left_out_and_counted(tmp_path):
             "rows in rows.jsonl: 7",
         ),
         ("rows.jsonl", "", "rows in rows.jsonl: 0"),
-        ("rows.jsonl", '{"prompt": "a", "response": "b"}\n' * 9, "too few different"),
+        ("rows.jsonl", '{"prompt": "a", "response": "b"}\n' * 9, "too few"),
         ("rows.csv", "x,y\n1,2\n", "does not know the names"),
         ("rows.jsonl", "[" * 100_000, "cannot be read|Usable rows"),
         ("rows.jsonl", ROWS * 1_001, "20,020 rows"),
