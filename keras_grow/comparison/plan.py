@@ -55,8 +55,8 @@ class Plan:
             text should not be among the retention sets.
         updates: optimizer steps of every method.
         batch_size: examples per step.
-        sequence_length: tokens per row; by default, those of the longest
-            example.
+        sequence_length: tokens per row; by default, as many as the longest
+            example has.
         too_long: what to do with longer training examples, see
             `keras_grow.tasks.encode`. Their number is printed.
         group_lengths: whether each update takes examples of similar length,
