@@ -14,6 +14,7 @@ from typing import get_args
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
+from keras_grow.comparison.method import Targets
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_flag
@@ -247,6 +248,9 @@ _METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "factor": _few,
     "rank": _count,
     "parameters": partial(_or_none, _count),
+    "targets": partial(
+        _or_none, partial(check_choice, choices=get_args(Targets))
+    ),
     "anchor": partial(check_float, least=0.0),
     "decay_to_start": partial(check_float, least=0.0),
 }
