@@ -38,8 +38,10 @@ class Kind:
 
 
 KINDS = {
-    "sft": Kind("Fine-tune all weights (SFT)", settings=("layers", "targets")),
-    "sft_up": Kind("Fine-tune the up-projections", settings=()),
+    "sft": Kind(
+        "Fine-tune all weights (SFT)", settings=("layers", "targets", "prune")
+    ),
+    "sft_up": Kind("Fine-tune the up-projections", settings=("prune",)),
     "g_freeze": Kind("Grow the MLPs, train what is new (G-Freeze)"),
     "g_train": Kind("Grow the MLPs, train up-projections (G-Train)"),
     "g_train_unequal": Kind("G-Train with unequal shares"),

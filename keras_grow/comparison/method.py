@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import keras
 
 Targets = Literal["attention", "mlp", "all"]
-# Those that a kind without them would leave unread.
-_NEEDED = ("targets",)
+Prune = Literal["fapm"]
+_CHOICES = {"targets": get_args(Targets), "prune": get_args(Prune)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Method:
             of every weight. LoRA is at its best on all of them, at about ten
             times the rate of SFT ("LoRA Without Regret", Schulman et al.
             2025): sweep `learning_rate` as far.
+        prune: `"fapm"` to let a share of the change be so many of its
+            entries, those whose change is large yet small against the weight,
+            instead of the whole change scaled: the Forgetting-Aware Pruning
+            Metric (Huang et al. 2025, arXiv 2509.08255), which keeps a tenth.
+            See `Plan.shares`.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
@@ -67,6 +72,7 @@ class Method:
     rank: int = 8
     parameters: int | None = None
     targets: Targets | None = None
+    prune: Prune | None = None
     anchor: float = 0.0
     decay_to_start: float = 0.0
 
@@ -83,13 +89,13 @@ class Method:
                 "Expected `learning_rate` to be positive, or several that "
                 f"are. Received: learning_rate={self.learning_rate!r}"
             )
-        if self.targets not in (None, *get_args(Targets)):
-            raise ValueError(
-                f"Expected `targets` to be one of {get_args(Targets)}, or "
-                f"None. Received: targets={self.targets!r}"
-            )
-        for name in _NEEDED:
+        for name, choices in _CHOICES.items():
             value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ValueError(
+                    f"Expected `{name}` to be one of {choices}, or None. "
+                    f"Received: {name}={value!r}"
+                )
             if value is not None and name not in KINDS[self.kind].settings:
                 able = [k for k, kind in KINDS.items() if name in kind.settings]
                 raise ValueError(
@@ -192,6 +198,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "rank": int,
     "parameters": int,
     "targets": str,
+    "prune": str,
     "anchor": float,
     "decay_to_start": float,
 }

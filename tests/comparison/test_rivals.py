@@ -7,6 +7,10 @@ import pytest
 from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
+from keras_grow.comparison import Plan
+from keras_grow.comparison.pruning import forgetting_aware_metric
+from keras_grow.comparison.pruning import keep_entries
+from keras_grow.comparison.shares import Change
 
 ATTENTION = {"query", "key", "value", "attention_output"}
 MLP = {"ffw_gating", "ffw_gating_2", "ffw_linear"}
@@ -57,6 +61,49 @@ def test_settings_of_rivals_are_refused_where_nothing_reads_them():
     for kind, changes, message in [
         ("g_freeze", {"targets": "mlp"}, "`targets` for.*'sft', 'lora'"),
         ("sft", {"targets": "query"}, "targets='query'"),
+        ("lora", {"prune": "fapm"}, "`prune` for.*'sft', 'sft_up'"),
+        ("sft", {"prune": "x"}, "prune='x'"),
     ]:
         with pytest.raises(ValueError, match=message):
             Method("m", kind, 1e-3, **changes)
+
+
+@pytest.mark.no_backend
+def test_fapm_is_the_formula_of_the_paper():
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(size=(2, 5, 4)).astype("float32")
+    old[0, 0] = 0.0
+    metric = forgetting_aware_metric(old, new)
+    average = sum(abs(w) for w in old.flat) / old.size
+    for place in np.ndindex(old.shape):
+        change, size = abs(new[place] - old[place]), abs(old[place])
+        wanted = change - average * change / size if size else -np.inf
+        assert metric[place] == pytest.approx(wanted, rel=1e-5)
+    order = sorted(np.ndindex(old.shape), key=lambda place: -metric[place])
+    kept = keep_entries(old, new, 0.3)
+    for rank, place in enumerate(order):
+        assert kept[place] == (new if rank < 6 else old)[place]
+    assert keep_entries(old, new, 0.0) is old
+    assert keep_entries(old, new, 1.0) is new
+
+
+def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
+    model, monkeypatch
+):
+    method = Method("m", "sft", 1e-3, layers=1, targets="mlp", prune="fapm")
+    lm = method.prepare(model())
+    before = [np.array(w.numpy()) for w in lm.trainable_weights]
+    for weight in lm.trainable_weights:
+        weight.assign(weight + 0.1)
+    monkeypatch.setattr(
+        "keras_grow.comparison.shares.load_causal_lm", lambda *_: model()
+    )
+    plan = Plan("model", "task", (method,))
+    Change(lm, plan, method, 0).keep(0.25)
+    for weight, start in zip(lm.trainable_weights, before, strict=True):
+        moved = np.abs(weight.numpy() - start)
+        assert np.count_nonzero(moved > 0.05) == round(0.25 * start.size)
+        # Of one change, what is kept is what the largest weights got.
+        assert moved[np.abs(start) == np.abs(start).max()].all()
+    with pytest.raises(ValueError, match="of 1 or less"):
+        Plan("model", "task", (method,), shares=(2.0,))
