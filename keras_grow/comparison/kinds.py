@@ -33,17 +33,20 @@ class Kind:
 
     @property
     def grows_blocks(self) -> bool:
-        """Whether a number of blocks can be chosen."""
-        return "layers" in self.settings
+        """Whether a number of blocks to grow can be chosen."""
+        # Kinds with targets train layers that are there.
+        return "layers" in self.settings and "targets" not in self.settings
 
 
 KINDS = {
-    "sft": Kind("Fine-tune all weights (SFT)", settings=()),
-    "sft_up": Kind("Fine-tune the up-projections", settings=()),
+    "sft": Kind(
+        "Fine-tune all weights (SFT)", settings=("layers", "targets", "prune")
+    ),
+    "sft_up": Kind("Fine-tune the up-projections", settings=("prune",)),
     "g_freeze": Kind("Grow the MLPs, train what is new (G-Freeze)"),
     "g_train": Kind("Grow the MLPs, train up-projections (G-Train)"),
     "g_train_unequal": Kind("G-Train with unequal shares"),
-    "lora": Kind("LoRA", 5e-4, ("rank", "parameters")),
+    "lora": Kind("LoRA", 5e-4, ("rank", "parameters", "targets")),
     "lora_growth": Kind(
         "Grow the MLPs, and LoRA",
         settings=("layers", "factor", "rank", "parameters"),

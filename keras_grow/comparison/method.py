@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import Literal
+from typing import get_args
 
 from keras_grow.comparison.kinds import KINDS
 from keras_grow.comparison.kinds import SETTINGS
 
 if TYPE_CHECKING:
     import keras
+
+Targets = Literal["attention", "mlp", "all"]
+Prune = Literal["fapm"]
+_CHOICES = {"targets": get_args(Targets), "prune": get_args(Prune)}
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,22 @@ class Method:
         warmup: updates over which the rate rises linearly from zero.
         layers: grown blocks, as in `grow_model`: a number of last blocks,
             indices, or None for all. For `block_expansion`, how many blocks
-            to insert, or after which.
+            to insert, or after which. For `sft`, the blocks to train alone.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
         parameters: number of trainable parameters that LoRA should have,
             instead of `rank`: the closest rank is taken. None to use `rank`.
+        targets: the projections in the blocks that `lora` adapts, or that
+            `sft` trains alone: those of `"attention"`, of the `"mlp"`, or
+            `"all"`. None for KerasHub's LoRA on query and value, and for SFT
+            of every weight. LoRA is at its best on all of them, at about ten
+            times the rate of SFT ("LoRA Without Regret", Schulman et al.
+            2025): sweep `learning_rate` as far.
+        prune: `"fapm"` to let a share of the change be so many of its
+            entries, those whose change is large yet small against the weight,
+            instead of the whole change scaled: the Forgetting-Aware Pruning
+            Metric (Huang et al. 2025, arXiv 2509.08255), which keeps a tenth.
+            See `Plan.shares`.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
@@ -54,6 +71,8 @@ class Method:
     factor: int = 2
     rank: int = 8
     parameters: int | None = None
+    targets: Targets | None = None
+    prune: Prune | None = None
     anchor: float = 0.0
     decay_to_start: float = 0.0
 
@@ -70,6 +89,19 @@ class Method:
                 "Expected `learning_rate` to be positive, or several that "
                 f"are. Received: learning_rate={self.learning_rate!r}"
             )
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ValueError(
+                    f"Expected `{name}` to be one of {choices}, or None. "
+                    f"Received: {name}={value!r}"
+                )
+            if value is not None and name not in KINDS[self.kind].settings:
+                able = [k for k, kind in KINDS.items() if name in kind.settings]
+                raise ValueError(
+                    f"Expected `{name}` for a method of the kinds {able}. "
+                    f"Received: {name}={value!r} with kind={self.kind!r}"
+                )
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
@@ -165,6 +197,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "factor": int,
     "rank": int,
     "parameters": int,
+    "targets": str,
+    "prune": str,
     "anchor": float,
     "decay_to_start": float,
 }

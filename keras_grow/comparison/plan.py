@@ -14,6 +14,8 @@ from typing import get_args
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
+from keras_grow.comparison.method import Prune
+from keras_grow.comparison.method import Targets
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_flag
@@ -126,6 +128,13 @@ class Plan:
             check_int(seed, f"seeds[{number}]", 0, (1 << 32) - 1)
         for number, share in enumerate(self.shares):
             check_float(share, f"shares[{number}]", 0.0)
+        pruned = [m.name for m in self.methods if m.prune]
+        if pruned and max(self.shares, default=0.0) > 1.0:
+            raise ValueError(
+                "Expected `shares` of 1 or less: no more than every entry of "
+                f"a change can be kept. Received: shares={self.shares} with "
+                f"methods {pruned} that are pruned"
+            )
         anchored = [m.name for m in self.methods if m.anchor]
         if anchored and self.anchor_text is None:
             raise ValueError(
@@ -247,6 +256,10 @@ _METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "factor": _few,
     "rank": _count,
     "parameters": partial(_or_none, _count),
+    "targets": partial(
+        _or_none, partial(check_choice, choices=get_args(Targets))
+    ),
+    "prune": partial(_or_none, partial(check_choice, choices=get_args(Prune))),
     "anchor": partial(check_float, least=0.0),
     "decay_to_start": partial(check_float, least=0.0),
 }

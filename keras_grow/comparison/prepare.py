@@ -1,16 +1,20 @@
 """How each kind of method prepares a model."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
+from keras.layers import Layer
 
 from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
 from keras_grow.growth.config import Init
 from keras_grow.growth.config import Shares
 from keras_grow.growth.config import Strategy
+from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grow import grow_model
@@ -39,6 +43,8 @@ def prepare_model(lm: keras.Model, method: "Method") -> keras.Model:
 
 
 def _sft(lm: keras.Model, method: "Method") -> keras.Model:
+    if method.layers is not None or method.targets is not None:
+        train_only(lm, target_layers(lm, method.targets, method.layers))
     return lm
 
 
@@ -75,21 +81,59 @@ def _growth(
 
 
 def _lora(lm: keras.Model, method: "Method") -> keras.Model:
+    if method.targets is None:
+        names = lm.backbone.default_lora_layer_names()
+    else:
+        adapted = target_layers(lm, method.targets)
+        names = sorted({layer.name for layer in adapted})
     rank = method.rank
     if method.parameters is not None:
-        each = lora_parameters(lm.backbone)
+        each = lora_parameters(lm.backbone, names)
         rank = max(1, round(method.parameters / each))
-    lm.backbone.enable_lora(rank)
+    lm.backbone.enable_lora(rank, names)
     return lm
 
 
-def lora_parameters(backbone: keras.Model) -> int:
-    """Parameters that one rank of KerasHub's LoRA adds to a backbone.
+def target_layers(
+    lm: keras.Model, targets: str | None, layers: Any = None
+) -> list[Layer]:
+    """The projections in the blocks of a model that a method names.
+
+    Args:
+        lm: a base model.
+        targets: `"attention"`, `"mlp"` or `"all"`; None for whole blocks.
+        layers: which blocks, as in `grow_model`.
+
+    Raises:
+        ValueError: if the family's row of data names no attention.
+    """
+    backbone = backbone_of(lm)
+    family = family_of(backbone)
+    blocks = family.blocks_of(backbone)
+    found: list[Layer] = []
+    for index in resolve_layers(layers, len(blocks)):
+        block = blocks[index]
+        if targets is None:
+            found.append(block)
+        if targets in ("attention", "all"):
+            found += family.attention_of(block).values()
+        if targets in ("mlp", "all"):
+            found += family.mlp_of(block)
+    if targets in ("attention", "all") and not family.attention:
+        raise ValueError(
+            "Expected a family whose row of data names its attention. "
+            f"Received: {type(backbone).__name__} with targets={targets!r}. "
+            "Use targets='mlp'."
+        )
+    return found
+
+
+def lora_parameters(backbone: keras.Model, names: Sequence[str]) -> int:
+    """Parameters that one rank of LoRA adds to the layers with such names.
 
     A kernel of shape `(..., n)` gets `a` of shape `(..., rank)` and `b` of
     shape `(rank, n)`.
     """
-    names = backbone.default_lora_layer_names()
     shapes = [
         layer.kernel.shape
         for layer in flatten_layers(backbone, include_self=False)

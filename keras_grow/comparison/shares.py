@@ -3,7 +3,8 @@
 A finished run is one point. Keeping a share of what it changed needs no
 training and gives a curve, and methods should be compared by their curves: a
 growth has its dial, LoRA scales its product, and the weights of any other
-method lie on a line between before and after (WiSE-FT, arXiv 2109.01903).
+method lie on a line between before and after (WiSE-FT, arXiv 2109.01903), or
+are pruned (FAPM, arXiv 2509.08255).
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from keras_grow.comparison.interpolation import between
 from keras_grow.comparison.layout import SHARES_FILE
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.pruning import keep_entries
 from keras_grow.comparison.scores import Loss
 from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.share_rows import BASE
@@ -46,6 +48,7 @@ class Change:
         self, lm: keras.Model, plan: Plan, method: Method, seed: int
     ) -> None:
         self._lm = lm
+        self._kept = keep_entries if method.prune else between
         self._growth = grown_alone(lm)
         state = ModelState.of(lm)
         self._scales = state.scales if state.growths else {}
@@ -71,7 +74,7 @@ class Change:
         for weight, before, after in zip(
             self._moved, self._before, self._after, strict=True
         ):
-            weight.assign(between(before, after, share))
+            weight.assign(self._kept(before, after, share))
 
 
 def grown_alone(lm: keras.Model) -> str | None:

@@ -84,7 +84,8 @@ def test_held_out_examples_are_not_trained_on():
 
 def test_lora_gets_the_parameters_that_it_is_asked_for(plan):
     lm = tiny_lm("gemma3", num_layers=2)
-    each = lora_parameters(lm.backbone)
+    names = lm.backbone.default_lora_layer_names()
+    each = lora_parameters(lm.backbone, names)
     Method("m", "lora", 1e-3, parameters=7 * each + 1).prepare(lm)
     trained = sum(int(np.prod(w.shape)) for w in lm.trainable_weights)
     assert trained == 7 * each
