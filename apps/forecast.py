@@ -24,12 +24,14 @@ class Measured:
     """What an earlier training of the same base has taken here.
 
     Attributes:
+        kind: key of its method in `KINDS`.
         update: seconds of an update of `BATCH` rows.
         startup: seconds until the first update; 0 if that is not known.
         pause: seconds of a measurement; 0 if that is not known.
         bytes: the most memory that it held.
     """
 
+    kind: str
     update: float
     startup: float = 0.0
     pause: float = 0.0
@@ -53,7 +55,7 @@ def sentence(lesson: Lesson, rows: Rows, runs: Runs) -> str:
     if found is None:
         return (
             f"{begin}. How long that takes is known after its first updates: "
-            f"nothing was trained by {METHODS[lesson.method]} here yet."
+            "nothing was trained here yet."
         )
     evaluations = min(EVALUATIONS, lesson.updates)
     seconds = (
@@ -62,15 +64,21 @@ def sentence(lesson: Lesson, rows: Rows, runs: Runs) -> str:
         + evaluations * found.pause
     )
     besides = "" if found.pause else " and some measurements"
+    about = f"{begin}, about {duration(seconds)}{besides}"
+    if found.kind != lesson.method:
+        # What another method held in memory says nothing of this one.
+        other = METHODS.get(found.kind, found.kind)
+        return f"{about} if an update takes as long as one of {other} did here."
     memory = f", {found.bytes / 1e9:.0f} GB" if found.bytes > 5e8 else ""
-    return f"{begin}, about {duration(seconds)}{besides}{memory}."
+    return f"{about}{memory}."
 
 
 def measured(lesson: Lesson, runs: Runs) -> Measured | None:
-    """What the newest training of the same kind took, if there was one."""
+    """What the newest training took, of the same kind if there was one."""
     found = [each for f in runs.folders() for each in _of(f, lesson)]
     # One that the app watched knows its measurements, too.
-    return next((m for m in found if m.pause), next(iter(found), None))
+    found.sort(key=lambda m: (m.kind != lesson.method, not m.pause))
+    return next(iter(found), None)
 
 
 def duration(seconds: float) -> str:
@@ -88,8 +96,6 @@ def _of(folder: Path, lesson: Lesson) -> list[Measured]:
         return []
     found = []
     for run in finished_runs(folder, plan):
-        if run.method.kind != lesson.method:
-            continue
         if bool(run.method.anchor) != lesson.anchored:
             continue
         try:
@@ -101,6 +107,7 @@ def _of(folder: Path, lesson: Lesson) -> list[Measured]:
         clock = _clock(folder, plan)
         found.append(
             Measured(
+                run.method.kind,
                 clock.update or update,
                 clock.startup or 0.0,
                 clock.pause or 0.0,

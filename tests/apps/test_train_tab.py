@@ -303,6 +303,12 @@ def test_a_training_to_come_is_foretold_from_those_before(rows, tmp_path):
     said = sentence(Lesson(updates=100), rows, runs)
     # 7 to start, 100 updates of 2, 4 pauses of 6.
     assert said == "50 passes over 16 rows, about 4 minutes, 5 GB."
+    # Of another method it is a guess, and its memory is not even that.
+    said = sentence(Lesson("sft", updates=100), rows, runs)
+    assert said == (
+        "50 passes over 16 rows, about 4 minutes if an update takes as long "
+        "as one of G-Freeze did here."
+    )
     assert (duration(30), duration(7200)) == ("30 s", "2.0 hours")
 
 
