@@ -11,6 +11,8 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison.pruning import forgetting_aware_metric
 from keras_grow.comparison.pruning import keep_entries
 from keras_grow.comparison.shares import Change
+from keras_grow.comparison.training import prepare
+from keras_grow.tasks.example import Example
 
 ATTENTION = {"query", "key", "value", "attention_output"}
 MLP = {"ffw_gating", "ffw_gating_2", "ffw_linear"}
@@ -63,6 +65,8 @@ def test_settings_of_rivals_are_refused_where_nothing_reads_them():
         ("sft", {"targets": "query"}, "targets='query'"),
         ("lora", {"prune": "fapm"}, "`prune` for.*'sft', 'sft_up'"),
         ("sft", {"prune": "x"}, "prune='x'"),
+        ("sft", {"token_weights": "x"}, "token_weights='x'"),
+        ("sft", {"most_perplexity": 0.5}, "most_perplexity=0.5"),
     ]:
         with pytest.raises(ValueError, match=message):
             Method("m", kind, 1e-3, **changes)
@@ -107,3 +111,22 @@ def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
         assert moved[np.abs(start) == np.abs(start).max()].all()
     with pytest.raises(ValueError, match="of 1 or less"):
         Plan("model", "task", (method,), shares=(2.0,))
+
+
+def test_the_training_of_a_rival_is_what_its_settings_say(monkeypatch):
+    monkeypatch.setattr(
+        "keras_grow.comparison.training.load_causal_lm",
+        lambda *_: tiny_lm(tokenizer=True, num_layers=1),
+    )
+    examples = tuple(Example("the", f" {word}") for word in ("fox", "dog"))
+
+    def weights(**settings):
+        method = Method("m", "sft", 1e-3, token_weights="dft", **settings)
+        plan = Plan("model", "task", (method,), updates=1, batch_size=2)
+        run = prepare(plan, method, 1e-3, 0, examples)
+        assert run.lm.train_step.__self__.token_weights == "dft"
+        return run.data[2]
+
+    everything = weights()
+    likely = weights(most_perplexity=80.0)
+    assert 0 < likely.sum() < everything.sum()
