@@ -69,7 +69,8 @@ def mask_unlikely(
         log_probs = _LabelReader(lm).predict(
             {**x, "labels": y}, batch_size=1, verbose=0
         )
-    return sample_weight * (-log_probs <= np.log(perplexity))
+    kept: NDArray[Any] = sample_weight * (-log_probs <= np.log(perplexity))
+    return kept
 
 
 class _LabelReader(keras.Model):
