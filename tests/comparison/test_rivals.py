@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from keras import ops
 from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
@@ -120,13 +121,18 @@ def test_the_training_of_a_rival_is_what_its_settings_say(monkeypatch):
     )
     examples = tuple(Example("the", f" {word}") for word in ("fox", "dog"))
 
-    def weights(**settings):
+    def data(**settings):
         method = Method("m", "sft", 1e-3, token_weights="dft", **settings)
         plan = Plan("model", "task", (method,), updates=1, batch_size=2)
         run = prepare(plan, method, 1e-3, 0, examples)
         assert run.lm.train_step.__self__.token_weights == "dft"
-        return run.data[2]
+        return run.lm, *run.data
 
-    everything = weights()
-    likely = weights(most_perplexity=80.0)
-    assert 0 < likely.sum() < everything.sum()
+    lm, x, y, weights = data()
+    logits = ops.convert_to_numpy(lm(x)).astype("float64")
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    p = np.take_along_axis(p, y[..., None], -1)[..., 0]
+    least = np.quantile(p[weights > 0], 0.5, method="lower")
+    *_, found = data(most_perplexity=1.001 / least)
+    np.testing.assert_array_equal(found, weights * (p >= least))
+    assert 0 < found.sum() < weights.sum()
