@@ -31,8 +31,8 @@ FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 # more about the rate than about the methods. Other kinds are `"lora"` (with
 # `rank=8`), `"g_train"` and the ablations of the paper: see
 # `keras-grow compare --help`. Published rivals are settings of a method:
-# `targets="all"` for LoRA of every projection, `targets="attention"`,
-# `layers=(0, 4)` or `prune="fapm"` for SFT; `Method` cites each.
+# `targets="all"` for LoRA of every projection, `token_weights="dft"`,
+# `most_perplexity=2.5` and `prune="fapm"` for SFT; `Method` cites each.
 
 # %%
 plan = Plan(

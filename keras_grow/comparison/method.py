@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 Targets = Literal["attention", "mlp", "all"]
 Prune = Literal["fapm"]
-_CHOICES = {"targets": get_args(Targets), "prune": get_args(Prune)}
+TokenWeights = Literal["dft"]
+_CHOICES = {
+    "targets": get_args(Targets),
+    "prune": get_args(Prune),
+    "token_weights": get_args(TokenWeights),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ class Method:
             instead of the whole change scaled: the Forgetting-Aware Pruning
             Metric (Huang et al. 2025, arXiv 2509.08255), which keeps a tenth.
             See `Plan.shares`.
+        token_weights: `"dft"` to weigh the loss of each token by the model's
+            own probability of it: dynamic fine-tuning (Wu et al. 2025, arXiv
+            2508.05629).
+        most_perplexity: tokens to which the base gives a probability of less
+            than one over this are not trained on: selective token masking
+            (Wu et al. 2025, arXiv 2501.14315). None to train on all.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
@@ -73,6 +84,8 @@ class Method:
     parameters: int | None = None
     targets: Targets | None = None
     prune: Prune | None = None
+    token_weights: TokenWeights | None = None
+    most_perplexity: float | None = None
     anchor: float = 0.0
     decay_to_start: float = 0.0
 
@@ -89,6 +102,11 @@ class Method:
                 "Expected `learning_rate` to be positive, or several that "
                 f"are. Received: learning_rate={self.learning_rate!r}"
             )
+        if self.most_perplexity is not None and not self.most_perplexity > 1:
+            raise ValueError(
+                "Expected `most_perplexity` above 1, that of a token the base "
+                f"is sure of. Received: most_perplexity={self.most_perplexity}"
+            )
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -96,7 +114,8 @@ class Method:
                     f"Expected `{name}` to be one of {choices}, or None. "
                     f"Received: {name}={value!r}"
                 )
-            if value is not None and name not in KINDS[self.kind].settings:
+            unread = name in SETTINGS - {*KINDS[self.kind].settings}
+            if value is not None and unread:
                 able = [k for k, kind in KINDS.items() if name in kind.settings]
                 raise ValueError(
                     f"Expected `{name}` for a method of the kinds {able}. "
@@ -199,6 +218,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "parameters": int,
     "targets": str,
     "prune": str,
+    "token_weights": str,
+    "most_perplexity": float,
     "anchor": float,
     "decay_to_start": float,
 }

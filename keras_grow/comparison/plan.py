@@ -16,6 +16,7 @@ from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.method import Prune
 from keras_grow.comparison.method import Targets
+from keras_grow.comparison.method import TokenWeights
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_flag
@@ -259,6 +260,10 @@ _METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "targets": partial(
         _or_none, partial(check_choice, choices=get_args(Targets))
     ),
+    "token_weights": partial(
+        _or_none, partial(check_choice, choices=get_args(TokenWeights))
+    ),
+    "most_perplexity": partial(_or_none, partial(check_float, least=1.0)),
     "prune": partial(_or_none, partial(check_choice, choices=get_args(Prune))),
     "anchor": partial(check_float, least=0.0),
     "decay_to_start": partial(check_float, least=0.0),

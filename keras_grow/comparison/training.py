@@ -27,6 +27,7 @@ from keras_grow.training.length_buckets import LengthBuckets
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import row_lengths
+from keras_grow.training.token_weights import mask_unlikely
 
 ANCHOR_PASSAGES = 64
 # Least seconds between two reports of updates: to read a loss is to wait for
@@ -164,7 +165,7 @@ def prepare(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
     )
-    supervised_logits(lm)
+    supervised_logits(lm, token_weights=method.token_weights)
     add_anchor(lm, _anchor(lm, plan, method, seed))
     data = encode(
         examples,
@@ -183,8 +184,13 @@ def prepare(
     callbacks: list[keras.callbacks.Callback] = []
     if method.decay_to_start:
         callbacks.append(L2SP(lm, method.decay_to_start))
-    rows = (data.x, data.y, data.sample_weight)
-    used = row_lengths(data.x["padding_mask"], data.sample_weight)
+    weights = data.sample_weight
+    if method.most_perplexity is not None:
+        weights = mask_unlikely(
+            lm, data.x, data.y, weights, method.most_perplexity
+        )
+    rows = (data.x, data.y, weights)
+    used = row_lengths(data.x["padding_mask"], weights)
     lengths = lengths_of_updates(used, data.y.shape[1], plan, seed)
     return Training(lm, rows, lengths, callbacks, plan, seed, shortened)
 

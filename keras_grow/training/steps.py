@@ -16,6 +16,8 @@ from keras_grow.training.compiled_loss import check_compiled
 from keras_grow.training.compiled_loss import loss_values
 from keras_grow.training.compiled_loss import reduction_scale
 from keras_grow.training.head import OutputHead
+from keras_grow.training.token_weights import TokenWeights
+from keras_grow.training.token_weights import dft_weights
 
 # Put on the model for as long as its steps are these.
 REPLACED = (
@@ -37,6 +39,7 @@ class Steps:
         head: its head.
         chunk_size: maximum number of positions whose logits exist at once.
         anchored: what an anchor adds to the loss, or None.
+        token_weights: how the loss of each token is weighted in training.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class Steps:
         head: OutputHead,
         chunk_size: int,
         anchored: AnchoredLoss | None,
+        token_weights: TokenWeights | None = None,
     ) -> None:
         self.lm = lm
         self.head = head
         self.chunk_size = chunk_size
         self.anchored = anchored
+        self.token_weights = token_weights
         self.step: Any = None
 
     # A step that fails on JAX loses the weights, so whatever can be refused is
@@ -121,6 +126,8 @@ class Steps:
             # The softmax is in float32 under any compute dtype, as in Keras.
             logits = ops.cast(self.head(hidden), "float32")
             values = loss_values(loss, labels, logits)
+            if self.token_weights and training:
+                values = values * dft_weights(labels, logits)
             total = ops.sum(values * weights) * scale
             if metrics is None:
                 return total, state

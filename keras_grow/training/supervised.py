@@ -8,6 +8,7 @@ from keras_grow.training.head import OutputHead
 from keras_grow.training.overrides import check_not_overridden
 from keras_grow.training.steps import REPLACED
 from keras_grow.training.steps import Steps
+from keras_grow.training.token_weights import TokenWeights
 
 CHUNK_SIZE = 128
 
@@ -17,6 +18,7 @@ def supervised_logits(
     enabled: bool = True,
     *,
     chunk_size: int = CHUNK_SIZE,
+    token_weights: TokenWeights | None = None,
 ) -> keras.Model:
     """Train a causal language model on the logits of supervised positions.
 
@@ -40,13 +42,17 @@ def supervised_logits(
         enabled: `False` restores the plain training path.
         chunk_size: maximum number of positions whose logits exist at once. 128
             of Gemma 3's are 134 MB in float32.
+        token_weights: `"dft"` to multiply the loss of each token, in training
+            alone, by the probability that the model gives it: dynamic
+            fine-tuning (arXiv 2508.05629). Defaults to `None`.
 
     Returns:
         `lm`, changed in place.
 
     Raises:
         TypeError: `lm` is not such a causal language model.
-        ValueError: `chunk_size` is not a positive integer, the head rounds
+        ValueError: `chunk_size` is not a positive integer, `token_weights` is
+            something else, the head rounds
             its inputs (Keras' own int8), or the class of `lm` overrides a
             method that this path replaces (`call`, `compute_loss`,
             `compute_metrics`, `train_step` and what goes with them). Raised
@@ -66,10 +72,16 @@ def supervised_logits(
             "`chunk_size` must be a positive integer, the most positions "
             f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
         )
+    if token_weights not in (None, "dft"):
+        raise ValueError(
+            'Expected `token_weights` to be "dft" or None. Received: '
+            f"token_weights={token_weights!r}"
+        )
     steps = _steps_of(lm)
+    anchored = steps.anchored if steps else None
     _put(
         lm,
-        Steps(lm, head, chunk_size, steps.anchored if steps else None)
+        Steps(lm, head, chunk_size, anchored, token_weights)
         if enabled
         else None,
     )
@@ -110,7 +122,8 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
     if steps is None and anchored is None:
         return lm
     chunk_size = steps.chunk_size if steps else CHUNK_SIZE
-    _put(lm, Steps(lm, head, chunk_size, anchored))
+    token_weights = steps.token_weights if steps else None
+    _put(lm, Steps(lm, head, chunk_size, anchored, token_weights))
     return lm
 
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from keras import ops
 from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
@@ -11,6 +12,8 @@ from keras_grow.comparison import Plan
 from keras_grow.comparison.pruning import forgetting_aware_metric
 from keras_grow.comparison.pruning import keep_entries
 from keras_grow.comparison.shares import Change
+from keras_grow.comparison.training import prepare
+from keras_grow.tasks.example import Example
 
 ATTENTION = {"query", "key", "value", "attention_output"}
 MLP = {"ffw_gating", "ffw_gating_2", "ffw_linear"}
@@ -63,6 +66,8 @@ def test_settings_of_rivals_are_refused_where_nothing_reads_them():
         ("sft", {"targets": "query"}, "targets='query'"),
         ("lora", {"prune": "fapm"}, "`prune` for.*'sft', 'sft_up'"),
         ("sft", {"prune": "x"}, "prune='x'"),
+        ("sft", {"token_weights": "x"}, "token_weights='x'"),
+        ("sft", {"most_perplexity": 0.5}, "most_perplexity=0.5"),
     ]:
         with pytest.raises(ValueError, match=message):
             Method("m", kind, 1e-3, **changes)
@@ -107,3 +112,27 @@ def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
         assert moved[np.abs(start) == np.abs(start).max()].all()
     with pytest.raises(ValueError, match="of 1 or less"):
         Plan("model", "task", (method,), shares=(2.0,))
+
+
+def test_the_training_of_a_rival_is_what_its_settings_say(monkeypatch):
+    monkeypatch.setattr(
+        "keras_grow.comparison.training.load_causal_lm",
+        lambda *_: tiny_lm(tokenizer=True, num_layers=1),
+    )
+    examples = tuple(Example("the", f" {word}") for word in ("fox", "dog"))
+
+    def data(**settings):
+        method = Method("m", "sft", 1e-3, token_weights="dft", **settings)
+        plan = Plan("model", "task", (method,), updates=1, batch_size=2)
+        run = prepare(plan, method, 1e-3, 0, examples)
+        assert run.lm.train_step.__self__.token_weights == "dft"
+        return run.lm, *run.data
+
+    lm, x, y, weights = data()
+    logits = ops.convert_to_numpy(lm(x)).astype("float64")
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    p = np.take_along_axis(p, y[..., None], -1)[..., 0]
+    least = np.quantile(p[weights > 0], 0.5, method="lower")
+    *_, found = data(most_perplexity=1.001 / least)
+    np.testing.assert_array_equal(found, weights * (p >= least))
+    assert 0 < found.sum() < weights.sum()
