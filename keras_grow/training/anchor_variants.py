@@ -1,4 +1,4 @@
-"""What stands in an anchor's place: replayed text, and the task's own tokens."""
+"""What stands in an anchor's place: text replayed, or rows of the task."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def replay(lm: keras.Model, anchor: KLAnchor) -> KLAnchor:
 
     Its penalty becomes the mean cross-entropy of each passage's next tokens:
     the divergence of the model from distributions that are sure of them. This
-    is rehearsal of text that the base was not trained to forget (Robins 1995,
+    is rehearsal (Robins 1995,
     "Catastrophic forgetting, rehearsal and pseudorehearsal").
 
     Args:
