@@ -62,6 +62,11 @@ class Method:
             (Wu et al. 2025, arXiv 2501.14315). None to train on all.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
+        replay: weight of the cross-entropy of the plan's `anchor_text`, in
+            place of the divergence on it: rehearsal. 0 for none.
+        task_anchor: weight of the divergence from the base on the task's own
+            examples, the token that is learned left out: an anchor that needs
+            no text (Xu et al. 2026, arXiv 2605.29498). 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
             `keras_grow.training.L2SP`. 0 for none.
 
@@ -87,6 +92,8 @@ class Method:
     token_weights: TokenWeights | None = None
     most_perplexity: float | None = None
     anchor: float = 0.0
+    replay: float = 0.0
+    task_anchor: float = 0.0
     decay_to_start: float = 0.0
 
     def __post_init__(self) -> None:
@@ -101,6 +108,13 @@ class Method:
             raise ValueError(
                 "Expected `learning_rate` to be positive, or several that "
                 f"are. Received: learning_rate={self.learning_rate!r}"
+            )
+        held = (self.anchor, self.replay, self.task_anchor)
+        if sum(bool(weight) for weight in held) > 1:
+            raise ValueError(
+                "Expected one of `anchor`, `replay` and `task_anchor`. "
+                f"Received: anchor={held[0]}, replay={held[1]}, "
+                f"task_anchor={held[2]}"
             )
         if self.most_perplexity is not None and not self.most_perplexity > 1:
             raise ValueError(
@@ -221,5 +235,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "token_weights": str,
     "most_perplexity": float,
     "anchor": float,
+    "replay": float,
+    "task_anchor": float,
     "decay_to_start": float,
 }

@@ -136,7 +136,7 @@ class Plan:
                 f"a change can be kept. Received: shares={self.shares} with "
                 f"methods {pruned} that are pruned"
             )
-        anchored = [m.name for m in self.methods if m.anchor]
+        anchored = [m.name for m in self.methods if m.anchor or m.replay]
         if anchored and self.anchor_text is None:
             raise ValueError(
                 "Expected `anchor_text`, on which methods with an anchor are "
@@ -266,6 +266,8 @@ _METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "most_perplexity": partial(_or_none, partial(check_float, least=1.0)),
     "prune": partial(_or_none, partial(check_choice, choices=get_args(Prune))),
     "anchor": partial(check_float, least=0.0),
+    "replay": partial(check_float, least=0.0),
+    "task_anchor": partial(check_float, least=0.0),
     "decay_to_start": partial(check_float, least=0.0),
 }
 

@@ -18,11 +18,14 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.loading.load import load_causal_lm
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
+from keras_grow.tasks.encode import Encoded
 from keras_grow.tasks.example import Example
 from keras_grow.training import L2SP
 from keras_grow.training import add_anchor
 from keras_grow.training import supervised_logits
 from keras_grow.training.anchor import KLAnchor
+from keras_grow.training.anchor_variants import replay
+from keras_grow.training.anchor_variants import target_masked
 from keras_grow.training.length_buckets import LengthBuckets
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import example_order
@@ -30,6 +33,7 @@ from keras_grow.training.lengths import row_lengths
 from keras_grow.training.token_weights import mask_unlikely
 
 ANCHOR_PASSAGES = 64
+TASK_ROWS = 256  # whose predictions by the base are kept
 # Least seconds between two reports of updates: to read a loss is to wait for
 # the GPU.
 _BETWEEN = 0.25
@@ -166,13 +170,13 @@ def prepare(
         weighted_metrics=[],
     )
     supervised_logits(lm, token_weights=method.token_weights)
-    add_anchor(lm, _anchor(lm, plan, method, seed))
     data = encode(
         examples,
         lm.preprocessor.tokenizer,
         plan.sequence_length,
         plan.too_long,
     )
+    add_anchor(lm, _anchor(lm, plan, method, seed, data))
     shortened = None
     if data.cut_prompts or data.left_out:
         shortened = Shortened(
@@ -233,18 +237,33 @@ def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:
 
 
 def _anchor(
-    lm: keras.Model, plan: Plan, method: Method, seed: int
+    lm: keras.Model, plan: Plan, method: Method, seed: int, data: Encoded
 ) -> KLAnchor | None:
-    """The anchor of an anchored method: short passages of general text."""
-    if not method.anchor or plan.anchor_text is None:
-        return None
+    """The anchor of an anchored method, or what it has in its place."""
     options: dict[str, Any] = {
-        "weight": method.anchor,
+        "weight": method.anchor or method.replay or method.task_anchor,
         "batch_size": 2,
         "seed": seed,
     }
-    if plan.anchor_text == "base":
+    if method.task_anchor:
+        rows = (data.x, data.y, data.sample_weight)
+        return target_masked(
+            lm,
+            *keras.tree.map_structure(lambda a: a[:TASK_ROWS], rows),
+            **options,
+        )
+    if not options["weight"] or plan.anchor_text is None:
+        return None
+    anchor = _text_anchor(lm, plan.anchor_text, plan.data_dir, options)
+    return replay(lm, anchor) if method.replay else anchor
+
+
+def _text_anchor(
+    lm: keras.Model, text: str, data_dir: str | None, options: dict[str, Any]
+) -> KLAnchor:
+    """An anchor on short passages of general text."""
+    if text == "base":
         return KLAnchor.from_model(lm, ANCHOR_PASSAGES, **options)
-    task = load_task(plan.anchor_text, plan.data_dir)
+    task = load_task(text, data_dir)
     texts = [e.prompt for e in (task.train or task.validation or task.test)]
     return KLAnchor(texts[:ANCHOR_PASSAGES], **options)

@@ -10,6 +10,7 @@ from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.divergence import bucketed_log_probs
 from keras_grow.training.divergence import divergence
+from keras_grow.training.divergence import without
 from keras_grow.training.head import OutputHead
 
 
@@ -103,16 +104,21 @@ class AnchoredLoss:
             },
             training=True,
         )
-        weights = ops.reshape(
-            ops.cast(arrays["padding_mask"], "float32"), (-1,)
-        )
-        weights = weights / ops.sum(weights)
+        weights = arrays.get("weights", arrays["padding_mask"])
+        weights = ops.reshape(ops.cast(weights, "float32"), (-1,))
+        weights = ops.divide_no_nan(weights, ops.sum(weights))
+        labels = [
+            ops.reshape(arrays[n], (-1,)) for n in arrays if n == "labels"
+        ]
 
         def term(
             hidden: Any, weights: Any, targets: list[Any], state: list[Any]
         ) -> tuple[Any, list[Any]]:
-            indices, base = targets
-            model = bucketed_log_probs(head(hidden), indices)
+            indices, base, *labels = targets
+            logits = head(hidden)
+            if labels:
+                logits = without(logits, *labels)
+            model = bucketed_log_probs(logits, indices)
             values = divergence(base, model, self.anchor.direction)
             return ops.sum(weights * values), state
 
@@ -122,8 +128,11 @@ class AnchoredLoss:
             hidden=ops.reshape(hidden, (-1, hidden.shape[-1])),
             weights=weights,
             targets=[
-                ops.reshape(arrays[name], (-1, arrays[name].shape[-1]))
-                for name in ("indices", "log_probs")
+                *(
+                    ops.reshape(arrays[name], (-1, arrays[name].shape[-1]))
+                    for name in ("indices", "log_probs")
+                ),
+                *labels,
             ],
             chunk_size=chunk_size,
         )

@@ -10,6 +10,7 @@ from keras import ops
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import is_switchable
 from keras_grow.training.divergence import likeliest
+from keras_grow.training.divergence import without
 from keras_grow.training.head import OutputHead
 
 
@@ -23,7 +24,10 @@ def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
 def base_predictions(
     lm: Any, inputs: dict[str, np.ndarray], top_k: int
 ) -> dict[str, np.ndarray]:
-    """The base's `indices` and `log_probs` at every position of `inputs`."""
+    """The base's `indices` and `log_probs` at every position of `inputs`.
+
+    Those of `labels` among the inputs, if there are any, are left out.
+    """
     with base_of(lm):
         # One passage at a time: its logits may be large.
         predictions: dict[str, np.ndarray] = _Reader(lm, top_k).predict(
@@ -42,9 +46,14 @@ class _Reader(keras.Model):
         self.top_k = top_k
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        hidden = self.backbone(inputs)
+        hidden = self.backbone(
+            {name: inputs[name] for name in ("token_ids", "padding_mask")}
+        )
         shape = ops.shape(hidden)[:-1]
         logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
+        if "labels" in inputs:
+            labels = ops.reshape(inputs["labels"], (-1,))
+            logits = without(logits, labels)
         indices, log_probs = likeliest(logits, self.top_k)
         return {
             "indices": ops.reshape(indices, (*shape, self.top_k)),

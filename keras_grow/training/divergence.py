@@ -65,6 +65,22 @@ def bucketed_log_probs(logits: Any, indices: Any) -> Any:
     return classes - ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
+def without(logits: Any, labels: Any) -> Any:
+    """Logits that give one token of each position no probability.
+
+    Args:
+        logits: float tensor of shape `(positions, vocabulary)`.
+        labels: int tensor of shape `(positions,)`.
+    """
+    logits = ops.cast(logits, "float32")
+    rows = ops.arange(ops.shape(logits)[0], dtype="int32")
+    return ops.scatter_update(
+        logits,
+        ops.stack([rows, ops.cast(labels, "int32")], axis=-1),
+        ops.full((ops.shape(logits)[0],), EXCLUDED, dtype="float32"),
+    )
+
+
 def divergence(
     base: Any, model: Any, direction: Direction = "base_to_model"
 ) -> Any:

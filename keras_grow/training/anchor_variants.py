@@ -1,0 +1,78 @@
+"""What stands in an anchor's place: text replayed, or rows of the task."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_grow.training.anchor import KLAnchor
+from keras_grow.training.base_predictions import base_predictions
+from keras_grow.training.divergence import EXCLUDED
+from keras_grow.training.passages import token_arrays
+
+
+def replay(lm: keras.Model, anchor: KLAnchor) -> KLAnchor:
+    """Let an anchor hold a model to the text itself, not to its base.
+
+    Its penalty becomes the mean cross-entropy of each passage's next tokens:
+    the divergence of the model from distributions that are sure of them. This
+    is rehearsal (Robins 1995,
+    "Catastrophic forgetting, rehearsal and pseudorehearsal").
+
+    Args:
+        lm: the model that will be trained.
+        anchor: an anchor that is not prepared.
+    """
+    inputs = token_arrays(anchor.passages, lm, anchor.length)
+    order = np.random.default_rng(anchor.seed).permutation(
+        len(inputs["token_ids"])
+    )
+    ids, mask = (inputs[name][order] for name in ("token_ids", "padding_mask"))
+    following = np.roll(ids, -1, axis=1)
+    known = mask & np.roll(mask, -1, axis=1)
+    known[:, -1] = False
+    sure = np.zeros((*ids.shape, 2), "float32")
+    sure[..., 1] = EXCLUDED
+    anchor.arrays = {
+        "token_ids": ids,
+        "padding_mask": mask,
+        "indices": following[..., None],
+        "log_probs": sure,
+        "weights": known.astype("float32"),
+    }
+    return anchor
+
+
+def target_masked(
+    lm: keras.Model,
+    x: dict[str, NDArray[Any]],
+    y: NDArray[Any],
+    sample_weight: NDArray[Any],
+    **options: Any,
+) -> KLAnchor:
+    """An anchor on rows of the task, their labels left out.
+
+    At each supervised position the label is taken out of the predictions of
+    the base and of the model, and what is left is scaled to one: the model is
+    held to what the base thinks of the alternatives, and is free to learn the
+    label. No other text is needed (Xu et al. 2026, "Mask the Target", arXiv
+    2605.29498, which does so on the rows of the update itself).
+
+    Args:
+        lm: the model, before it trains.
+        x: token ids and padding mask of shape `(rows, length)`.
+        y: next tokens, of the same shape.
+        sample_weight: zero where nothing is supervised.
+        **options: of `KLAnchor`.
+    """
+    anchor = KLAnchor(x, **options)
+    order = np.random.default_rng(anchor.seed).permutation(len(y))
+    inputs = {name: array[order] for name, array in x.items()}
+    inputs["labels"] = y[order].astype("int32")
+    anchor.arrays = {
+        **inputs,
+        **base_predictions(lm, inputs, anchor.top_k),
+        "weights": (sample_weight[order] != 0).astype("float32"),
+    }
+    return anchor
