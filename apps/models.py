@@ -121,7 +121,7 @@ class Models(Catalog):
         keys = [choice.key, *choice.dials]
         grown = {BASE, MIXED, *self.grown()}
         ready = all(self.part(k).state == "ready" for k in keys if k != MIXED)
-        return {*keys} <= grown and ready
+        return {*keys} <= grown and ready and not self._base.one_at_a_time
 
     def prompt(
         self, question: Question, turns: Sequence[tuple[str, str]]
@@ -239,7 +239,8 @@ class Models(Catalog):
         yield None
         name = self._growths.names[key]
         own = {name: 1.0}
-        yield from warm(self._base, [[{}, own], [own], [{}]])
+        both = [] if self._base.one_at_a_time else [[{}, own]]
+        yield from warm(self._base, [*both, [own], [{}]])
         memory = (
             f"{size(bytes_of(self._base.lm) - before)} of new slices, on top "
             "of the base's own weights"

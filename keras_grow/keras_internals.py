@@ -166,15 +166,19 @@ def history_of(tensor: Any) -> tuple[Any, Any]:
     return operation, operation._inbound_nodes[node_index]
 
 
-def takes_tokens_alone(lm: keras.Model) -> bool:
-    """Whether a task builds its cache from token ids alone."""
-    build = getattr(lm, "_build_cache", None)
-    return build is not None and [*signature(build).parameters] == ["token_ids"]
+def has_cache(lm: keras.Model) -> bool:
+    """Whether a task builds a cache for a prompt."""
+    return hasattr(lm, "_build_cache")
 
 
 def cache_of(lm: keras.Model, token_ids: Any) -> Any:
-    """The cache that a task builds for a prompt."""
-    _, cache = lm._build_cache(token_ids)
+    """The cache that a task builds for a prompt of text alone."""
+    build = lm._build_cache
+    known = {
+        "token_ids": token_ids,
+        "padding_mask": ops.ones(token_ids.shape, "bool"),
+    }
+    _, cache = build(**{n: known.get(n) for n in signature(build).parameters})
     return cache
 
 

@@ -15,6 +15,7 @@ from keras_grow.comparison.events import Shortened
 from keras_grow.comparison.events import Updated
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.loading.load import load_causal_lm
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
@@ -193,7 +194,7 @@ def prepare(
         weights = mask_unlikely(
             lm, data.x, data.y, weights, method.most_perplexity
         )
-    rows = (data.x, data.y, weights)
+    rows = (text_inputs(lm.backbone, data.x), data.y, weights)
     used = row_lengths(data.x["padding_mask"], weights)
     lengths = lengths_of_updates(used, data.y.shape[1], plan, seed)
     return Training(lm, rows, lengths, callbacks, plan, seed, shortened)

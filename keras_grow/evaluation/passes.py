@@ -32,6 +32,7 @@ class _Functions:
     """What is compiled for one state of a model."""
 
     read: Callable[..., Any]
+    read_one: Callable[..., Any]
     step: Callable[..., Any]
     logprobs: Callable[..., Any]
 
@@ -52,6 +53,22 @@ class Rows:
     functions: _Functions | None = None
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A tensor of a cache: its shape with one row and two tokens."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    tokens: int | None  # The axis of tokens; a state has none.
+
+    def zeros(self, rows: int, length: int) -> Any:
+        """The same, empty, for some rows and tokens."""
+        shape = [rows, *self.shape[1:]]
+        if self.tokens is not None:
+            shape[self.tokens] = length
+        return ops.zeros(shape, self.dtype)
+
+
 class Passes:
     """What a `Streamer` computes: every row of a batch has its own dials.
 
@@ -61,6 +78,11 @@ class Passes:
         lm: the model.
         max_length: tokens that a cache holds.
         piece: tokens of a prompt that are read at a time.
+
+    Attributes:
+        pads: whether a piece may hold padding after its tokens. What is kept
+            of it is written over later, except in a state that goes on from
+            token to token, such as that of linear attention.
     """
 
     def __init__(self, lm: keras.Model, max_length: int, piece: int) -> None:
@@ -68,7 +90,11 @@ class Passes:
         self.max_length = max_length
         self.piece = piece
         self._head = OutputHead(lm)
-        self._cache_shape: tuple[int, ...] | None = None
+        known = isinstance(lm, keras_hub.models.Gemma3CausalLM)
+        self._parts = None if known else _parts(lm)
+        self.pads = known or all(
+            part.tokens is not None for part in keras.tree.flatten(self._parts)
+        )
         self._lock = threading.Lock()
         self._functions = PerState(lm.backbone, self._compile)
 
@@ -78,20 +104,17 @@ class Passes:
 
     def empty_cache(self, rows: int) -> Any:
         """A cache of no token, as `call_with_cache` takes it."""
-        backbone, dtype = self.lm.backbone, self.lm.compute_dtype
-        if isinstance(self.lm, keras_hub.models.Gemma3CausalLM):
+        if self._parts is None:
+            backbone, dtype = self.lm.backbone, self.lm.compute_dtype
             heads, size = backbone.num_key_value_heads, backbone.head_dim
             shape = (rows, self.max_length, heads, size)
             return tuple(
                 (ops.zeros(shape, dtype), ops.zeros(shape, dtype))
                 for _ in backbone.transformer_layers
             )
-        if self._cache_shape is None:
-            # Of two tokens: `(1, blocks, 2, 2, heads, head_dim)`.
-            cache = cache_of(self.lm, ops.zeros((1, 2), "int32"))
-            shape = tuple(cache.shape)
-            self._cache_shape = (*shape[:3], self.max_length, *shape[4:])
-        return ops.zeros((rows, *self._cache_shape[1:]), dtype)
+        return keras.tree.map_structure(
+            lambda part: part.zeros(rows, self.max_length), self._parts
+        )
 
     def read(
         self,
@@ -102,7 +125,10 @@ class Passes:
     ) -> tuple[Any, Any]:
         """Read a piece `[rows, piece]` that begins at `start`."""
         with self._held(rows) as (functions, scales):
-            result: tuple[Any, Any] = functions.read(
+            # Apart: TensorFlow would make one program of both lengths.
+            one = tokens.shape[1] == 1
+            read = functions.read_one if one else functions.read
+            result: tuple[Any, Any] = read(
                 _int32(tokens), cache, _int32(start), scales
             )
             return result
@@ -171,11 +197,16 @@ class Passes:
         def call(
             token_ids: Any, cache: Any, index: Any, scales: Any
         ) -> tuple[Any, ...]:
+            more = {}
+            if isinstance(self.lm, keras_hub.models.Gemma3nCausalLM):
+                # Its own would be as long as the piece.
+                mask = (ops.shape(token_ids)[0], self.max_length)
+                more["padding_mask"] = ops.ones(mask, "bool")
             with contextlib.ExitStack() as held:
                 if grown:
                     held.enter_context(row_scales(self.lm, scales))
                 outputs: tuple[Any, ...] = self.lm.call_with_cache(
-                    token_ids, cache=cache, cache_update_index=index
+                    token_ids, cache=cache, cache_update_index=index, **more
                 )
             return outputs
 
@@ -195,9 +226,27 @@ class Passes:
 
         return _Functions(
             compile_over(read, self.lm),
+            compile_over(read, self.lm),
             compile_over(step, self.lm),
             compile_over(logprobs, self.lm),
         )
+
+
+def _parts(lm: keras.Model) -> Any:
+    """What a cache is made of: what two and three tokens make of it."""
+    two, three = [
+        cache_of(lm, ops.zeros((1, length), "int32")) for length in (2, 3)
+    ]
+
+    def part(few: Any, more: Any) -> _Part:
+        differ = [a != b for a, b in zip(few.shape, more.shape, strict=True)]
+        return _Part(
+            tuple(few.shape),
+            keras.backend.standardize_dtype(few.dtype),
+            differ.index(True) if any(differ) else None,
+        )
+
+    return keras.tree.map_structure(part, two, three)
 
 
 def _int32(value: Any) -> Any:

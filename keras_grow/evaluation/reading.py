@@ -43,9 +43,15 @@ class Reading:
         return self._read >= len(self._tokens) - 1
 
     def read_piece(self) -> Any:
-        """Read a piece of the prompt; the hidden states `[rows, piece, h]`."""
+        """Read a piece of the prompt, or one token where padding would count.
+
+        Returns:
+            The hidden states `[rows, piece or 1, h]`.
+        """
         piece = self._passes.piece
         part = self._tokens[:-1][self._read : self._read + piece]
+        if len(part) < piece and not self._passes.pads:
+            piece, part = 1, part[:1]
         padded = np.zeros((len(self._rows.states), piece), dtype="int32")
         padded[:, : len(part)] = part
         hidden, self._cache = self._passes.read(

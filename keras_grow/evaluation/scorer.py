@@ -24,6 +24,8 @@ from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
+from keras_grow.growth.text_inputs import check_reads_text
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.training.head import OutputHead
 from keras_grow.training.lengths import cheapest_lengths
@@ -89,13 +91,7 @@ class Scorer:
                 "Expected `lm` to have a preprocessor with a tokenizer. "
                 "Received: lm.preprocessor=None. Pass `tokenizer`."
             )
-        inputs = {tensor.name for tensor in lm.backbone.inputs}
-        if inputs != {"token_ids", "padding_mask"}:
-            raise ValueError(
-                "Expected a model of token ids and a padding mask alone. "
-                f"Received: inputs={sorted(inputs)}. Load the text-only model "
-                "of the family."
-            )
+        check_reads_text(lm.backbone)
         if batch_size < 1 or max_length < 1:
             raise ValueError(
                 "Expected `batch_size` and `max_length` to be positive. "
@@ -252,7 +248,8 @@ class Scorer:
             "token_ids": ops.convert_to_tensor(token_ids, "int32"),
             "padding_mask": ops.convert_to_tensor(padding_mask, "bool"),
         }
-        hidden = self.lm.backbone(inputs, training=False)
+        backbone = self.lm.backbone
+        hidden = backbone(text_inputs(backbone, inputs), training=False)
         return ops.reshape(hidden, (-1, hidden.shape[-1]))
 
     def _logprobs(self, hidden: Any, targets: Any) -> Any:

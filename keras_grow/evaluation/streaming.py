@@ -19,7 +19,8 @@ from keras_grow.evaluation.stream import Written
 from keras_grow.growth.classes import check_scales
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_of
-from keras_grow.keras_internals import takes_tokens_alone
+from keras_grow.growth.text_inputs import check_reads_text
+from keras_grow.keras_internals import has_cache
 from keras_grow.tasks.encode import tokenize
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.tasks.start_token import start_token
@@ -37,18 +38,20 @@ class Streamer:
     locks the model. Do not change the model while a stream is open.
 
     Args:
-        lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor:
-            Gemma 1, 2 or 3, Llama, Mistral, Qwen 2.5 or 3, Phi 3, SmolLM 3,
-            GPT-2, OPT, GPT-NeoX, BLOOM, Falcon, Qwen-MoE.
+        lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor,
+            of any family that grows but PaliGemma.
         max_length: the most tokens of prompt and answer together, rounded up
             to a multiple of `piece`. Longer prompts lose tokens on their
             left. Defaults to 512.
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
+    Attributes:
+        one_at_a_time: whether `together` takes one state alone, as of Gemma 4.
+
     Raises:
-        TypeError: if `lm` is a model whose cache holds more than the keys and
-            values of tokens.
-        ValueError: if it has no preprocessor, or a size is not positive.
+        TypeError: if `lm` is not a model that goes on from a cache.
+        ValueError: if it takes more than text, such as images, has no
+            preprocessor, or a size is not positive.
 
     Example:
 
@@ -63,13 +66,12 @@ class Streamer:
     def __init__(
         self, lm: keras.Model, max_length: int = 512, piece: int = 32
     ) -> None:
-        known = isinstance(lm, keras_hub.models.Gemma3CausalLM)
-        if not (known or takes_tokens_alone(lm)):
+        if not has_cache(lm):
             raise TypeError(
-                "Expected `lm` to be a KerasHub CausalLM whose cache holds the "
-                f"keys and values of tokens alone. Received: lm={lm!r}. "
-                "`keras_grow.evaluation.generate` answers with any."
+                "Expected `lm` to be a KerasHub CausalLM that goes on from a "
+                f"cache. Received: lm={lm!r}"
             )
+        check_reads_text(lm.backbone)
         if getattr(lm, "preprocessor", None) is None:
             raise ValueError(
                 "Expected `lm` to have a preprocessor with a tokenizer. "
@@ -83,6 +85,7 @@ class Streamer:
         self.lm = lm
         self.tokenizer = lm.preprocessor.tokenizer
         self.piece = piece
+        self.one_at_a_time = isinstance(lm, keras_hub.models.Gemma4CausalLM)
         self.max_length = -(-max_length // piece) * piece
         self.ends = end_tokens(self.tokenizer)
         self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
@@ -145,8 +148,16 @@ class Streamer:
             The answers; `advance` writes them.
 
         Raises:
-            ValueError: see `stream`.
+            ValueError: see `stream`; or if there are several states and the
+                streamer is `one_at_a_time`.
         """
+        if self.one_at_a_time and len(states) > 1:
+            raise ValueError(
+                "Expected one answer at a time of a model whose blocks "
+                "multiply by their kernels themselves. Received: "
+                f"{len(states)} states of {type(self.lm).__name__}. Begin "
+                "each by itself."
+            )
         room = self.max_length - len(begun)
         if not 0 < max_new_tokens < room:
             raise ValueError(
@@ -192,15 +203,16 @@ class Streamer:
         start = 0
         while answer and not reading.is_read:
             hidden = reading.read_piece()
-            targets = tokens[1:][start : start + self.piece]
+            piece = hidden.shape[1]
+            targets = tokens[1:][start : start + piece]
             first = max(len(context) - 1 - start, 0)
             if first < len(targets):
-                padded = np.zeros((self.piece,), dtype="int32")
+                padded = np.zeros((piece,), dtype="int32")
                 padded[: len(targets)] = targets
                 values = self._passes.score(hidden, padded)
                 values = ops.convert_to_numpy(values)[first : len(targets)]
                 found.append(values.astype("float64"))
-            start += self.piece
+            start += piece
         return np.concatenate([np.zeros(0), *found])
 
     def encode(self, prompt: str) -> list[int]:

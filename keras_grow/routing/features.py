@@ -15,6 +15,7 @@ from keras_grow.files.checked_json import check_choice
 from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.switch import growth_disabled
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.routing.logistic import Array
 
@@ -129,6 +130,7 @@ class HiddenMeans:
             "token_ids": ops.convert_to_tensor(token_ids, "int32"),
             "padding_mask": ops.convert_to_tensor(padding_mask, "bool"),
         }
+        inputs = text_inputs(self._lm.backbone, inputs)
         return ops.cast(self._part(inputs, training=False), "float32")
 
 

@@ -21,6 +21,7 @@ from keras_grow.training.base_predictions import base_of
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
 from keras_grow.training.divergence import Direction
+from keras_grow.training.head import OutputHead
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
 
@@ -191,34 +192,33 @@ class KLAnchor:
                 anchor was prepared with another base.
         """
         backbone = backbone_of(lm)
-        head = lm.backbone.token_embedding
-        if self.top_k > head.input_dim:
+        size = OutputHead(lm).vocabulary_size
+        if self.top_k > size:
             raise ValueError(
-                "`top_k` must not exceed the model's vocabulary of "
-                f"{head.input_dim}. Received: top_k={self.top_k}"
+                f"`top_k` must not exceed the model's vocabulary of {size}. "
+                f"Received: top_k={self.top_k}"
             )
         if self.arrays:
             tokens = max(self.arrays[n].max() for n in ("token_ids", "indices"))
-            if tokens >= head.input_dim:
+            if tokens >= size:
                 raise ValueError(
                     "Expected a model with the vocabulary that the anchor was "
                     f"prepared with, which has token {tokens}. Received: a "
-                    f"vocabulary of {head.input_dim} tokens."
+                    f"vocabulary of {size} tokens."
                 )
             # Its own weights may have moved since.
             if self._prepared is None or self._prepared() is not backbone:
                 self._check_base(backbone)
             return self
         inputs = token_arrays(self.passages, lm, self.length)
-        if inputs["token_ids"].max() >= head.input_dim:
+        if (highest := inputs["token_ids"].max()) >= size:
             raise ValueError(
                 "`passages` must hold ids of the model's vocabulary of "
-                f"{head.input_dim}. Received: {inputs['token_ids'].max()}"
+                f"{size}. Received: {highest}"
             )
         if not inputs["padding_mask"].any(axis=1).all():
             raise ValueError(
-                "Expected at least one token in each passage. Received: an "
-                "empty one. Leave it out."
+                "Expected a token in each passage. Received: an empty one."
             )
         count = len(inputs["token_ids"])
         order = np.random.default_rng(self.seed).permutation(count)

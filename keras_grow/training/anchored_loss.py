@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.keras_internals import own_metrics
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.chunks import sum_over_positions
@@ -97,13 +98,7 @@ class AnchoredLoss:
             `task_loss + weight * divergence`.
         """
         arrays = self._batch(step)
-        hidden = lm.backbone(
-            {
-                "token_ids": arrays["token_ids"],
-                "padding_mask": arrays["padding_mask"],
-            },
-            training=True,
-        )
+        hidden = lm.backbone(text_inputs(lm.backbone, arrays), training=True)
         weights = arrays.get("weights", arrays["padding_mask"])
         weights = ops.reshape(ops.cast(weights, "float32"), (-1,))
         weights = ops.divide_no_nan(weights, ops.sum(weights))

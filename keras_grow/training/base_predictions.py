@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import is_switchable
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.training.divergence import likeliest
 from keras_grow.training.divergence import without
 from keras_grow.training.head import OutputHead
@@ -46,9 +47,7 @@ class _Reader(keras.Model):
         self.top_k = top_k
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        hidden = self.backbone(
-            {name: inputs[name] for name in ("token_ids", "padding_mask")}
-        )
+        hidden = self.backbone(text_inputs(self.backbone, inputs))
         shape = ops.shape(hidden)[:-1]
         logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
         if "labels" in inputs:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.training.base_predictions import base_of
 from keras_grow.training.head import OutputHead
 
@@ -83,9 +84,7 @@ class _LabelReader(keras.Model):
 
     def call(self, inputs: dict[str, Any]) -> Any:
         labels = inputs["labels"]
-        hidden = self.backbone(
-            {name: inputs[name] for name in ("token_ids", "padding_mask")}
-        )
+        hidden = self.backbone(text_inputs(self.backbone, inputs))
         logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
         found = label_log_probs(ops.reshape(labels, (-1,)), logits)
         return ops.reshape(found, ops.shape(labels))

@@ -217,7 +217,7 @@ def test_notes_say_what_happened():
     done = Answer("done", "a b", token_ids=(1, 2), first=0.4, rate=8.0)
     for ended, words in (
         ("end", "The model ended it."),
-        ("stop", "at its line break"),
+        ("stop", "at the first line break"),
         ("length", "Continue?"),
     ):
         written = Answer(**{**vars(done), "ended": ended})

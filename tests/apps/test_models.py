@@ -45,6 +45,8 @@ class StrawStreamer:
     def __init__(self, lm, max_length):
         self.lm = lm
 
+    one_at_a_time = False
+
     def together(self, prompt, length, states):
         return self.lm.name
 
