@@ -132,7 +132,6 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
                         elem_id=f"answer-{index}",
                     )
                 )
-                notes.append(gr.HTML(elem_id=f"note-{index}"))
                 tab.dials.append(
                     gr.Slider(
                         0.0, 1.0, share, step=0.05,
@@ -141,6 +140,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
                         elem_id=f"dial-{index}",
                     )
                 )  # fmt: skip
+                notes.append(gr.HTML(elem_id=f"note-{index}"))
                 with gr.Row():
                     for column, label, name in (
                         (more, "Continue", "continue"),

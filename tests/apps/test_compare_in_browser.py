@@ -72,6 +72,8 @@ def test_three_models_answer_above_the_fold_as_without_the_page(
     for index in range(3):
         box = page.locator(f"#answer-{index}").bounding_box()
         assert box["y"] + box["height"] < FOLD
+    dial = page.locator("#dial-2").bounding_box()
+    assert dial["y"] + dial["height"] < FOLD
     assert "a second model" in page.inner_text("#pane-1")
     assert "of new slices" in page.inner_text("#pane-2")
     note = page.inner_text("#note-2")
@@ -83,6 +85,18 @@ def test_three_models_answer_above_the_fold_as_without_the_page(
     tokens.first.hover()
     assert "nats against the base" in page.inner_text("#answer-2 output")
     assert "+0.00" in page.inner_text("#note-0")
+    # Word by word, the second answer out of the first, which it replaces.
+    page.locator("#diff button").first.click()
+    says(page, "difference", expected["grown"].split()[-1])
+    for kept, text in (("ins", expected["base"]), ("del", expected["grown"])):
+        words = page.evaluate(
+            "kept => [...document.querySelector('#difference .kg-answer')"
+            ".childNodes].filter(e => e.nodeName.toLowerCase() !== kept)"
+            ".map(e => e.textContent).join('')",
+            kept,
+        )
+        assert words == text.strip()
+    assert page.locator("#difference ins, #difference del").count()
     assert "GB of memory" in page.inner_text("#status")
     # Whoever reads the screen is told of each answer once, at its end.
     told = page.locator("#kg-log p").all_text_contents()
