@@ -69,6 +69,6 @@ for row in read_results(FOLDER / "comparison"):
     print(row["method"], row["step"], scores)
 
 # %% [markdown]
-# `make demo` is such a comparison with 20 updates. The report that it wrote on
+# `make demo` is such a comparison with 16 updates. The report that it wrote on
 # Gemma 3 270M is `examples/results/demo/report.md`, with its pictures; the
 # longest comparison is in `examples/results/README.md`.
