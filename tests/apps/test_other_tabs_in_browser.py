@@ -79,8 +79,8 @@ def test_an_upload_is_shown_as_prompts_or_refused_in_words(
     for name, content, message in (
         ("bad.jsonl", b'{"prompt": 1}\n' * 9, "Error"),
         ("few.jsonl", b'{"prompt": "a", "response": "b"}', "at least 8"),
-        ("odd.csv", b"x,y\n1,2\n", "names that say nothing"),
-        ("bytes.csv", bytes(range(256)) * 20, "names that say nothing"),
+        ("odd.csv", b"x,y\n1,2\n", "does not know the names"),
+        ("bytes.csv", bytes(range(256)) * 20, "does not know the names"),
     ):
         (tmp_path / name).write_bytes(content)
         upload(page, tmp_path / name)

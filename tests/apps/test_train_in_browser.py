@@ -56,7 +56,7 @@ def test_files_of_each_kind_are_read_and_their_columns_chosen(
         assert chats == (name == "alpaca.json")
     (tmp_path / "odd.csv").write_bytes(table(",", "Frage", "Antwort"))
     upload(page, tmp_path / "odd.csv")
-    says(page, "upload-check", "names that say nothing")
+    says(page, "upload-check", "does not know the names")
     for column, name in (("prompt", "Frage"), ("answer", "Antwort")):
         page.locator(f"#{column}-column input").click()
         chosen = page.locator(f"#{column}-column")
