@@ -20,6 +20,7 @@ from keras_grow.growth import families
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.layers.int8 import float_kernel
 from keras_grow.selection.kernels import Array
+from keras_grow.training.head import label_log_probs
 
 Tensor = Any
 EditHeads = Callable[[Tensor], Tensor]
@@ -189,10 +190,9 @@ class Blocks:
         x = self.backbone.layer_norm(x[:, None])
         logits = self.backbone.token_embedding(x, reverse=True)[:, 0]
         logits = ops.cast(logits, "float32")
-        index = ops.convert_to_tensor(targets[:, None], "int32")
-        chosen = ops.take_along_axis(logits, index, axis=1)[:, 0]
+        labels = ops.convert_to_tensor(targets, "int32")
         return (
-            ops.convert_to_numpy(chosen - ops.logsumexp(logits, axis=1)),
+            ops.convert_to_numpy(label_log_probs(labels, logits)),
             ops.convert_to_numpy(ops.argmax(logits, axis=1)),
         )
 

@@ -1,6 +1,7 @@
 """Passes of a model over pieces of a prompt and over single tokens."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from keras_grow.growth.state import growths_of
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.keras_internals import cache_of
 from keras_grow.training.head import OutputHead
+from keras_grow.training.head import label_log_probs
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,6 @@ class Passes:
         lm: the model.
         max_length: tokens that a cache holds.
         piece: tokens of a prompt that are read at a time.
-
-    Attributes:
-        pads: whether a piece may hold padding after its tokens. What is kept
-            of it is written over later, except in a state that goes on from
-            token to token, such as that of linear attention.
     """
 
     def __init__(self, lm: keras.Model, max_length: int, piece: int) -> None:
@@ -90,13 +87,26 @@ class Passes:
         self.max_length = max_length
         self.piece = piece
         self._head = OutputHead(lm)
-        known = isinstance(lm, keras_hub.models.Gemma3CausalLM)
-        self._parts = None if known else _parts(lm)
-        self.pads = known or all(
-            part.tokens is not None for part in keras.tree.flatten(self._parts)
-        )
         self._lock = threading.Lock()
         self._functions = PerState(lm.backbone, self._compile)
+
+    @functools.cached_property
+    def pads(self) -> bool:
+        """Whether a piece may hold padding after its tokens.
+
+        What is kept of it is written over later, except in a state that goes
+        on from token to token, such as that of linear attention.
+        """
+        return self._parts is None or all(
+            part.tokens is not None for part in keras.tree.flatten(self._parts)
+        )
+
+    @functools.cached_property
+    def _parts(self) -> Any:
+        """What a cache is made of; None where its shape is known."""
+        if isinstance(self.lm, keras_hub.models.Gemma3CausalLM):
+            return None
+        return _parts(self.lm)
 
     def together(self, states: Sequence[State]) -> Rows:
         """Rows in these states, to be read together."""
@@ -220,9 +230,7 @@ class Passes:
             return logits, ops.logsumexp(logits, axis=-1), cache
 
         def logprobs(hidden: Any, targets: Any) -> Any:
-            logits = ops.cast(self._head(hidden[0]), "float32")
-            chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)
-            return chosen[:, 0] - ops.logsumexp(logits, axis=-1)
+            return label_log_probs(targets, self._head(hidden[0]))
 
         return _Functions(
             compile_over(read, self.lm),

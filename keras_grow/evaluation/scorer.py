@@ -28,6 +28,7 @@ from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.training.head import OutputHead
+from keras_grow.training.head import label_log_probs
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import length_for
 
@@ -255,6 +256,5 @@ class Scorer:
     def _logprobs(self, hidden: Any, targets: Any) -> Any:
         """Log-probability of each target, and whether it is the likeliest."""
         logits = ops.cast(self._head(hidden), "float32")
-        chosen = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
         likeliest = ops.cast(ops.argmax(logits, axis=-1), targets.dtype)
-        return chosen - ops.logsumexp(logits, axis=-1), likeliest == targets
+        return label_log_probs(targets, logits), likeliest == targets

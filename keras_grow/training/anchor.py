@@ -22,6 +22,7 @@ from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
 from keras_grow.training.divergence import Direction
 from keras_grow.training.head import OutputHead
+from keras_grow.training.passages import shuffled
 from keras_grow.training.passages import token_arrays
 from keras_grow.training.passages import write_passages
 
@@ -218,11 +219,10 @@ class KLAnchor:
             )
         if not inputs["padding_mask"].any(axis=1).all():
             raise ValueError(
-                "Expected a token in each passage. Received: an empty one."
+                "Expected at least one token in each passage. Received: an "
+                "empty one. Leave it out."
             )
-        count = len(inputs["token_ids"])
-        order = np.random.default_rng(self.seed).permutation(count)
-        inputs = {name: array[order] for name, array in inputs.items()}
+        inputs = shuffled(inputs, self.seed)
         self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
         self.base = base_fingerprint(backbone)
         self._prepared = weakref.ref(backbone)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import EXCLUDED
+from keras_grow.training.passages import shuffled
 from keras_grow.training.passages import token_arrays
 
 
@@ -17,18 +18,16 @@ def replay(lm: keras.Model, anchor: KLAnchor) -> KLAnchor:
 
     Its penalty becomes the mean cross-entropy of each passage's next tokens:
     the divergence of the model from distributions that are sure of them. This
-    is rehearsal (Robins 1995,
-    "Catastrophic forgetting, rehearsal and pseudorehearsal").
+    is rehearsal (Robins 1995, "Catastrophic forgetting, rehearsal and
+    pseudorehearsal").
 
     Args:
         lm: the model that will be trained.
         anchor: an anchor that is not prepared.
     """
     inputs = token_arrays(anchor.passages, lm, anchor.length)
-    order = np.random.default_rng(anchor.seed).permutation(
-        len(inputs["token_ids"])
-    )
-    ids, mask = (inputs[name][order] for name in ("token_ids", "padding_mask"))
+    inputs = shuffled(inputs, anchor.seed)
+    ids, mask = inputs["token_ids"], inputs["padding_mask"]
     following = np.roll(ids, -1, axis=1)
     known = mask & np.roll(mask, -1, axis=1)
     known[:, -1] = False
@@ -67,12 +66,14 @@ def target_masked(
         **options: of `KLAnchor`.
     """
     anchor = KLAnchor(x, **options)
-    order = np.random.default_rng(anchor.seed).permutation(len(y))
-    inputs = {name: array[order] for name, array in x.items()}
-    inputs["labels"] = y[order].astype("int32")
+    inputs = shuffled(
+        {**x, "labels": y.astype("int32"), "weights": sample_weight},
+        anchor.seed,
+    )
+    weights = (inputs.pop("weights") != 0).astype("float32")
     anchor.arrays = {
         **inputs,
         **base_predictions(lm, inputs, anchor.top_k),
-        "weights": (sample_weight[order] != 0).astype("float32"),
+        "weights": weights,
     }
     return anchor

@@ -102,9 +102,6 @@ class AnchoredLoss:
         weights = arrays.get("weights", arrays["padding_mask"])
         weights = ops.reshape(ops.cast(weights, "float32"), (-1,))
         weights = ops.divide_no_nan(weights, ops.sum(weights))
-        labels = [
-            ops.reshape(arrays[n], (-1,)) for n in arrays if n == "labels"
-        ]
 
         def term(
             hidden: Any, weights: Any, targets: list[Any], state: list[Any]
@@ -123,11 +120,9 @@ class AnchoredLoss:
             hidden=ops.reshape(hidden, (-1, hidden.shape[-1])),
             weights=weights,
             targets=[
-                *(
-                    ops.reshape(arrays[name], (-1, arrays[name].shape[-1]))
-                    for name in ("indices", "log_probs")
-                ),
-                *labels,
+                ops.reshape(arrays[name], (-1, *arrays[name].shape[2:]))
+                for name in ("indices", "log_probs", "labels")
+                if name in arrays
             ],
             chunk_size=chunk_size,
         )

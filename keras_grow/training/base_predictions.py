@@ -1,6 +1,7 @@
 """What the base of a model predicts."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,32 +30,52 @@ def base_predictions(
 
     Those of `labels` among the inputs, if there are any, are left out.
     """
-    with base_of(lm):
-        # One passage at a time: its logits may be large.
-        predictions: dict[str, np.ndarray] = _Reader(lm, top_k).predict(
-            inputs, batch_size=1, verbose=0
-        )
-    return predictions
 
-
-class _Reader(keras.Model):
-    """A backbone whose outputs are its likeliest next tokens."""
-
-    def __init__(self, lm: Any, top_k: int) -> None:
-        super().__init__(name="reader")
-        self.backbone = lm.backbone
-        self.head = OutputHead(lm)
-        self.top_k = top_k
-
-    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        hidden = self.backbone(text_inputs(self.backbone, inputs))
-        shape = ops.shape(hidden)[:-1]
-        logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
+    def predict(logits: Any, inputs: dict[str, Any]) -> dict[str, Any]:
         if "labels" in inputs:
             labels = ops.reshape(inputs["labels"], (-1,))
             logits = without(logits, labels)
-        indices, log_probs = likeliest(logits, self.top_k)
-        return {
-            "indices": ops.reshape(indices, (*shape, self.top_k)),
-            "log_probs": ops.reshape(log_probs, (*shape, self.top_k + 1)),
-        }
+        indices, log_probs = likeliest(logits, top_k)
+        return {"indices": indices, "log_probs": log_probs}
+
+    predictions: dict[str, np.ndarray] = read_base(lm, inputs, predict)
+    return predictions
+
+
+def read_base(
+    lm: Any, inputs: dict[str, np.ndarray], function: Callable[..., Any]
+) -> Any:
+    """What a function makes of the base's logits, as arrays.
+
+    Args:
+        lm: the model.
+        inputs: `token_ids`, `padding_mask` and what else the function needs,
+            arrays of shape `(rows, length)`.
+        function: function of logits `(positions, vocabulary)` and the inputs
+            as tensors, whose results begin with the axis of positions.
+
+    Returns:
+        Arrays of shape `(rows, length, ...)`.
+    """
+    with base_of(lm):
+        # One row at a time: its logits may be large.
+        return _Reader(lm, function).predict(inputs, batch_size=1, verbose=0)
+
+
+class _Reader(keras.Model):
+    """A backbone whose outputs are what a function makes of its logits."""
+
+    def __init__(self, lm: Any, function: Callable[..., Any]) -> None:
+        super().__init__(name="reader")
+        self.backbone = lm.backbone
+        self.head = OutputHead(lm)
+        self.function = function
+
+    def call(self, inputs: dict[str, Any]) -> Any:
+        hidden = self.backbone(text_inputs(self.backbone, inputs))
+        shape = ops.shape(hidden)[:-1]
+        logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
+        return keras.tree.map_structure(
+            lambda each: ops.reshape(each, (*shape, *each.shape[1:])),
+            self.function(logits, inputs),
+        )

@@ -119,3 +119,19 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
             f"lm={lm!r} of type {type(lm).__name__}"
         )
     return next(iter(hidden.values())), list(operations.values())
+
+
+def label_log_probs(labels: Any, logits: Any) -> Any:
+    """The log-probability of each label.
+
+    Args:
+        labels: int tensor of shape `(positions,)`.
+        logits: float tensor of shape `(positions, vocabulary)`.
+
+    Returns:
+        Float32 tensor of shape `(positions,)`.
+    """
+    logits = ops.cast(logits, "float32")
+    labels = ops.cast(labels, "int32")[:, None]
+    of_labels = ops.take_along_axis(logits, labels, axis=-1)[:, 0]
+    return of_labels - ops.logsumexp(logits, axis=-1)

@@ -40,6 +40,13 @@ def token_arrays(
     }
 
 
+def shuffled(arrays: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Arrays of passages, in the order in which an anchor reads them."""
+    count = len(arrays["token_ids"])
+    order = np.random.default_rng(seed).permutation(count)
+    return {name: array[order] for name, array in arrays.items()}
+
+
 def write_passages(
     lm: Any,
     num_passages: int,

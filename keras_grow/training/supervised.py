@@ -52,12 +52,11 @@ def supervised_logits(
     Raises:
         TypeError: `lm` is not such a causal language model.
         ValueError: `chunk_size` is not a positive integer, `token_weights` is
-            something else, the head rounds
-            its inputs (Keras' own int8), or the class of `lm` overrides a
-            method that this path replaces (`call`, `compute_loss`,
-            `compute_metrics`, `train_step` and what goes with them). Raised
-            by `fit`: the loss or the metrics need more than the supervised
-            positions.
+            neither `"dft"` nor `None`, the head rounds its inputs (Keras' own
+            int8), or the class of `lm` overrides a method that this path
+            replaces (`call`, `compute_loss`, `compute_metrics`, `train_step`
+            and what goes with them). Raised by `fit`: the loss or the metrics
+            need more than the supervised positions.
 
     Example:
         ```python

@@ -8,27 +8,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_grow.growth.text_inputs import text_inputs
-from keras_grow.training.base_predictions import base_of
-from keras_grow.training.head import OutputHead
+from keras_grow.training.base_predictions import read_base
+from keras_grow.training.head import label_log_probs
 
 TokenWeights = Literal["dft"]
-
-
-def label_log_probs(labels: Any, logits: Any) -> Any:
-    """The log-probability of each label.
-
-    Args:
-        labels: int tensor of shape `(positions,)`.
-        logits: float tensor of shape `(positions, vocabulary)`.
-
-    Returns:
-        Float32 tensor of shape `(positions,)`.
-    """
-    logits = ops.cast(logits, "float32")
-    labels = ops.cast(labels, "int32")[:, None]
-    of_labels = ops.take_along_axis(logits, labels, axis=-1)[:, 0]
-    return of_labels - ops.logsumexp(logits, axis=-1)
 
 
 def dft_weights(labels: Any, logits: Any) -> Any:
@@ -65,26 +48,12 @@ def mask_unlikely(
     Returns:
         `sample_weight`, and zero where a token is above `perplexity`.
     """
-    with base_of(lm):
-        # One row at a time: its logits may be large.
-        log_probs = _LabelReader(lm).predict(
-            {**x, "labels": y}, batch_size=1, verbose=0
-        )
+    log_probs = read_base(
+        lm,
+        {**x, "labels": y},
+        lambda logits, inputs: label_log_probs(
+            ops.reshape(inputs["labels"], (-1,)), logits
+        ),
+    )
     kept: NDArray[Any] = sample_weight * (-log_probs <= np.log(perplexity))
     return kept
-
-
-class _LabelReader(keras.Model):
-    """A backbone whose outputs are the log-probabilities of labels."""
-
-    def __init__(self, lm: Any) -> None:
-        super().__init__(name="label_reader")
-        self.backbone = lm.backbone
-        self.head = OutputHead(lm)
-
-    def call(self, inputs: dict[str, Any]) -> Any:
-        labels = inputs["labels"]
-        hidden = self.backbone(text_inputs(self.backbone, inputs))
-        logits = self.head(ops.reshape(hidden, (-1, hidden.shape[-1])))
-        found = label_log_probs(ops.reshape(labels, (-1,)), logits)
-        return ops.reshape(found, ops.shape(labels))
