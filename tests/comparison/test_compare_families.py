@@ -1,15 +1,13 @@
 """A comparison trains and scores a model of every family that reads text."""
 
 import importlib
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-import tiny_tokenizers
 from family_models import CONFIGS
 from family_models import few_programs
-from family_models import tiny_family
+from family_models import speaking_family
 from keras import ops
 
 from keras_grow.comparison import Method
@@ -37,17 +35,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def made(name):
-    names = ["vocabulary_size"]
-    if name == "Gemma 3n":
-        names = ["text_vocab_size", "vocab_size_per_layer_input"]
-    options = dict.fromkeys(names, 420)
-    if "MoE" in name:
-        # What balances the experts is no loss of the tokens.
-        options["router_aux_loss_coefficient"] = 0.0
-    lm = tiny_family(name, **options)
-    # Texts as tokens are not what this is about.
-    lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
-    return lm
+    # What balances the experts is no loss of the tokens.
+    options = {"router_aux_loss_coefficient": 0.0} if "MoE" in name else {}
+    return speaking_family(name, **options)
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"PaliGemma"}))

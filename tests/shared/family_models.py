@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+from types import SimpleNamespace
 from unittest import mock
 
 import keras
 import keras_hub
 import numpy as np
+import tiny_tokenizers
 from keras import ops
 from keras_hub.src.models.qwen3_5 import qwen3_5_gated_delta_net
 from tiny_models import randomize
@@ -212,6 +214,16 @@ def tiny_family(name: str, **overrides) -> keras.Model:
     # Before the task: that of Gemma 3n keeps the embeddings it was built with.
     backbone = randomize(tiny_backbone(name, **overrides))
     return task(backbone=backbone, preprocessor=None)
+
+
+def speaking_family(name: str, **overrides) -> keras.Model:
+    """A model of a family with the tokenizer of another, for texts alone."""
+    names = ["vocabulary_size"]
+    if name == "Gemma 3n":
+        names = ["text_vocab_size", "vocab_size_per_layer_input"]
+    lm = tiny_family(name, **dict.fromkeys(names, 420), **overrides)
+    lm.preprocessor = SimpleNamespace(tokenizer=tiny_tokenizers.gemma())
+    return lm
 
 
 def batch_for(name: str) -> dict[str, np.ndarray]:
