@@ -77,8 +77,11 @@ def measured(lesson: Lesson, runs: Runs) -> Measured | None:
     """What the newest training took, of the same kind if there was one."""
     found = [each for f in runs.folders() for each in _of(f, lesson)]
     # One that the app watched knows its measurements, too.
-    found.sort(key=lambda m: (m.kind != lesson.method, not m.pause))
-    return next(iter(found), None)
+    return min(
+        found,
+        key=lambda m: (m.kind != lesson.method, not m.pause),
+        default=None,
+    )
 
 
 def duration(seconds: float) -> str:
