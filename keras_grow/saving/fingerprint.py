@@ -1,6 +1,7 @@
 """A fingerprint of the base weights: which model does a growth belong to?"""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_of
+from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.folded_dense import CopiedDense
 
 CHUNK = 1 << 26
@@ -61,13 +63,39 @@ def base_fingerprint(model: keras.Model) -> str:
         for weight in backbone.weights
         if id(weight) not in added and "lora_kernel" not in weight.name
     ]
+    names = _names_of_one_alone(backbone)
     # Hashing releases the interpreter lock.
     with ThreadPoolExecutor() as pool:
-        rows = [(weight.path, _submitted(weight, pool)) for weight in weights]
+        rows = [
+            (
+                "/".join(names.get(n, n) for n in weight.path.split("/")),
+                _submitted(weight, pool),
+            )
+            for weight in weights
+        ]
         digests = sorted(
             (path, [part.result() for part in parts]) for path, parts in rows
         )
     return hashlib.sha256(repr(digests).encode()).hexdigest()
+
+
+def _names_of_one_alone(backbone: keras.Model) -> dict[str, str]:
+    """Names that layers would have if there were no other model.
+
+    Keras names a layer that was given no name after its class, and counts
+    those of the whole process: two equal models have other names.
+    """
+    counted: dict[str, set[tuple[int, str]]] = {}
+    for layer in flatten_layers(backbone):
+        stem, number = re.fullmatch(r"(.+?)(?:_(\d+))?", layer.name).groups()  # type: ignore[union-attr]
+        classes = {cls.__name__.lower() for cls in type(layer).__mro__}
+        if stem.replace("_", "") in classes:
+            counted.setdefault(stem, set()).add((int(number or 0), layer.name))
+    return {
+        name: f"{stem}_{place}" if place else stem
+        for stem, found in counted.items()
+        for place, (_, name) in enumerate(sorted(found))
+    }
 
 
 def growth_fingerprint(state: ModelState, name: str) -> str:

@@ -1,6 +1,7 @@
 """What holds for one family of models holds for every row of data."""
 
 from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -19,6 +20,8 @@ import keras_grow
 from keras_grow.growth.families import EXPERTS_ONLY
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import family_of
+from keras_grow.saving import base_fingerprint
+from keras_grow.saving import fingerprint
 
 UP = ("batch", "model")
 # It multiplies merged kernels: one product instead of two.
@@ -121,6 +124,18 @@ def test_a_growth_file_carries_the_growth_to_another_base(trained, tmp_path):
     other = tiny_family(trained.name)
     keras_grow.load_growth(other, path)
     np.testing.assert_array_equal(outputs(other, trained.x), trained.after)
+
+
+def test_a_growth_fits_an_equal_base_whose_layers_keras_named_otherwise():
+    first, second = tiny_family("Qwen-MoE"), tiny_family("Qwen-MoE")
+    paths = [[w.path for w in lm.backbone.weights] for lm in (first, second)]
+    assert paths[0] != paths[1]
+    assert base_fingerprint(first) == base_fingerprint(second)
+    with mock.patch.object(fingerprint, "_names_of_one_alone", return_value={}):
+        # As Keras named those of the first, growth files have it.
+        keras.backend.clear_session()
+        lone = base_fingerprint(tiny_family("Qwen-MoE"))
+    assert base_fingerprint(second) == lone
 
 
 def test_the_report_counts_what_the_weights_count(trained):
