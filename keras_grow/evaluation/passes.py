@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,27 +15,16 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_grow.evaluation.compiled import PerState
-from keras_grow.evaluation.compiled import compile_over
+from keras_grow.evaluation.pass_functions import Functions
+from keras_grow.evaluation.pass_functions import functions_of
+from keras_grow.evaluation.pass_functions import int32
 from keras_grow.evaluation.reading import State
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.rows import row_scales
 from keras_grow.growth.rows import rows_computed
-from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.keras_internals import cache_of
 from keras_grow.training.head import OutputHead
-from keras_grow.training.head import label_log_probs
-
-
-@dataclass(frozen=True)
-class _Functions:
-    """What is compiled for one state of a model."""
-
-    read: Callable[..., Any]
-    read_one: Callable[..., Any]
-    step: Callable[..., Any]
-    logprobs: Callable[..., Any]
 
 
 @dataclass(eq=False)
@@ -52,7 +40,7 @@ class Rows:
 
     states: Sequence[State]
     growths: tuple[GrowthConfig, ...] = ()
-    functions: _Functions | None = None
+    functions: Functions | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,7 @@ class Passes:
             one = tokens.shape[1] == 1
             read = functions.read_one if one else functions.read
             result: tuple[Any, Any] = read(
-                _int32(tokens), cache, _int32(start), scales
+                int32(tokens), cache, int32(start), scales
             )
             return result
 
@@ -156,22 +144,49 @@ class Passes:
         """
         with self._held(rows) as (functions, scales):
             logits, totals, cache = functions.step(
-                _int32([[token] for token in tokens]),
+                int32([[token] for token in tokens]),
                 cache,
-                _int32(index),
+                int32(index),
                 scales,
             )
             logits = np.asarray(ops.convert_to_numpy(logits))
             return logits, np.asarray(ops.convert_to_numpy(totals)), cache
 
+    def write(
+        self,
+        tokens: Sequence[int],
+        index: int,
+        count: int,
+        cache: Any,
+        rows: Rows,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], Any]:
+        """Write the likeliest tokens after those at `index`.
+
+        Several in one call: what a program does with the weights before it
+        multiplies by them is then done once for all of them.
+
+        Returns:
+            Token ids and log-likelihoods, both `[rows, count]`, and the cache.
+        """
+        with self._held(rows) as (functions, scales):
+            ids, logprobs, cache = functions.write(
+                int32([[token] for token in tokens]),
+                cache,
+                int32(index),
+                int32(count),
+                scales,
+            )
+            ids, logprobs = map(ops.convert_to_numpy, (ids, logprobs))
+            return ids[:, :count], logprobs[:, :count], cache
+
     def score(self, hidden: Any, targets: NDArray[np.int32]) -> Any:
         """Log-likelihood of a target at each place of a piece `[1, piece]`."""
         # The head is the base's in every state.
         with self._held(Rows([{}])) as (functions, _):
-            return functions.logprobs(hidden, _int32(targets))
+            return functions.logprobs(hidden, int32(targets))
 
     @contextlib.contextmanager
-    def _held(self, rows: Rows) -> Iterator[tuple[_Functions, Any]]:
+    def _held(self, rows: Rows) -> Iterator[tuple[Functions, Any]]:
         """The model for one thread alone, and scales `[rows, growths]`."""
         states, growths = rows.states, growths_of(self.lm)
         names = [growth.name for growth in growths]
@@ -198,46 +213,8 @@ class Passes:
                 ),
             )
 
-    def _compile(self) -> _Functions:
-        names = len(growths_of(self.lm))
-        grown = names and all(
-            layer.growth_enabled for layer in grown_state(self.lm).grown_layers
-        )
-
-        def call(
-            token_ids: Any, cache: Any, index: Any, scales: Any
-        ) -> tuple[Any, ...]:
-            more = {}
-            if isinstance(self.lm, keras_hub.models.Gemma3nCausalLM):
-                # Its own would be as long as the piece.
-                mask = (ops.shape(token_ids)[0], self.max_length)
-                more["padding_mask"] = ops.ones(mask, "bool")
-            with contextlib.ExitStack() as held:
-                if grown:
-                    held.enter_context(row_scales(self.lm, scales))
-                outputs: tuple[Any, ...] = self.lm.call_with_cache(
-                    token_ids, cache=cache, cache_update_index=index, **more
-                )
-            return outputs
-
-        def read(*arguments: Any) -> tuple[Any, Any]:
-            _, hidden, cache = call(*arguments)
-            return hidden, cache
-
-        def step(*arguments: Any) -> tuple[Any, Any, Any]:
-            logits, _, cache = call(*arguments)
-            logits = ops.cast(logits[:, -1], "float32")
-            return logits, ops.logsumexp(logits, axis=-1), cache
-
-        def logprobs(hidden: Any, targets: Any) -> Any:
-            return label_log_probs(targets, self._head(hidden[0]))
-
-        return _Functions(
-            compile_over(read, self.lm),
-            compile_over(read, self.lm),
-            compile_over(step, self.lm),
-            compile_over(logprobs, self.lm),
-        )
+    def _compile(self) -> Functions:
+        return functions_of(self.lm, self._head, self.max_length)
 
 
 def _parts(lm: keras.Model) -> Any:
@@ -255,7 +232,3 @@ def _parts(lm: keras.Model) -> Any:
         )
 
     return keras.tree.map_structure(part, two, three)
-
-
-def _int32(value: Any) -> Any:
-    return ops.convert_to_tensor(value, "int32")

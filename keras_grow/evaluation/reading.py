@@ -73,15 +73,34 @@ class Reading:
             Logits `[rows, vocabulary]` of what comes next, and the logarithm
             of the sum of their exponentials, `[rows]`.
         """
-        while not self.is_read:
-            self.read_piece()
-        if tokens is None:
-            tokens = [self._tokens[-1]] * len(self._rows.states)
         logits, total, self._cache = self._passes.step(
-            tokens, self._at, self._held(), self._rows
+            self._last(tokens), self._at, self._held(), self._rows
         )
         self._at += 1
         return logits, total
+
+    def write(
+        self, count: int, tokens: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Let each row write the likeliest tokens.
+
+        Args:
+            count: how many.
+            tokens: see `step`.
+
+        Returns:
+            Token ids and their log-likelihoods, both `[rows, count]`.
+        """
+        ids, logprobs, self._cache = self._passes.write(
+            self._last(tokens), self._at, count, self._held(), self._rows
+        )
+        self._at += count
+        return ids, logprobs
+
+    def _last(self, tokens: Sequence[int] | None) -> Sequence[int]:
+        while not self.is_read:
+            self.read_piece()
+        return tokens or [self._tokens[-1]] * len(self._rows.states)
 
     def close(self) -> None:
         """Free the keys and values."""

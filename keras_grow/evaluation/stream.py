@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_grow.evaluation.decoding import detokenize
+from keras_grow.evaluation.pass_functions import MOST
 from keras_grow.evaluation.reading import Reading
 from keras_grow.evaluation.sampling import Sampling
 
@@ -52,18 +53,26 @@ class Written:
         self._stop = tuple(stop)
         self._grow(self._decoded() if begun else "")
 
-    def take(self, logits: NDArray[np.float32], total: float) -> str:
-        """Choose the next token; the text it adds, which may be empty.
+    @property
+    def left(self) -> int:
+        """How many tokens it may still write."""
+        return 0 if self.finished else self._most - len(self.token_ids)
+
+    def choose(self, logits: NDArray[np.float32]) -> int:
+        """The next token, drawn from its logits `[vocabulary]`."""
+        return self._sampling.choose(logits, self._rng)
+
+    def take(self, token: int, logprob: float) -> str:
+        """Write a token; the text it adds, which may be empty.
 
         Args:
-            logits: float `[vocabulary]`.
-            total: the logarithm of the sum of their exponentials.
+            token: its id.
+            logprob: its log-likelihood.
         """
-        token = self._sampling.choose(logits, self._rng)
         if token in self._streamer.ends:
             return self._finish("end", self._decoded())
         self.token_ids.append(token)
-        self.logprobs.append(float(logits[token] - total))
+        self.logprobs.append(logprob)
         text = self._decoded()
         self.lengths.append(len(text))
         # Many answers begin with a line break, which does not end them.
@@ -109,16 +118,30 @@ class Together:
     """Answers to one prompt by several states of a model, written at once.
 
     A token of each is one pass of the model over a batch, which on most
-    machines costs little more than a pass for one.
+    machines costs little more than a pass for one. The likeliest tokens are
+    computed a few ahead.
+
+    Args:
+        reading: the prompt in every state.
+        answers: what each state writes.
+        sampling: how tokens are chosen.
 
     Attributes:
         answers: a `Written` for each state.
     """
 
-    def __init__(self, reading: Reading, answers: Sequence[Written]) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        answers: Sequence[Written],
+        sampling: Sampling,
+    ) -> None:
         self.answers = list(answers)
         self._reading = reading
+        self._greedy = sampling.temperature == 0.0
+        # What each row wrote last, and what follows: a column a token.
         self._tokens: list[int] | None = None
+        self._ahead: list[tuple[list[int], list[float]]] = []
 
     @property
     def is_read(self) -> bool:
@@ -140,18 +163,34 @@ class Together:
         Returns:
             The text added to each.
         """
-        logits, totals = self._reading.step(self._tokens)
+        if not self._ahead:
+            self._ahead = self._computed()
+        column, self._ahead = self._ahead[0], self._ahead[1:]
         added = [
-            each.take(row, float(total)) if each.finished is None else ""
-            for each, row, total in zip(
-                self.answers, logits, totals, strict=True
-            )
+            "" if each.finished else each.take(token, logprob)
+            for each, token, logprob in zip(self.answers, *column, strict=True)
         ]
-        # A row that has ended goes on unread.
-        self._tokens = [(each.token_ids or [0])[-1] for each in self.answers]
         if self.finished:
             self._reading.close()
         return added
+
+    def _computed(self) -> list[tuple[list[int], list[float]]]:
+        """The next tokens of every row; those of a row that ended are idle."""
+        if self._greedy:
+            # The first is not to wait for others.
+            most = MOST if self._tokens else 1
+            count = min(most, max(each.left for each in self.answers))
+            ids, logprobs = self._reading.write(count, self._tokens)
+        else:
+            logits, totals = self._reading.step(self._tokens)
+            chosen = [
+                each.choose(row)
+                for each, row in zip(self.answers, logits, strict=True)
+            ]
+            ids = np.array(chosen)[:, None]
+            logprobs = np.take_along_axis(logits, ids, 1) - totals[:, None]
+        self._tokens = ids[:, -1].tolist()
+        return list(zip(ids.T.tolist(), logprobs.T.tolist(), strict=True))
 
 
 class Stream:

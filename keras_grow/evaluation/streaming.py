@@ -42,7 +42,7 @@ class Streamer:
             of any family that grows but PaliGemma.
         max_length: the most tokens of prompt and answer together, rounded up
             to a multiple of `piece`. Longer prompts lose tokens on their
-            left. Defaults to 512.
+            left. Defaults to 512, or fewer if the model has fewer positions.
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Attributes:
@@ -84,12 +84,15 @@ class Streamer:
             )
         self.lm = lm
         self.tokenizer = lm.preprocessor.tokenizer
-        self.piece = piece
+        most = getattr(lm.backbone, "max_sequence_length", None)
+        self.piece = piece = min(piece, most or piece)
         self.one_at_a_time = isinstance(lm, keras_hub.models.Gemma4CausalLM)
         self.max_length = -(-max_length // piece) * piece
+        if most is not None:
+            self.max_length = min(self.max_length, most // piece * piece)
         self.ends = end_tokens(self.tokenizer)
         self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
-        self._passes = Passes(lm, self.max_length, piece)
+        self._passes = Passes(lm, self.max_length, self.piece)
 
     def stream(
         self,
@@ -167,18 +170,14 @@ class Streamer:
         whole = self.encode(prompt)
         kept = whole[-(room - max_new_tokens) :]
         rows = [self._checked(state) for state in states]
+        sampling = sampling or Sampling()
+        cut = len(whole) - len(kept)
         answers = [
-            Written(
-                self,
-                len(whole) - len(kept),
-                max_new_tokens,
-                sampling or Sampling(),
-                stop,
-                begun,
-            )
+            Written(self, cut, max_new_tokens, sampling, stop, begun)
             for _ in rows
         ]
-        return Together(Reading(self._passes, [*kept, *begun], rows), answers)
+        reading = Reading(self._passes, [*kept, *begun], rows)
+        return Together(reading, answers, sampling)
 
     def logprobs(
         self,
