@@ -213,13 +213,14 @@ class Models(Catalog):
     def _load_base(self) -> Turns:
         self._say(BASE, "loading", "Starts Keras.")
         from keras_grow.evaluation.streaming import Streamer
+        from keras_grow.growth.state import ModelState
         from keras_grow.loading import load_causal_lm
 
         self._say(BASE, "loading", f"Loads {self.runs.model}.")
         lm = load_causal_lm(self.runs.model, self.runs.dtype)
         self._base = Streamer(lm, MAX_TOKENS)
         self._growths = Growths(self._base)
-        self.num_blocks = len(lm.backbone.transformer_layers)
+        self.num_blocks = len(ModelState.of(lm).blocks)
         self._say(BASE, "loading", "Compiles the base model.")
         if len(self.first()) == 1 or not self.wanted("grown"):
             # A growth compiles it anew.

@@ -45,6 +45,15 @@ from xdist.scheduler import LoadFileScheduling
 gc.freeze()
 
 
+def pytest_addoption(parser):
+    """Options of this suite's own."""
+    parser.addoption(
+        "--every-family",
+        action="store_true",
+        help="also try in the app the families that are like another",
+    )
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras_state():
     """Seed every test and drop the graphs that the previous one built."""

@@ -216,7 +216,7 @@ class GrowableDense(keras.layers.Layer):
                 outputs = scaled(outputs, self.left_of_base())
         for index, part in reversed(list(zip(active, parts, strict=True))):
             product = self._slice_product(index, part, training)
-            product = scaled(product, self._scale(index))
+            product = scaled(product, self.scale_of(index))
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
@@ -229,10 +229,11 @@ class GrowableDense(keras.layers.Layer):
         left = 1.0
         for index in self.active_slices():
             if self.base_shares[index]:
-                left = left - self.base_shares[index] * self._scale(index)
+                left = left - self.base_shares[index] * self.scale_of(index)
         return left
 
-    def _scale(self, index: int) -> Any:
+    def scale_of(self, index: int) -> Any:
+        """The scale of a slice: a float32 scalar, or one for each row."""
         if self.row_scales is None:
             return self.scale_variables[index]
         return self.row_scales[:, index]

@@ -34,7 +34,7 @@ def merged_kernel(layer: "GrowableDense") -> Any:
             kernel = expand.share_rows(base, new.neuron_shares)
         else:
             kernel = ops.cast(new.kernel, "float32")
-        parts.append(kernel * layer.scale_variables[index])
+        parts.append(kernel * layer.scale_of(index))
     return ops.concatenate(parts, axis=1 if up else 0)
 
 

@@ -25,6 +25,7 @@ _JAX = {
     "tests/test_guides.py": 60.0,
     "tests/comparison/test_compare_families.py": 60.0,
     "tests/comparison/test_rivals.py": 30.0,
+    "tests/apps/test_app_families.py": 40.0,
     "tests/training/test_anchor_variants.py": 15.0,
     "tests/distribution/test_two_processes.py": 60.0,
     "tests/training/test_supervised_logits.py": 50.0,
