@@ -26,6 +26,7 @@ with quiet_start():
     from keras_grow.comparison import compare
     from keras_grow.comparison import load_run
     from keras_grow.comparison.layout import run_name
+    from keras_grow.evaluation import Scorer
     from keras_grow.evaluation import generate
 
 PLAN = Plan(
@@ -65,7 +66,8 @@ PROMPTS = (
 
 def answers(lm: keras.Model) -> list[str]:
     """One greedy line for each prompt."""
-    return generate(lm, PROMPTS, max_new_tokens=16, stop=["\n"])
+    scorer = Scorer(lm, batch_size=len(PROMPTS))
+    return generate(scorer, PROMPTS, max_new_tokens=16, stop=["\n"])
 
 
 def offer_app(folder: Path) -> None:
