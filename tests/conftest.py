@@ -40,8 +40,7 @@ from budgets import budget
 from budgets import over_budget
 from xdist.scheduler import LoadFileScheduling
 
-# Keras collects garbage for every kernel that it quantizes; what the imports
-# made is most of what that would look through.
+# Not looked through for garbage, see `little_garbage`.
 gc.freeze()
 
 
@@ -60,6 +59,18 @@ def _fresh_keras_state():
     keras.utils.set_random_seed(0)
     yield
     keras.backend.clear_session(free_memory=False)
+
+
+@pytest.fixture(scope="module")
+def little_garbage():
+    """What earlier tests left is not looked through, which takes a minute.
+
+    Keras collects garbage for every kernel that it quantizes.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

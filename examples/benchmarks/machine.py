@@ -8,7 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("keras", "keras-hub", "jax", "tensorflow", "torch", "numpy")
+PACKAGES = (
+    "keras",
+    "keras-hub",
+    "jax",
+    "tensorflow",
+    "torch",
+    "transformers",
+    "peft",
+    "lm-eval",
+    "numpy",
+)
 MARK = "RESULT "
 
 

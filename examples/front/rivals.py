@@ -23,8 +23,8 @@ from keras_grow.comparison import compare
 from keras_grow.comparison import write_report
 
 FOLDER = Path(__file__).parents[1] / "results" / "rivals"
-ALL = (1e-5, 2e-5, 4e-5)  # Rates of what trains every weight,
-SOME = (2e-5, 4e-5, 8e-5)  # and of what trains some.
+ALL = (5e-6, 1e-5, 2e-5)  # Rates of what trains every weight,
+SOME = (1e-5, 2e-5, 4e-5)  # and of what trains some.
 GROWN = (5e-5, 1e-4, 2e-4)
 LORA = (2.5e-4, 5e-4, 1e-3)
 WARM_UP = 5

@@ -29,10 +29,11 @@ from keras_grow.tasks.start_token import start_token
 class Streamer:
     """A causal language model that yields its answers as it writes them.
 
-    Prompts are read in pieces of one size and tokens are written one at a
-    time into a cache of one size, so that there are two shapes to compile,
-    whatever the prompt: once for each set of growths that is computed, and
-    for each number of answers that are written together.
+    Prompts are read in pieces of one size and tokens are written into a cache
+    of one size, so that there are few programs to compile, whatever the
+    prompt: once for each set of growths that is computed, and for each number
+    of answers that are written together. Greedy answers are computed up to
+    eight tokens ahead, which takes less time for each.
 
     Several streams may be read alternately, or from several threads; each step
     locks the model. Do not change the model while a stream is open.

@@ -220,9 +220,8 @@ class GrowableDense(keras.layers.Layer):
             outputs = product if outputs is None else outputs + product
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
-        if self.base.activation is not None:
-            outputs = self.base.activation(outputs)
-        return outputs
+        activation = self.base.activation
+        return outputs if activation is None else activation(outputs)
 
     def left_of_base(self) -> Any:
         """The factor on the base's product: a float32 scalar, or per row."""

@@ -70,7 +70,7 @@ def test_the_function_is_preserved_bit_for_bit(family, post_norms):
 
 
 def test_the_last_block_of_each_group_is_copied():
-    assert names(expand_blocks(tiny_lm("gemma"), 2)) == [
+    assert names(expand_blocks(tiny_lm("gemma", num_layers=4), 2)) == [
         "decoder_block_0",
         "decoder_block_1",
         "decoder_block_1_inserted",
@@ -80,15 +80,13 @@ def test_the_last_block_of_each_group_is_copied():
     ]
     assert [
         name[14:]
-        for name in names(expand_blocks(tiny_lm("gemma"), 3))
+        for name in names(expand_blocks(tiny_lm("gemma", num_layers=4), 3))
         if "inserted" in name
     ] == ["0_inserted", "1_inserted", "3_inserted"]
     assert names(expand_blocks(tiny_lm("gemma"), after=[0])) == [
         "decoder_block_0",
         "decoder_block_0_inserted",
         "decoder_block_1",
-        "decoder_block_2",
-        "decoder_block_3",
     ]
 
 
@@ -204,7 +202,7 @@ def test_layers_are_shared_and_new_variables_are_float32():
 def test_a_backbone_gives_a_backbone():
     backbone = expand_blocks(tiny_lm("gemma").backbone, 1)
     assert isinstance(backbone, keras_hub.models.GemmaBackbone)
-    assert backbone.num_layers == 5
+    assert backbone.num_layers == 3
 
 
 def with_lora():
@@ -217,8 +215,8 @@ def with_lora():
     ("make", "kwargs", "message"),
     [
         (lambda: tiny_lm("gemma"), {}, "either `num_new_blocks` or `after`"),
-        (lambda: tiny_lm("gemma"), {"num_new_blocks": 5}, "from 1 to 4"),
-        (lambda: tiny_lm("gemma"), {"after": [4]}, "indices from 0 to 3"),
+        (lambda: tiny_lm("gemma"), {"num_new_blocks": 5}, "from 1 to 2"),
+        (lambda: tiny_lm("gemma"), {"after": [4]}, "indices from 0 to 1"),
         (
             lambda: tiny_lm("gemma"),
             {"num_new_blocks": 1, "block_dtype": "float16"},

@@ -305,16 +305,16 @@ def test_accuracy_without_a_vector_is_the_models_own():
 
 def test_misuse_is_named():
     lm, batch = tiny_lm(), prompts()
-    with pytest.raises(ValueError, match=r"shape \(4, 4, 8\)\. Received"):
-        causal_indirect_effects(lm, batch, np.zeros((4, 2, 8)))
+    with pytest.raises(ValueError, match=r"shape \(2, 4, 8\)\. Received"):
+        causal_indirect_effects(lm, batch, np.zeros((2, 2, 8)))
     with pytest.raises(TypeError, match="Expected a KerasHub model"):
         mean_head_activations(keras.Sequential(), batch)
     with pytest.raises(ValueError, match="Received: GPT2Backbone"):
         mean_head_activations(tiny_family("GPT-2"), batch)
     with pytest.raises(ValueError, match="together, or neither"):
         zero_shot(lm, batch, layer=1)
-    for vector, layer in ((np.zeros(3), 1), (np.zeros(16), 4)):
-        with pytest.raises(ValueError, match=r"`layer` from 0 to 3\. Received"):
+    for vector, layer in ((np.zeros(3), 1), (np.zeros(16), 2)):
+        with pytest.raises(ValueError, match=r"`layer` from 0 to 1\. Received"):
             zero_shot(lm, batch, vector, layer)
     with pytest.raises(ValueError, match=r"`k` to be from 1 to 4"):
         top_heads(np.zeros((2, 2)), 5)

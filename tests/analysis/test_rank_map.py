@@ -150,7 +150,7 @@ def test_misuse_is_named(ranks, tmp_path):
     with pytest.raises(ValueError, match=r"at least two steps.*steps=\[0\]"):
         effective_rank_map({0: tiny_lm()})
     with pytest.raises(ValueError, match="same number of blocks"):
-        effective_rank_map({0: tiny_lm(), 1: tiny_lm(num_layers=2)})
+        effective_rank_map({0: tiny_lm(), 1: tiny_lm(num_layers=1)})
     with pytest.raises(ValueError, match="kernels of one shape"):
         effective_rank_map({0: tiny_lm(), 1: tiny_lm(intermediate_dim=8)})
     with pytest.raises(ValueError, match=r"measure='rank', slot=None"):

@@ -14,6 +14,7 @@ from keras_grow import comparison
 from keras_grow import loading
 from keras_grow.app import models as models_module
 from keras_grow.evaluation import streaming
+from keras_grow.growth.state import ModelState
 
 pytestmark = pytest.mark.no_backend
 
@@ -54,9 +55,7 @@ class StrawStreamer:
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     models = Models(StrawRuns(tmp_path, ["one", "two", "three", "torn"]))
-    lm = SimpleNamespace(
-        name="base", backbone=SimpleNamespace(transformer_layers=[1, 2])
-    )
+    lm = SimpleNamespace(name="base")
 
     def load_run(folder, method, seed):
         if method.name == "torn":
@@ -75,6 +74,8 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "load_causal_lm", lambda *_: lm)
     monkeypatch.setattr(comparison, "load_run", load_run)
     monkeypatch.setattr(streaming, "Streamer", StrawStreamer)
+    blocks = SimpleNamespace(blocks=[1, 2])
+    monkeypatch.setattr(ModelState, "of", lambda lm: blocks)
     monkeypatch.setattr(models_module, "warm", lambda *_: iter(()))
     monkeypatch.setattr(models_module, "bytes_of", lambda lm: 4_000_000)
     monkeypatch.setattr(models, "_prepare", SimpleNamespace(submit=submit))

@@ -34,6 +34,7 @@ from keras_grow.comparison.results import read_done
 from keras_grow.comparison.run import run_method
 from keras_grow.comparison.scores import Scores
 from keras_grow.evaluation.results import Result
+from keras_grow.files import only_one
 from keras_grow.tasks import load_task
 from keras_grow.training.lengths import example_order
 
@@ -77,7 +78,18 @@ def plan(sources, *methods, **changes):
 GROWN = Method("grown", "g_freeze", 1e-2, warmup=2, layers=1)
 
 
-def test_a_killed_comparison_goes_on_to_the_same_curve(sources, tmp_path):
+def is_free(lock):
+    """Whether no process is at what a file locks."""
+    try:
+        with only_one(lock):
+            return True
+    except BlockingIOError:
+        return False
+
+
+def test_a_killed_comparison_goes_on_to_the_same_curve(
+    sources, tmp_path, runs_in_this_process
+):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     compare(plan(sources, GROWN), unbroken, say=lambda line: None)
     code = f"""
@@ -95,6 +107,9 @@ compare(Plan.from_json(Path({str(unbroken / "plan.json")!r}).read_text()),
     # The run is a process of its own, which has to end with this one.
     process.kill()
     process.wait()
+    while not is_free(broken / "grown-seed0" / "lock"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert not (broken / "report.md").exists()
     said: list[str] = []
     report = compare(plan(sources, GROWN), broken, say=said.append)

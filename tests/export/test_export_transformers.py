@@ -25,6 +25,8 @@ from keras_grow.export.weight_maps import Row
 from keras_grow.export.weight_maps import WeightMap
 from keras_grow.tasks import ChatTemplate
 
+pytestmark = pytest.mark.usefixtures("little_garbage")
+
 
 @pytest.fixture(scope="module")
 def lm():

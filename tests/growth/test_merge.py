@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -68,6 +69,10 @@ def test_two_growths_and_lora_are_merged_as_well():
     assert plain.backbone.intermediate_dim == 72
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "jax",
+    reason="the same code on every backend; run where it is fastest",
+)
 def test_a_merged_preset_loads_where_keras_grow_is_not_imported(tmp_path):
     lm = trained("gemma3", layers=[1])
     plain = keras_grow.merge_growth(lm)
@@ -92,7 +97,7 @@ assert not any(name.startswith("keras_grow") for name in sys.modules)
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_the_mask_is_true_where_the_merged_kernel_trains(strategy):
     lm = tiny_lm("gemma3")
-    keras_grow.grow_model(lm, layers=[2], strategy=strategy)
+    keras_grow.grow_model(lm, layers=[1], strategy=strategy)
     masks = keras_grow.trainable_mask(lm)
     up, down = np.zeros((16, 48), bool), np.zeros((48, 16), bool)
     if strategy == "g_freeze":
@@ -101,7 +106,7 @@ def test_the_mask_is_true_where_the_merged_kernel_trains(strategy):
     else:
         up[:] = True
     assert sorted(masks) == [
-        f"decoder_block_2/{slot}/kernel"
+        f"decoder_block_1/{slot}/kernel"
         for slot in ("ffw_gating", "ffw_gating_2", "ffw_linear")
     ]
     for path, mask in masks.items():

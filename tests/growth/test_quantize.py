@@ -1,7 +1,5 @@
 """Growth in float on top of a frozen base in int8."""
 
-import gc
-
 import keras
 import numpy as np
 import pytest
@@ -18,13 +16,7 @@ not_on_torch = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections():
-    """What earlier tests have left is not looked through either."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 
 
 def outputs(lm):

@@ -12,6 +12,7 @@ from keras_grow.growth.state import ModelState
 
 NAMES = ("french", "science")
 BATCH = token_batch()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 
 
 def outputs(model):

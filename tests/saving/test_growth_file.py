@@ -22,12 +22,12 @@ from keras_grow.saving import base_fingerprint
 from keras_grow.saving.reading import read_growth_file
 
 BATCH = token_batch()
-BACKENDS = [
-    backend
-    for backend in ("jax", "tensorflow", "torch")
-    # The lowest versions are tried on JAX alone, without torch.
-    if importlib.util.find_spec(backend)
-]
+# Each saves for the next: a process that imports another takes its time.
+NEXT = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
+ONCE = pytest.mark.skipif(
+    keras.config.backend() != "jax",
+    reason="the same code on every backend; run where it is fastest",
+)
 
 
 def outputs(model):
@@ -54,7 +54,7 @@ def path(tmp_path):
     "options",
     [
         {},
-        {"layers": [1, 3], "factor": 3},
+        {"layers": [1], "factor": 3},
         {"strategy": "g_train", "shares": "unequal"},
         {"dtype": "bfloat16", "slice_dtype": "bfloat16"},
         {"lora": True, "layers": 1},
@@ -75,7 +75,7 @@ def test_a_loaded_growth_is_the_saved_one_bit_for_bit(path, options):
 
 def test_two_growths_are_saved_in_one_file(path):
     lm = trained(layers=[0, 1])
-    keras_grow.grow_model(lm, layers=[1, 2])
+    keras_grow.grow_model(lm, layers=[1])
     keras_grow.save_growth(lm, path)
     loaded = keras_grow.load_growth(tiny_lm("gemma3"), path)
     np.testing.assert_array_equal(outputs(loaded), outputs(lm))
@@ -89,10 +89,10 @@ def test_the_file_is_as_large_as_its_weights(path):
     assert weights <= path.stat().st_size < 1.02 * weights
 
 
-@pytest.mark.parametrize(
-    "backend", [b for b in BACKENDS if b != keras.config.backend()]
-)
-def test_a_growth_saved_here_loads_under_another_backend(tmp_path, backend):
+def test_a_growth_saved_here_loads_under_another_backend(tmp_path):
+    backend = NEXT[keras.config.backend()]
+    if not importlib.util.find_spec(backend):
+        pytest.skip("the lowest versions are tried on JAX alone, without torch")
     # Rounding differs between backends; the weights do not.
     tolerances = {"float32": 1e-5, "bfloat16": 0.05}
     expected = {}
@@ -161,7 +161,7 @@ def test_a_growth_of_another_base_is_refused_unless_told_otherwise(path):
 def test_a_growth_of_another_shape_or_family_is_refused(path):
     keras_grow.save_growth(trained(), path)
     refuse(path, r"blocks\.0.*has shape.*expected", intermediate_dim=20)
-    refuse(path, "block indices from 0 to 2", num_layers=3)
+    refuse(path, "block indices from 0 to 0", num_layers=1)
     with pytest.raises(ValueError, match="a growth of a 'Gemma3Backbone'"):
         keras_grow.load_growth(tiny_lm("gemma"), path)
 
@@ -270,6 +270,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ["folder.safetensors"]
 
 
+@ONCE
 def test_a_save_that_is_killed_leaves_the_old_file(path, tmp_path):
     lm = trained(layers=1)
     keras_grow.save_growth(lm, path)

@@ -1,12 +1,12 @@
 """Blocks are ranked by how far training moved them, wherever they are kept."""
 
 import argparse
+import functools
 import tracemalloc
 
 import keras
 import numpy as np
 import pytest
-from tiny_models import NUM_LAYERS
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -20,6 +20,8 @@ from keras_grow.selection import save_kernels
 
 MLP = ("gating_ffw", "gating_ffw_2", "ffw_linear")
 MOVED = (0.1, 0.4, 0.0, 0.2)
+
+four_blocks = functools.partial(tiny_lm, num_layers=4)
 
 
 def moved(lm: keras.Model) -> keras.Model:
@@ -38,14 +40,14 @@ def frobenius(block, slots=MLP) -> float:
 
 @pytest.mark.parametrize("family", ["gemma", "gemma2", "gemma3"])
 def test_the_relative_score_is_the_share_that_each_block_moved(family):
-    scores = rank_layers(tiny_lm(family), moved(tiny_lm(family)))
+    scores = rank_layers(four_blocks(family), moved(four_blocks(family)))
     assert list(scores) == [1, 3, 0, 2]
     np.testing.assert_allclose(scores.scores, (0.4, 0.2, 0.1, 0), atol=1e-6)
 
 
 def test_the_absolute_score_is_the_norm_of_the_change():
-    before = tiny_lm()
-    scores = rank_layers(before, moved(tiny_lm()), relative=False)
+    before = four_blocks()
+    scores = rank_layers(before, moved(four_blocks()), relative=False)
     blocks = before.backbone.transformer_layers
     for block, score in zip(scores.blocks, scores.scores, strict=True):
         wanted = MOVED[block] * frobenius(blocks[block])
@@ -53,11 +55,11 @@ def test_the_absolute_score_is_the_norm_of_the_change():
 
 
 def test_what_the_norm_is_taken_over_can_be_chosen():
-    after = tiny_lm()
+    after = four_blocks()
     kernel = after.backbone.transformer_layers[2].attention.query_dense.kernel
     kernel.assign(kernel * 1.5)
-    before = tiny_lm()
-    assert rank_layers(before, after).scores == (0.0,) * NUM_LAYERS
+    before = four_blocks()
+    assert rank_layers(before, after).scores == (0.0,) * 4
     assert rank_layers(before, after, over="all").blocks[0] == 2
     query = rank_layers(before, after, over=["attention.query_dense"])
     assert query.scores[0] == pytest.approx(0.5)
@@ -73,8 +75,8 @@ def test_what_the_norm_is_taken_over_can_be_chosen():
     ],
 )
 def test_a_checkpoint_on_disk_ranks_as_the_model_does(tmp_path, form, dtype):
-    before = tiny_lm(dtype=dtype, tokenizer=True)
-    after = moved(tiny_lm(dtype=dtype, tokenizer=True))
+    before = four_blocks(dtype=dtype, tokenizer=True)
+    after = moved(four_blocks(dtype=dtype, tokenizer=True))
     paths = [str(tmp_path / f"{side}_{form}") for side in ("before", "after")]
     for lm, path in zip((before, after), paths, strict=True):
         if form == "preset":
@@ -90,7 +92,7 @@ def test_a_checkpoint_on_disk_ranks_as_the_model_does(tmp_path, form, dtype):
 
 
 def test_a_sharded_checkpoint_is_read_from_all_its_files(tmp_path):
-    before, after = tiny_lm(), moved(tiny_lm())
+    before, after = four_blocks(), moved(four_blocks())
     path = str(tmp_path / "before.weights.json")
     before.backbone.save_weights(path, max_shard_size=1e-5)
     assert len(list(tmp_path.glob("*.h5"))) > 3
@@ -112,7 +114,7 @@ def test_ranking_from_disk_takes_less_than_a_tenth_of_the_model(tmp_path):
 
 
 def test_a_snapshot_of_kernels_stands_for_the_model(tmp_path):
-    before, after = tiny_lm(), moved(tiny_lm())
+    before, after = four_blocks(), moved(four_blocks())
     save_kernels(before, tmp_path / "start")
     assert rank_layers(tmp_path / "start", after) == rank_layers(before, after)
     with pytest.raises(FileExistsError, match="not there yet"):
@@ -155,8 +157,8 @@ def test_the_recorder_needs_no_snapshot_when_the_start_is_on_disk(tmp_path):
 
 
 def test_the_best_blocks_go_straight_to_grow_model():
-    scores = rank_layers(tiny_lm(), moved(tiny_lm()))
-    lm = grow_model(tiny_lm(), layers=scores.top(2))
+    scores = rank_layers(four_blocks(), moved(four_blocks()))
+    lm = grow_model(four_blocks(), layers=scores.top(2))
     grown = [
         i
         for i, block in enumerate(lm.backbone.transformer_layers)
@@ -166,17 +168,17 @@ def test_the_best_blocks_go_straight_to_grow_model():
 
 
 def test_misuse_is_named(tmp_path):
-    lm = tiny_lm()
+    lm = four_blocks()
     with pytest.raises(ValueError, match="same number of blocks"):
         rank_layers(lm, tiny_lm(num_layers=3))
     with pytest.raises(ValueError, match="kernels of one shape"):
-        rank_layers(lm, tiny_lm(intermediate_dim=32))
+        rank_layers(lm, four_blocks(intermediate_dim=32))
     with pytest.raises(ValueError, match=r"`over` to be one of.*over='mpl'"):
         rank_layers(lm, lm, over="mpl")
     with pytest.raises(ValueError, match=r"name of a dense layer.*'gate'"):
         rank_layers(lm, lm, over=["gate"])
     with pytest.raises(ValueError, match="neither grown nor quantized"):
-        rank_layers(lm, grow_model(tiny_lm()))
+        rank_layers(lm, grow_model(four_blocks()))
     with pytest.raises(FileNotFoundError, match="Expected a checkpoint"):
         rank_layers(str(tmp_path / "none.weights.h5"), lm)
     with pytest.raises(ValueError, match="a KerasHub preset"):
@@ -199,7 +201,7 @@ def parsed(*words: str) -> argparse.Namespace:
 def test_the_command_prints_and_saves_what_rank_layers_returns(
     tmp_path, capsys
 ):
-    before, after = tiny_lm(), moved(tiny_lm())
+    before, after = four_blocks(), moved(four_blocks())
     paths = [str(tmp_path / "0.weights.h5"), str(tmp_path / "1.weights.h5")]
     before.save_weights(paths[0])
     after.save_weights(paths[1])

@@ -10,7 +10,7 @@ from tiny_pieces import trained
 VOCABULARY_SIZE = 80
 HIDDEN_DIM = 16
 INTERMEDIATE_DIM = 24
-NUM_LAYERS = 4
+NUM_LAYERS = 2
 
 GEMMA3 = dict(
     vocabulary_size=VOCABULARY_SIZE,
