@@ -40,8 +40,10 @@ from budgets import budget
 from budgets import over_budget
 from xdist.scheduler import LoadFileScheduling
 
-# Not looked through for garbage, see `little_garbage`.
+# Not looked through for garbage, see `little_garbage`; and what was compiled,
+# a million objects after some hundred tests, less often.
 gc.freeze()
+gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):
