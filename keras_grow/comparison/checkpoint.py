@@ -1,8 +1,10 @@
 """What a run needs to resume after it was killed, in one file."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -36,19 +38,24 @@ class Progress(NamedTuple):
     peak_bytes: int = 0
 
 
-def save_checkpoint(lm: keras.Model, path: Path, progress: Progress) -> None:
+def save_checkpoint(
+    lm: keras.Model, path: Path, progress: Progress, updates: int
+) -> None:
     """Save the trainable weights and the optimizer, atomically.
 
     Args:
         lm: a compiled model whose optimizer is built.
         path: the file.
         progress: how far the run is.
+        updates: how far it goes. At its end the optimizer, most of the file,
+            is not needed any more, and left out.
     """
     state = json.dumps(progress._asdict())
-    save_tensors(_arrays(_state(lm)), path, {"state": state})
+    variables = _state(lm, progress.step < updates)
+    save_tensors(_arrays(variables), path, {"state": state})
 
 
-def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
+def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> Progress:
     """Restore a saved state.
 
     Weights and what the optimizer keeps of each are found by their names, so
@@ -57,6 +64,7 @@ def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
     Args:
         lm: the model, prepared and compiled as the saved one was.
         path: the file.
+        updates: how far the run goes.
 
     Returns:
         How far the run was.
@@ -68,17 +76,9 @@ def load_checkpoint(lm: keras.Model, path: Path) -> Progress:
     """
     if not lm.optimizer.built:
         lm.optimizer.build(lm.trainable_variables)
-    state = _state(lm)
-    tensors, metadata = _read(path, state)
-    with in_file(path):
-        what = "the state of a checkpoint"
-        values = parse_json(metadata.get("state", ""), what)
-        check_fields(values, what, Progress._fields)
-        progress = Progress(
-            check_int(values["step"], "step", 0),
-            check_float(values["seconds"], "seconds", 0.0),
-            check_int(values["peak_bytes"], "peak_bytes", 0),
-        )
+    progress = _progress(path)
+    state = _state(lm, progress.step < updates)
+    tensors = _read(path, state)
     for key, variable in state.items():
         variable.assign(tensors[key])
     return progress
@@ -98,7 +98,7 @@ def load_weights(lm: keras.Model, path: Path) -> None:
         OSError: if the file cannot be read.
     """
     weights = _weights(lm)
-    tensors, _ = _read(path, weights)
+    tensors = _read(path, weights)
     for key, weight in weights.items():
         weight.assign(tensors[key])
 
@@ -113,8 +113,10 @@ def _weights(lm: keras.Model) -> dict[str, Any]:
     return _by_name((w.path, w) for w in lm.trainable_variables)
 
 
-def _state(lm: keras.Model) -> dict[str, Any]:
+def _state(lm: keras.Model, goes_on: bool) -> dict[str, Any]:
     weights = {f"weight.{key}": w for key, w in _weights(lm).items()}
+    if not goes_on:
+        return weights
     # The first part of a path counts the optimizers of a process: `adam_1/`.
     optimizer = _by_name(
         (re.sub(r"^([^/]*?)(_[0-9]+)?/", r"optimizer.\1/", v.path), v)
@@ -140,10 +142,35 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: stored_array(variable) for key, variable in variables.items()}
 
 
-def _read(
-    path: Path, variables: dict[str, Any]
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Tensors and metadata of a file that fits `variables`."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of tensors; what is wrong in it is said with its name."""
+    with in_file(path):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                yield file
+        except SafetensorError as error:
+            raise ValueError(
+                "Expected a checkpoint. Received: a file that is damaged or "
+                f"of another kind ({error})."
+            ) from error
+
+
+def _progress(path: Path) -> Progress:
+    """How far a run was, as its checkpoint says."""
+    what = "the state of a checkpoint"
+    with _opened(path) as file:
+        values = parse_json((file.metadata() or {}).get("state", ""), what)
+        check_fields(values, what, Progress._fields)
+        return Progress(
+            check_int(values["step"], "step", 0),
+            check_float(values["seconds"], "seconds", 0.0),
+            check_int(values["peak_bytes"], "peak_bytes", 0),
+        )
+
+
+def _read(path: Path, variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Tensors of a file that fits `variables`."""
     expected = {
         key: (
             keras.backend.standardize_dtype(variable.dtype),
@@ -151,24 +178,16 @@ def _read(
         )
         for key, variable in variables.items()
     }
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                names = set(file.keys())
-                if names != set(expected):
-                    wrong = sorted(names ^ set(expected))
-                    raise ValueError(
-                        "Expected a checkpoint of this model and optimizer. "
-                        f"Received: {len(wrong)} names that only one of them "
-                        f"has, such as {show(wrong[0])}"
-                    )
-                tensors = {key: file.get_tensor(key) for key in expected}
-                metadata = file.metadata() or {}
-        except SafetensorError as error:
+    with _opened(path) as file:
+        names = set(file.keys())
+        if names != set(expected):
+            wrong = sorted(names ^ set(expected))
             raise ValueError(
-                "Expected a checkpoint. Received: a file that is damaged or "
-                f"of another kind ({error})."
-            ) from error
+                "Expected a checkpoint of this model and optimizer. "
+                f"Received: {len(wrong)} names that only one of them has, "
+                f"such as {show(wrong[0])}"
+            )
+        tensors = {key: file.get_tensor(key) for key in expected}
         for key, (dtype, shape) in expected.items():
             found = (str(tensors[key].dtype), tensors[key].shape)
             if found != (dtype, shape):
@@ -176,4 +195,4 @@ def _read(
                     f"Expected {show(key)} of {dtype} and shape {shape}. "
                     f"Received: {found[0]} and shape {found[1]}"
                 )
-    return tensors, metadata
+    return tensors

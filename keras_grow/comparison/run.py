@@ -140,7 +140,9 @@ class _Run:
     def _begin(self) -> None:
         """Go on from a checkpoint, or score the base."""
         if self.saved.exists():
-            self.progress = checkpoint.load_checkpoint(self.lm, self.saved)
+            self.progress = checkpoint.load_checkpoint(
+                self.lm, self.saved, self.plan.updates
+            )
             self.say(Resumed(self.progress.step))
             return
         # No method changes the function before it trains.
@@ -168,7 +170,9 @@ class _Run:
             max(self.progress.peak_bytes, peak_bytes()),
         )
         self.say(Begun("save"))
-        checkpoint.save_checkpoint(self.lm, self.saved, self.progress)
+        checkpoint.save_checkpoint(
+            self.lm, self.saved, self.progress, self.plan.updates
+        )
 
     def _write(
         self, step: int, results: dict[str, Result], extra: dict[str, float]

@@ -48,11 +48,11 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
 ):
     lm = trained(optimizer)
     progress = Progress(3, 1.5, 7)
-    save_checkpoint(lm, tmp_path / "x.safetensors", progress)
+    save_checkpoint(lm, tmp_path / "x.safetensors", progress, 9)
     again = model(optimizer)
     # Another version of a layer may list its weights in another order.
     again.optimizer.build(again.trainable_variables[::-1])
-    assert load_checkpoint(again, tmp_path / "x.safetensors") == progress
+    assert load_checkpoint(again, tmp_path / "x.safetensors", 9) == progress
     for found, saved in [
         (again.optimizer.variables, lm.optimizer.variables),
         (again.trainable_variables, lm.trainable_variables),
@@ -63,15 +63,28 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
             np.testing.assert_array_equal(found[name], value, name)
 
 
+def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
+    lm, again, path = trained(), model(), tmp_path / "x.safetensors"
+    progress = Progress(9, 1.5, 7)
+    save_checkpoint(lm, path, progress, 9)
+    assert len(load_file(path)) == len(lm.trainable_variables)
+    assert load_checkpoint(again, path, 9) == progress
+    saved = by_path(lm.weights)
+    for name, value in by_path(again.weights).items():
+        np.testing.assert_array_equal(value, saved[name])
+    with pytest.raises(ValueError, match=r"only one of them has.*optimizer"):
+        load_checkpoint(again, path, 10)
+
+
 def test_an_optimizer_whose_variables_share_a_name_is_refused(tmp_path):
     lm = trained("adafactor")
     with pytest.raises(ValueError, match=r"two of the name 'optimizer\.ada"):
-        save_checkpoint(lm, tmp_path / "x.safetensors", Progress())
+        save_checkpoint(lm, tmp_path / "x.safetensors", Progress(), 9)
     assert not list(tmp_path.iterdir())
 
 
 def saved(path):
-    save_checkpoint(trained(), path, Progress(3, 1.5, 7))
+    save_checkpoint(trained(), path, Progress(3, 1.5, 7), 9)
     with safe_open(path, framework="numpy") as file:
         return load_file(path), file.metadata()
 
@@ -113,7 +126,7 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(
     lm.optimizer.build(lm.trainable_variables)
     before = by_path([*lm.weights, *lm.optimizer.variables])
     with pytest.raises(ValueError, match=f"{message}.*In the file"):
-        load_checkpoint(lm, path)
+        load_checkpoint(lm, path, 9)
     after = by_path([*lm.weights, *lm.optimizer.variables])
     for name, value in before.items():
         np.testing.assert_array_equal(after[name], value)
