@@ -142,12 +142,18 @@ def pytest_collection_modifyitems(config, items):
     backend = keras.config.backend()
     kept, left = [], []
     for item in items:
-        real = item.get_closest_marker("real")
-        elsewhere = real is not None and backend not in (real.args or [backend])
-        (left if elsewhere else kept).append(item)
+        (kept if backend in _backends(item, backend) else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
     items[:] = sorted(kept, key=lambda item: -budget(backend, _file(item)))
+
+
+def _backends(item, backend):
+    """The backends that a test runs on, of which `backend` is any other."""
+    if item.get_closest_marker("once"):
+        return ["jax"]
+    real = item.get_closest_marker("real")
+    return (real and real.args) or [backend]
 
 
 def _file(item_or_id):

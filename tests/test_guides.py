@@ -5,7 +5,6 @@ import re
 import runpy
 from pathlib import Path
 
-import keras
 import keras_hub
 import pytest
 import tiny_tokenizers
@@ -14,11 +13,6 @@ from tiny_models import randomize
 
 GUIDES = Path(__file__).parents[1] / "examples/guides"
 SCRIPTS = sorted(GUIDES.glob("[0-9]_*.py"))
-
-on_jax = pytest.mark.skipif(
-    keras.backend.backend() != "jax",
-    reason="what guides call is tested on every backend elsewhere",
-)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,8 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-@on_jax
+# What guides call is tested on every backend elsewhere.
+@pytest.mark.once
 @pytest.mark.usefixtures("runs_in_this_process")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_guide_runs(script, model, tmp_path, monkeypatch, capsys):

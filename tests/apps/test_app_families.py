@@ -8,7 +8,6 @@ and values. `--every-family` takes the others, too.
 import json
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from family_models import CONFIGS
@@ -31,13 +30,7 @@ from keras_grow.evaluation import Scorer
 
 KINDS = ("Gemma 3n", "Gemma 4", "GPT-2", "Qwen 3.5")
 PROMPT = "a quick"
-pytestmark = [
-    pytest.mark.no_backend,
-    pytest.mark.skipif(
-        keras.config.backend() != "jax",
-        reason="the same code on every backend; run where it is fastest",
-    ),
-]
+pytestmark = pytest.mark.once
 
 
 def pytest_generate_tests(metafunc):

@@ -6,12 +6,12 @@ import io
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 import tiny_run
 from browsing import says
 from browsing import upload
+from workers import worker_of
 
 pytest_plugins = ["serving"]
 pytestmark = pytest.mark.no_backend
@@ -37,25 +37,12 @@ def table(separator, *names):
 @contextlib.contextmanager
 def held_still(folder):
     """The process that trains in a folder, stopped as a debugger stops it."""
-    (pid,) = (
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"train_worker" in (words := words_of(path))
-        and os.fsencode(folder) in words
-    )
+    pid = worker_of(folder)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def words_of(path):
-    """A process's command line; empty if it has ended meanwhile."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
 
 
 def test_files_of_each_kind_are_read_and_their_columns_chosen(
@@ -114,8 +101,9 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     page.locator("#train-name textarea").fill("mine")
     page.locator("#train").click()
     says(page, "train-progress", "Training.")
+    (own,) = (tmp_path / "runs").glob("*/training.json")
     # Or it might come to its end before the page asks about it.
-    with held_still(tmp_path / "runs"):
+    with held_still(own.parent):
         app.kill()
         app.start()
         # The same visitor, whose browser knows who started it.
@@ -149,7 +137,6 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     says(page, "training-question", "Delete better <b>name</b>")
     page.locator("#training-no").click()
     page.locator("#training-question").wait_for(state="hidden")
-    (own,) = (tmp_path / "runs").glob("*/training.json")
     assert json.loads(own.read_text("utf-8"))["notes"] == "of the fox"
     page.locator("#training-delete").click()
     page.locator("#training-yes").click()

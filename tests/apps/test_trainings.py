@@ -6,7 +6,6 @@ import signal
 import time
 from types import SimpleNamespace
 
-import keras
 import pytest
 from keras_grow.app.lesson import Lesson
 from keras_grow.app.runs import Runs
@@ -16,6 +15,7 @@ from keras_grow.app.training import why_ended
 from keras_grow.app.uploads import Rows
 from tiny_models import tiny_lm
 from tiny_run import rows as tiny_rows
+from workers import worker_of
 
 from keras_grow.app import trainings
 from keras_grow.comparison import read_results
@@ -29,9 +29,6 @@ ROWS = Rows(
     name="rows.csv",
 )
 PATIENCE = 240
-one_backend = pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="processes are alike on each"
-)
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +50,7 @@ def wait(trainer, ready):
     raise AssertionError(trainer.progress)
 
 
-def worker_of(own):
-    """Id of the process that trains in a folder."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-            except OSError:
-                continue
-            if os.fspath(own).encode() in words:
-                return int(name)
-    raise AssertionError("no process")
-
-
-@one_backend
+@pytest.mark.once
 def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     model, tmp_path
 ):
@@ -112,7 +95,7 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     assert not Runs(None, made, model, "float32").entries()
 
 
-@one_backend
+@pytest.mark.once
 def test_an_error_of_the_process_is_told_in_its_own_words(tmp_path):
     trainer = Trainer(tmp_path, str(tmp_path / "nothing.gguf"), "float32")
     trainer.start(Lesson(updates=1), ROWS, "ann", name="  mine ")

@@ -2,7 +2,6 @@
 
 import importlib
 
-import keras
 import numpy as np
 import pytest
 from family_models import CONFIGS
@@ -28,10 +27,7 @@ PLAN = Plan(
     batch_size=2,
     sequence_length=16,
 )
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "jax",
-    reason="the same code on every backend; run where it is fastest",
-)
+pytestmark = pytest.mark.once
 
 
 def made(name):

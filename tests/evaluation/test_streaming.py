@@ -2,7 +2,6 @@
 
 import threading
 
-import keras
 import numpy as np
 import pytest
 from family_models import CONFIGS
@@ -144,14 +143,23 @@ def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(streamer):
     assert rest.answers[0].text == whole.text
 
 
+def test_no_more_is_read_than_the_model_has_positions():
+    lm = speaking_family("GPT-2")
+    assert lm.backbone.max_sequence_length == 16
+    streamer = Streamer(lm)
+    assert streamer.max_length == 16
+    assert Streamer(lm, piece=5).max_length == 15
+    stream = streamer.stream("the lazy dog " * 20, 4)
+    assert stream.cut == len(streamer.encode("the lazy dog " * 20)) - 12
+    with pytest.raises(ValueError, match="from 1 to 15"):
+        streamer.stream("hello", 16)
+
+
 # Every input of PaliGemma has an image; see the last test.
 FAMILIES = sorted(CONFIGS.keys() - {"PaliGemma"})
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "jax",
-    reason="the same code on every backend; run where it is fastest",
-)
+@pytest.mark.once
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_streams_and_scores_the_likeliest_tokens(name):
     with few_programs():

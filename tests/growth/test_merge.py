@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -69,10 +68,7 @@ def test_two_growths_and_lora_are_merged_as_well():
     assert plain.backbone.intermediate_dim == 72
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "jax",
-    reason="the same code on every backend; run where it is fastest",
-)
+@pytest.mark.once
 def test_a_merged_preset_loads_where_keras_grow_is_not_imported(tmp_path):
     lm = trained("gemma3", layers=[1])
     plain = keras_grow.merge_growth(lm)

@@ -63,9 +63,7 @@ def saved(tmp_path_factory):
 
 
 # Keras first is what every other test does.
-@pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="imports are alike on each backend"
-)
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("imports", "load"),
     [

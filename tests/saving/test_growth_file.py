@@ -24,10 +24,6 @@ from keras_grow.saving.reading import read_growth_file
 BATCH = token_batch()
 # Each saves for the next: a process that imports another takes its time.
 NEXT = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
-ONCE = pytest.mark.skipif(
-    keras.config.backend() != "jax",
-    reason="the same code on every backend; run where it is fastest",
-)
 
 
 def outputs(model):
@@ -270,7 +266,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ["folder.safetensors"]
 
 
-@ONCE
+@pytest.mark.once
 def test_a_save_that_is_killed_leaves_the_old_file(path, tmp_path):
     lm = trained(layers=1)
     keras_grow.save_growth(lm, path)
