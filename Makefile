@@ -42,8 +42,8 @@ check: lint collect
 	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
 		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
+# One environment is installed while lint runs in the other.
 test:
-	# One environment is installed while the other's code is read.
 	$(MAKE) --jobs 2 lint .venv-lowest/test
 	@echo "== jax, bits and real weights"
 	KERAS_BACKEND=jax $(BOTH) -m "exact or real"

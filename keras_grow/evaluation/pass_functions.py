@@ -52,8 +52,7 @@ def functions_of(
         head: its output head.
         max_length: tokens that a cache holds.
     """
-    names = len(growths_of(lm))
-    grown = names and all(
+    grown = bool(growths_of(lm)) and all(
         layer.growth_enabled for layer in grown_state(lm).grown_layers
     )
 

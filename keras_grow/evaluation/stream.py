@@ -165,7 +165,7 @@ class Together:
         """
         if not self._ahead:
             self._ahead = self._computed()
-        column, self._ahead = self._ahead[0], self._ahead[1:]
+        column = self._ahead.pop(0)
         added = [
             "" if each.finished else each.take(token, logprob)
             for each, token, logprob in zip(self.answers, *column, strict=True)
