@@ -23,6 +23,8 @@ import numpy as np
 import prepare
 import scoring
 import train
+from token_rows import read_tokens
+from token_rows import training_rows
 
 from keras_grow import set_growths
 from keras_grow.comparison.interpolation import between
@@ -37,7 +39,9 @@ SETS = ("validation", "wikitext")
 DRAWS = 1000
 
 
-def interpolate(method: prepare.Method, share: float, tuned: list[Any]) -> None:
+def interpolate(
+    method: prepare.Trained, share: float, tuned: list[Any]
+) -> None:
     """Weights between the start and the end, under a dial at 1."""
     set_growths(method.lm, prepare.GROWTH)
     for variable, old, new in zip(
@@ -51,10 +55,12 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     path = arguments.runs / f"{name}.npz"
     if path.is_file():
         return
-    data = train.read_tokens(arguments.tokens, arguments.tiny_rows)
+    data = read_tokens(arguments.tokens, arguments.tiny_rows)
     lm = prepare.base(arguments.gguf)
-    method = prepare.Method(name, lm, arguments.updates, [], data["anchor_ids"])
-    rows = train.training_rows(data)
+    rows = training_rows(data)
+    method = prepare.Trained(
+        name, lm, arguments.updates, [], rows, data["anchor_ids"]
+    )
     for key in SETS:
         limit = arguments.rows[key]
         for part in ("ids", "first", "length"):
@@ -67,7 +73,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     method.reset(rate, 0)
     for start in range(0, arguments.updates, train.CURVE):
         stop = min(start + train.CURVE, arguments.updates)
-        loss = method.train(prepare.Rows(rows, train.BATCH, 0, start, stop))
+        loss = method.train(train.BATCH, 0, start, stop)
         print(f"{name}: {stop} updates, loss {loss:.3f}", flush=True)
     tuned = [keras.ops.copy(v.value) for v in method.trained]
     found["whole"] = scores.run(method.state(1.0), SETS)

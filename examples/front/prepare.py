@@ -1,5 +1,6 @@
 """The models of the comparison: the base, each method, each share of it."""
 
+import dataclasses
 import zlib
 from pathlib import Path
 from typing import Any
@@ -7,42 +8,63 @@ from typing import Any
 import keras
 import keras_hub
 import numpy as np
+from token_rows import Rows
+from token_rows import inputs_and_labels
 
 from keras_grow import KLAnchor
 from keras_grow import add_anchor
-from keras_grow import grow_model
 from keras_grow import set_growths
 from keras_grow import supervised_logits
+from keras_grow.comparison import Method
 from keras_grow.comparison.interpolation import between
+from keras_grow.comparison.prepare import prepare_model
+from keras_grow.comparison.pruning import keep_entries
 from keras_grow.loading import load_gemma3_gguf_backbone
+from keras_grow.training import L2SP
+from keras_grow.training.anchor_variants import replay
+from keras_grow.training.anchor_variants import target_masked
+from keras_grow.training.token_weights import mask_unlikely
 
-LINEAR = (
-    "query",
-    "key",
-    "value",
-    "attention_output",
-    "ffw_gating",
-    "ffw_gating_2",
-    "ffw_linear",
-)
-ATTENTION_DEFAULT = ("query", "value")
-GROWTH = "task"
+GROWTH = "growth_1"
 WARM_UP = 30
 CHUNK = 512
-
-# kind, options; every method also exists with the anchor, as `NAME+anchor`.
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sft": ("sft", {}),
-    "g_freeze": ("growth", {"strategy": "g_freeze"}),
-    "g_freeze_10": ("growth", {"strategy": "g_freeze", "top": 10}),
-    "g_train": ("growth", {"strategy": "g_train"}),
-    "lora": ("lora", {"rank": 16, "targets": LINEAR}),
-    "lora_qv": ("lora", {"rank": 16, "targets": ATTENTION_DEFAULT}),
-    **{
-        f"g_freeze_{n}": ("growth", {"strategy": "g_freeze", "top": n})
-        for n in (1, 3, 5)
-    },
+SHARES = (0.25, 0.5, 0.75, 1.0)
+TASK_ROWS = 2048
+# Ends with this: the new slices' up-projections train, their down-projection
+# does not. Of a growth alone.
+UP_ONLY = "_up"
+HELD = ("anchor", "replay", "self")
+# A rate is asked for where a method is made; it is set where it is trained.
+_RATE = 1e-5
+_LORA: dict[str, Any] = {"kind": "lora", "rank": 16}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "sft": {"kind": "sft"},
+    "g_freeze": {"kind": "g_freeze"},
+    "g_train": {"kind": "g_train"},
+    "lora": {**_LORA, "targets": "all"},
+    "lora_qv": {**_LORA},
+    **{f"g_freeze_{n}": {"kind": "g_freeze", "layers": n} for n in (1, 3, 5)},
+    "g_freeze_10": {"kind": "g_freeze", "layers": 10},
+    # Rivals. `sft_up` trains what G-Train trains.
+    "sft_up": {"kind": "sft_up"},
+    "sft_attention": {"kind": "sft", "targets": "attention"},
+    "dft": {"kind": "sft", "token_weights": "dft"},
+    "stm": {"kind": "sft", "most_perplexity": 2.5},
+    "fapm": {"kind": "sft", "prune": "fapm"},
+    # What may move a growth's front.
+    "g_freeze" + UP_ONLY: {"kind": "g_freeze"},
+    "g_freeze_zero": {"kind": "zero_new"},
+    "g_freeze_decay": {"kind": "g_freeze", "decay_to_start": 100.0},
+    "g_train_unequal": {"kind": "g_train_unequal"},
 }
+# Every method also exists with `+anchor`, `+replay` or `+self` behind its
+# name, and with a weight behind that.
+METHODS = {
+    name: Method(name, learning_rate=_RATE, **options)
+    for name, options in _OPTIONS.items()
+}
+# Pruned, a small share of the entries is most of the change.
+PRUNED_SHARES = (0.05, 0.1, 0.25, 1.0)
 
 
 class WarmedAdam(keras.optimizers.Adam):
@@ -69,45 +91,6 @@ class WarmedAdam(keras.optimizers.Adam):
         return super()._get_current_learning_rate() * rise * (1 + fall) / 2
 
 
-class Rows(keras.utils.PyDataset):
-    """Batches of some updates, in an order that the seed alone decides."""
-
-    def __init__(
-        self,
-        data: dict[str, np.ndarray],
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-    ) -> None:
-        super().__init__()
-        self.data, self.batch_size = data, batch_size
-        count = len(data["ids"])
-        rng = np.random.default_rng(seed)
-        order = [
-            rng.permutation(count)
-            for _ in range(1 + stop * batch_size // count)
-        ]
-        self.order = np.concatenate(order)[start * batch_size :]
-        self.length = stop - start
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Any:
-        at = index * self.batch_size
-        rows = self.order[at : at + self.batch_size]
-        ids = self.data["ids"][rows]
-        places = np.arange(ids.shape[1])
-        first, length = (
-            self.data[name][rows][:, None] for name in ("first", "length")
-        )
-        labels = np.roll(ids, -1, axis=1)
-        scored = (places >= first - 1) & (places < length - 1)
-        x = {"token_ids": ids, "padding_mask": places < length}
-        return x, labels, scored.astype(np.float32)
-
-
 def base(path: Path | None) -> keras.Model:
     """Gemma 3 270M from its GGUF; for None a tiny one with random weights."""
     if path is not None:
@@ -131,15 +114,17 @@ def base(path: Path | None) -> keras.Model:
     return keras_hub.models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
 
 
-class Method:
+class Trained:
     """A base made ready for one method, which trains many times over.
 
     Args:
-        name: of `METHODS`, with `+anchor` or `+anchor0.3` behind it or not.
+        name: of `METHODS`, with `+anchor`, `+replay` or `+self` behind it or
+            not, and a weight behind that or not, as in `+anchor0.3`.
         lm: the base.
         updates: length of a training.
         ranking: blocks, those that SFT moves most first.
-        anchor: token ids of general text.
+        rows: what it trains on.
+        passages: token ids of general text.
     """
 
     def __init__(
@@ -148,39 +133,58 @@ class Method:
         lm: keras.Model,
         updates: int,
         ranking: list[int],
-        anchor: np.ndarray,
+        rows: dict[str, np.ndarray],
+        passages: np.ndarray,
     ) -> None:
-        plain, _, weight = name.partition("+anchor")
-        self.kind, options = METHODS[plain]
-        options = dict(options)
-        self.lm = lm
-        if self.kind == "growth":
-            self.strategy = options["strategy"]
-            top = options.pop("top", None)
-            layers = None if top is None else sorted(ranking[:top])
-            grow_model(lm, layers=layers, name=GROWTH, **options)
-        if self.kind == "lora":
-            lm.backbone.enable_lora(options["rank"], list(options["targets"]))
+        plain, _, held = name.partition("+")
+        method = METHODS[plain]
+        if isinstance(method.layers, int):
+            layers = tuple(sorted(ranking[: method.layers]))
+            method = dataclasses.replace(method, layers=layers)
+        self.method, self.rows = method, rows
+        self.lm = lm = prepare_model(lm, method)
+        self.grown = method.kind.startswith("g_") or method.kind == "zero_new"
+        if self.grown and plain.endswith(UP_ONLY):
+            for variable in lm.trainable_variables:
+                variable.trainable = "ffw_linear" not in variable.path
+        self.shares = PRUNED_SHARES if method.prune else SHARES
         self.optimizer = WarmedAdam(updates, WARM_UP, global_clipnorm=1.0)
         lm.compile(
             optimizer=self.optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             weighted_metrics=[],
         )
-        supervised_logits(lm, chunk_size=CHUNK)
-        if "+" in name:
-            passages = {
-                "token_ids": anchor,
-                "padding_mask": np.ones_like(anchor, bool),
-            }
-            top_k = min(64, lm.backbone.token_embedding.input_dim)
-            add_anchor(
-                lm,
-                KLAnchor(passages, weight=float(weight or 1.0), top_k=top_k),
-            )
+        supervised_logits(
+            lm, chunk_size=CHUNK, token_weights=method.token_weights
+        )
+        self.kept = None
+        if method.most_perplexity is not None:
+            every = inputs_and_labels(rows, slice(None))
+            self.kept = mask_unlikely(lm, *every, method.most_perplexity)
+        if held:
+            add_anchor(lm, self._held(held, rows, passages))
         self.trained = list(lm.trainable_variables)
         self.start = [keras.ops.copy(v.value) for v in self.trained]
         self.optimizer.build(self.trained)
+        self.callbacks: list[keras.callbacks.Callback] = []
+        if method.decay_to_start:
+            self.callbacks.append(L2SP(lm, method.decay_to_start))
+
+    def _held(
+        self, held: str, rows: dict[str, np.ndarray], ids: np.ndarray
+    ) -> KLAnchor:
+        """What holds the model: `anchor0.3` is an anchor of weight 0.3."""
+        by = next(name for name in HELD if held.startswith(name))
+        options: dict[str, Any] = {
+            "weight": float(held.removeprefix(by) or 1.0),
+            "top_k": min(64, self.lm.backbone.token_embedding.input_dim),
+        }
+        if by == "self":
+            some = inputs_and_labels(rows, slice(TASK_ROWS))
+            return target_masked(self.lm, *some, **options)
+        passages = {"token_ids": ids, "padding_mask": np.ones_like(ids, bool)}
+        anchor = KLAnchor(passages, **options)
+        return replay(self.lm, anchor) if by == "replay" else anchor
 
     @property
     def parameters(self) -> int:
@@ -189,7 +193,7 @@ class Method:
 
     def reset(self, rate: float, seed: int) -> None:
         """Back to the base, with a fresh optimizer of this rate."""
-        if self.kind == "growth":
+        if self.grown:
             set_growths(self.lm, GROWTH)
         for variable, value in zip(self.trained, self.start, strict=True):
             if "lora_kernel_a" in variable.path:
@@ -201,16 +205,25 @@ class Method:
             variable.assign(np.zeros(variable.shape, variable.dtype))
         self.optimizer.learning_rate = rate
 
-    def train(self, rows: Rows) -> float:
-        """Make the updates of `rows`; the mean training loss of them."""
+    def train(self, batch_size: int, seed: int, start: int, stop: int) -> float:
+        """Make the updates from `start` to `stop`; their mean training loss."""
+        batches = Rows(self.rows, batch_size, seed, start, stop, self.kept)
         # Past the task's preprocessor, which it does not have.
-        history = keras.Model.fit(self.lm, rows, shuffle=False, verbose=0)
+        history = keras.Model.fit(
+            self.lm,
+            batches,
+            shuffle=False,
+            verbose=0,
+            callbacks=self.callbacks,
+        )
         return float(history.history["loss"][-1])
 
     def state(self, share: float) -> str:
         """What of the model is traced apart at this share."""
-        if self.kind != "growth" or (self.strategy == "g_freeze" and share):
-            return "tuned" if self.kind == "growth" else "base"
+        if not self.grown:
+            return "base"
+        if share and not self.method.kind.startswith("g_train"):
+            return "tuned"
         return {0.0: "base", 1.0: "tuned"}.get(share, "between")
 
     def at(self, share: float, tuned: list[Any]) -> None:
@@ -218,13 +231,17 @@ class Method:
 
         Weights between the base's and the tuned are WiSE-FT (Wortsman et al.
         2022, arXiv 2109.01903). Of LoRA's two factors only the second, which
-        starts from zero, is scaled, so the change of a kernel is.
+        starts from zero, is scaled, so the change of a kernel is. A change
+        that is pruned has so many of its entries.
         """
-        if self.kind == "growth":
+        if self.grown:
             set_growths(self.lm, {GROWTH: share} if share else {})
             return
+        keep = keep_entries if self.method.prune else between
         for variable, old, new in zip(
             self.trained, self.start, tuned, strict=True
         ):
             if "lora_kernel_a" not in variable.path:
-                variable.assign(between(old, new, share))
+                if self.method.prune:
+                    old, new = np.asarray(old), np.asarray(new)
+                variable.assign(keep(old, new, share))

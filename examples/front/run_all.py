@@ -1,6 +1,11 @@
 """The whole grid: one process per method, several at once.
 
-python examples/front/run_all.py --gguf FILE --tokens FILE --runs FOLDER
+    python examples/front/run_all.py --gguf FILE --tokens FILE --runs FOLDER
+
+A method's rates are bracketed, then repeated with other seeds, by `train.py`.
+What is written `METHOD=RATE/SEED,...` runs these alone: rates below those that
+bracket the lowest loss, for small budgets of forgetting, further seeds, rivals
+and variations of growth. Runs that exist are not made again.
 """
 
 import argparse
@@ -11,6 +16,7 @@ import time
 from pathlib import Path
 
 METHODS = (
+    # What needs the ranking of the blocks that a run of it writes comes last.
     "sft",
     "sft+anchor",
     "g_freeze",
@@ -22,12 +28,40 @@ METHODS = (
     "g_freeze_10",
     "g_freeze_10+anchor",
 )
+MORE = (
+    "sft=5e-6/0,2.5e-6/0",
+    "sft+anchor=5e-6/0,1e-5/1,2e-5/1,1e-5/2,2e-5/2",
+    "sft_up=2e-5/0,4e-5/0,8e-5/0,1e-5/0",
+    "sft_up+anchor=4e-5/0,8e-5/0,2e-5/0",
+    "g_train=1e-5/0,4e-5/1,2e-5/1",
+    "g_train+anchor=4e-5/1,4e-5/2,8e-5/2",
+    "g_freeze=1.25e-5/0,6e-6/0",
+    "g_freeze+anchor=1.25e-5/0",
+    "lora=1.25e-4/0,6e-5/0",
+    "lora+anchor=1.25e-4/0",
+    "dft=2e-5/0,4e-5/0,1e-5/0",
+    "stm=2e-5/0,4e-5/0,1e-5/0",
+    "sft+replay=2e-5/0,1e-5/0,4e-5/0",
+    "sft+self=2e-5/0,1e-5/0,4e-5/0",
+    "sft_attention=4e-5/0,8e-5/0,2e-5/0",
+    "fapm=2e-5/0,1e-5/0,4e-5/0",
+    "g_freeze_up=5e-5/0,1e-4/0,2.5e-5/0",
+    "g_freeze_up+anchor=5e-5/0,1e-4/0",
+    "g_train_unequal=4e-5/0,8e-5/0,2e-5/0",
+    "g_freeze_decay=5e-5/0,2.5e-5/0",
+    "g_freeze_zero=5e-5/0,2.5e-5/0",
+    "g_freeze_10=1.25e-5/0",
+    "g_freeze_10+anchor=2.5e-5/0",
+    "g_freeze_5=1e-4/0,2e-4/0,5e-5/0",
+    "g_freeze_3=1e-4/0,2e-4/0",
+    "g_freeze_1=1e-4/0,2e-4/0",
+)
 
 
 def main() -> None:
     """Start what fits, the next when one ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="*", default=METHODS)
+    parser.add_argument("--methods", nargs="*", default=(*METHODS, *MORE))
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--runs", type=Path, required=True)
@@ -48,9 +82,11 @@ def main() -> None:
     while waiting or running:
         left = arguments.seconds - (time.monotonic() - began)
         while waiting and len(running) < arguments.at_once and left > 0:
-            method = waiting.pop(0)
+            method, _, runs = waiting.pop(0).partition("=")
             log = (arguments.runs / f"{method}.log").open("ab")
             options = ["--runs", str(arguments.runs), *rest]
+            if runs:
+                options += ["--only", *runs.split(",")]
             if left != float("inf"):
                 options += ["--seconds", str(left)]
             running.append(

@@ -27,6 +27,8 @@ SETS = (
     "lambada",
     "winogrande",
 )
+# Sets whose divergence from the base is computed.
+COMPARED = ("validation", "wikitext")
 
 
 class Batch:
@@ -95,19 +97,20 @@ class Scoring:
         self._hidden = jax.jit(self._hidden_states, static_argnums=0)
         self._pick = jax.jit(lambda hidden, at: jnp.take(hidden, at, axis=0))
         self._project = jax.jit(self._logprobs)
+        self._compare = jax.jit(self._compared)
 
     def keep_base(self) -> None:
         """Remember what the model, which is the base now, predicts."""
         values = self._values()
-        for batches in self.batches.values():
-            for batch in batches:
+        for name, batches in self.batches.items():
+            for batch in batches if name in COMPARED else ():
                 batch.base = self._states("base", values, batch)
         self.base_head = [jnp.array(v.value) for v in _variables_of(self.head)]
 
     def run(
         self, state: str, names: tuple[str, ...] = SETS
     ) -> dict[str, np.ndarray]:
-        """Sums over each row: `SET_nll`, `SET_kl`, and `SET_right`.
+        """Sums over each row: `SET_nll`, some `SET_kl`, and `SET_right`.
 
         Args:
             state: what is traced apart: a growth at scale 0, 1 or between.
@@ -122,19 +125,26 @@ class Scoring:
             waiting = []
             for batch in self.batches[name]:
                 states = self._states(state, values, batch)
-                parts = zip(states, batch.base, batch.targets, strict=True)
-                waiting.append(
-                    [self._project(head, self.base_head, *p) for p in parts]
-                )
+                if name in COMPARED:
+                    parts = zip(states, batch.base, batch.targets, strict=True)
+                    waiting.append(
+                        [self._compare(head, self.base_head, *p) for p in parts]
+                    )
+                else:
+                    parts = zip(states, batch.targets, strict=True)
+                    waiting.append([self._project(head, *p) for p in parts])
             for batch, found in zip(self.batches[name], waiting, strict=True):
-                logprob, greedy, divergence = (
+                logprob, greedy, *divergence = (
                     np.concatenate(values)
                     for values in zip(*found, strict=True)
                 )
                 nll[batch.rows] = -batch.summed(logprob)
-                kl[batch.rows] = batch.summed(divergence)
                 wrong[batch.rows] = batch.summed(~greedy)
-            scores[f"{name}_nll"], scores[f"{name}_kl"] = nll, kl
+                if divergence:
+                    kl[batch.rows] = batch.summed(divergence[0])
+            scores[f"{name}_nll"] = nll
+            if name in COMPARED:
+                scores[f"{name}_kl"] = kl
             if name == "lambada":
                 scores["lambada_right"] = wrong == 0
             if name == "winogrande":
@@ -159,19 +169,27 @@ class Scoring:
             hidden = self.lm.backbone({"token_ids": ids, "padding_mask": mask})
         return hidden.reshape(-1, hidden.shape[-1])
 
-    def _logprobs(
+    def _logprobs(self, values: Any, hidden: Any, targets: Any) -> Any:
+        return _chosen(self._log_softmax(values, hidden), targets)
+
+    def _compared(
         self, values: Any, base: Any, hidden: Any, kept: Any, targets: Any
     ) -> Any:
-        def log_probs(weights: Any, rows: Any) -> Any:
-            mapping = list(zip(_variables_of(self.head), weights, strict=True))
-            with keras.StatelessScope(state_mapping=mapping):
-                logits = self.head(rows)
-            return jax.nn.log_softmax(logits.astype("float32"))
-
-        new, old = log_probs(values, hidden), log_probs(base, kept)
-        chosen = jnp.take_along_axis(new, targets[:, None], axis=1)[:, 0]
+        new = self._log_softmax(values, hidden)
+        old = self._log_softmax(base, kept)
         divergence = jnp.sum(jnp.exp(old) * (old - new), axis=1)
-        return chosen, jnp.argmax(new, axis=1) == targets, divergence
+        return *_chosen(new, targets), divergence
+
+    def _log_softmax(self, weights: Any, rows: Any) -> Any:
+        mapping = list(zip(_variables_of(self.head), weights, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            logits = self.head(rows)
+        return jax.nn.log_softmax(logits.astype("float32"))
+
+
+def _chosen(new: Any, targets: Any) -> Any:
+    chosen = jnp.take_along_axis(new, targets[:, None], axis=1)[:, 0]
+    return chosen, jnp.argmax(new, axis=1) == targets
 
 
 @functools.cache

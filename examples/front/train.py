@@ -21,17 +21,21 @@ import jax
 import keras
 import prepare
 import scoring
+from token_rows import read_tokens
+from token_rows import training_rows
 
 from keras_grow.selection.update import update_magnitude
 
-SHARES = (0.25, 0.5, 0.75, 1.0)
 BATCH = 8
-ROW_TOKENS = 64
 CURVE = 50
+# By what trains: the three rates that a method begins with.
 RATES = {
     "sft": (1e-5, 2e-5, 4e-5),
+    "sft_up": (1e-5, 2e-5, 4e-5),
     "g_freeze": (5e-5, 1e-4, 2e-4),
+    "zero_new": (5e-5, 1e-4, 2e-4),
     "g_train": (2e-5, 4e-5, 8e-5),
+    "g_train_unequal": (2e-5, 4e-5, 8e-5),
     "lora": (2.5e-4, 5e-4, 1e-3),
 }
 FEWER_BLOCKS = (1e-4, 2e-4, 4e-4)
@@ -40,9 +44,8 @@ MOST_RATES = 8
 
 def rates_of(method: str) -> tuple[float, ...]:
     """The three rates that a method begins with."""
-    plain = method.partition("+")[0]
-    kind = plain.removesuffix("_qv")
-    return RATES.get(kind, FEWER_BLOCKS)
+    plain = prepare.METHODS[method.partition("+")[0]]
+    return FEWER_BLOCKS if plain.layers else RATES[plain.kind]
 
 
 def next_rate(tuning: dict[float, float]) -> float | None:
@@ -57,7 +60,7 @@ def next_rate(tuning: dict[float, float]) -> float | None:
     return None
 
 
-def rank(method: prepare.Method, path: Path) -> None:
+def rank(method: prepare.Trained, path: Path) -> None:
     """Write the blocks in the order of their MLPs' relative change."""
     kernels: dict[int, list[Any]] = {}
     for variable, old in zip(method.trained, method.start, strict=True):
@@ -86,15 +89,15 @@ class Runs:
         ranking = self._ranking()
         self._say("loading")
         lm = prepare.base(arguments.gguf)
-        self.method = prepare.Method(
+        self.method = prepare.Trained(
             arguments.method,
             lm,
             arguments.updates,
             ranking,
+            training_rows(data),
             data["anchor_ids"],
         )
         self._say("prepared")
-        self.rows = training_rows(data)
         self.scoring = scoring.Scoring(lm, data)
         self.method.at(0.0, self.method.start)
         self.scoring.keep_base()
@@ -120,8 +123,8 @@ class Runs:
         curve, losses = [], []
         for start in range(0, updates, CURVE):
             stop = min(start + CURVE, updates)
-            rows = prepare.Rows(self.rows, BATCH, seed, start, stop)
-            losses.append(round(method.train(rows), 4))
+            loss = method.train(BATCH, seed, start, stop)
+            losses.append(round(loss, 4))
             found = self.scoring.run(method.state(1.0), ("tuning",))[
                 "tuning_nll"
             ]
@@ -132,7 +135,7 @@ class Runs:
             rank(method, ranking)
         tuned = [variable.value for variable in method.trained]
         scores = []
-        for share in SHARES:
+        for share in method.shares:
             method.at(share, tuned)
             scores.append(self.scoring.run(method.state(share)))
         meta = {
@@ -140,6 +143,7 @@ class Runs:
             "rate": rate,
             "seed": seed,
             "updates": updates,
+            "shares": method.shares,
             "parameters": method.parameters,
             "tuning_curve": curve,
             "training_loss": losses,
@@ -164,7 +168,8 @@ class Runs:
         return float(nll.sum() / tokens.sum())
 
     def _ranking(self) -> list[int]:
-        if "top" not in prepare.METHODS[self.arguments.method.split("+")[0]][1]:
+        plain = self.arguments.method.partition("+")[0]
+        if not prepare.METHODS[plain].layers:
             return []
         path = self.arguments.runs / "ranking.json"
         while not path.is_file():
@@ -176,34 +181,6 @@ class Runs:
     def _say(self, text: str) -> None:
         seconds = time.monotonic() - self.began
         print(f"[{seconds:5.0f}] {self.arguments.method}: {text}", flush=True)
-
-
-def read_tokens(path: Path, tiny_rows: int) -> dict[str, np.ndarray]:
-    """What `encode.py` wrote, or a few short rows of it."""
-    with np.load(path) as file:
-        data = {name: file[name] for name in file.files}
-    return _small(data, tiny_rows) if tiny_rows else data
-
-
-def training_rows(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The rows to train on: none is cut, longer ones are left out."""
-    kept = data["train_length"] <= ROW_TOKENS
-    return {
-        "ids": data["train_ids"][kept, :ROW_TOKENS],
-        "first": data["train_first"][kept],
-        "length": data["train_length"][kept],
-    }
-
-
-def _small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    """A few short rows of ids that a tiny vocabulary has."""
-    small = {}
-    for name, array in data.items():
-        kept = array[: 2 * rows if "winogrande_" in name else rows]
-        if name.endswith("gold"):
-            kept = array[:rows]
-        small[name] = kept % 300 if name.endswith("ids") else kept
-    return small
 
 
 def _tuning(path: Path) -> float:
@@ -252,11 +229,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--best", type=int, default=2)
     parser.add_argument("--rates", type=float, nargs="*")
+    parser.add_argument(
+        "--only", nargs="*", metavar="RATE/SEED", help="these runs, no others"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--tiny-rows", type=int, default=0)
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
     runs = Runs(arguments)
+    for job in arguments.only or ():
+        rate, _, seed = job.partition("/")
+        if runs.run(float(rate), int(seed or 0)) is None:
+            return
+    if arguments.only:
+        return
     tuning: dict[float, float] = {}
     waiting = list(arguments.rates or rates_of(arguments.method))
     while waiting:

@@ -20,6 +20,7 @@ def made():
     try:
         import prepare
         import scoring
+        import token_rows  # noqa: F401
     finally:
         sys.path.remove(str(FOLDER))
     rng = np.random.default_rng(0)
@@ -31,11 +32,12 @@ def made():
     data["winogrande_gold"] = np.array([0, 1], np.int8)
     anchor = rng.integers(1, 300, (4, 8), dtype=np.int32)
     lm = prepare.base(None)
-    method = prepare.Method("g_train", lm, 20, [], anchor)
+    rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
+    method = prepare.Trained("g_train", lm, 20, [], rows, anchor)
     scores = scoring.Scoring(lm, data)
     method.at(0.0, method.start)
     scores.keep_base()
-    base = _log_probs(lm, data, "lambada")
+    base = _log_probs(lm, data, "validation")
     method.reset(1e-3, 0)
     for variable in method.trained:
         noise = rng.normal(size=variable.shape).astype(np.float32)
@@ -56,28 +58,55 @@ def _log_probs(lm, data, name):
 def test_scores_are_those_of_the_full_logits(made, share):
     lm, method, scores, data, base = made
     method.at(share, [])
-    log_probs = _log_probs(lm, data, "lambada")
-    found = scores.run(method.state(share), ("lambada", "winogrande"))
-    ids = data["lambada_ids"]
-    for row in range(4):
-        at = np.arange(data["lambada_first"][row], data["lambada_length"][row])
-        new, old = log_probs[row, at - 1], base[row, at - 1]
-        nll = -new[np.arange(len(at)), ids[row, at]].sum()
-        kl = (np.exp(old) * (old - new)).sum()
-        right = (new.argmax(axis=1) == ids[row, at]).all()
-        assert found["lambada_nll"][row] == pytest.approx(nll, rel=1e-5)
-        assert found["lambada_kl"][row] == pytest.approx(kl, abs=1e-4)
-        assert found["lambada_right"][row] == right
+    found = scores.run(method.state(share), tuple(scores.batches))
+    for name in ("lambada", "validation"):
+        log_probs, ids = _log_probs(lm, data, name), data[f"{name}_ids"]
+        for row in range(4):
+            first, length = (
+                data[f"{name}_{n}"][row] for n in ("first", "length")
+            )
+            at = np.arange(first, length)
+            new, old = log_probs[row, at - 1], base[row, at - 1]
+            nll = -new[np.arange(len(at)), ids[row, at]].sum()
+            assert found[f"{name}_nll"][row] == pytest.approx(nll, rel=1e-5)
+            if name == "lambada":
+                right = (new.argmax(axis=1) == ids[row, at]).all()
+                assert found["lambada_right"][row] == right
+            else:
+                kl = (np.exp(old) * (old - new)).sum()
+                assert found["validation_kl"][row] == pytest.approx(
+                    kl, abs=1e-4
+                )
     first, second = found["winogrande_nll"][:2]
     assert found["winogrande_right"][0] == (first < second)
 
 
 def test_a_batch_supervises_the_response_alone(made):
-    prepare = sys.modules["prepare"]
+    token_rows = sys.modules["token_rows"]
     data = made[3]
     rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
-    x, labels, weights = prepare.Rows(rows, 4, 0, 0, 1)[0]
+    x, labels, weights = token_rows.Rows(rows, 4, 0, 0, 1)[0]
     scored = sum(rows["length"] - rows["first"])
     assert weights.sum() == scored
     row, column = np.argwhere(weights)[0]
     assert labels[row, column] == x["token_ids"][row, column + 1]
+
+
+def test_a_growth_of_the_up_projections_leaves_the_down_projection(made):
+    prepare, data = sys.modules["prepare"], made[3]
+    rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
+    method = prepare.Trained(
+        "g_freeze_up+self", prepare.base(None), 2, [], rows, data["tuning_ids"]
+    )
+    # Of 2 blocks: a gate and an up-projection, 16 by 32 each.
+    assert method.parameters == 2 * 2 * 16 * 32
+    before = {v.path: np.array(v.value) for v in method.lm.variables}
+    method.reset(1e-3, 0)
+    method.train(2, 0, 0, 2)
+    moved = {
+        v.path
+        for v in method.lm.backbone.variables
+        if not np.array_equal(before[v.path], v.value)
+    }
+    assert moved == {v.path for v in method.trained}
+    assert all("ffw_gating" in path for path in moved)

@@ -1,0 +1,143 @@
+"""The committed rows of every run: packed, read, resampled."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_grow.comparison.front import forgetting
+from keras_grow.comparison.front import forgetting_at
+from keras_grow.comparison.intervals import ratio
+from keras_grow.comparison.intervals import resamples
+
+FOLDER = Path(__file__).parents[1] / "results" / "front"
+NOT_METHODS = ("base", "routes")
+LEFT_OUT = ("lambada_nll", "winogrande_nll")
+SIZES = ("tuning", "validation", "captions", "wikitext")
+DRAWS = 1000
+Run = dict[str, Any]
+
+
+def pack(runs: Path, tokens: Path) -> None:
+    """Add the rows of runs to a file of each method; one of the base."""
+    methods: dict[str, dict[str, Any]] = defaultdict(dict)
+    for path in sorted(runs.glob("*-*-*.npz")):
+        with np.load(path) as file:
+            meta = json.loads(str(file["meta"]))
+            key = f"{meta['rate']:g}-{meta['seed']}"
+            for name in file.files:
+                if name not in LEFT_OUT:
+                    methods[meta["method"]][f"{key}/{name}"] = file[name]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for method, arrays in methods.items():
+        path = FOLDER / f"{method}.npz"
+        if path.is_file():
+            with np.load(path) as file:
+                arrays = {name: file[name] for name in file.files} | arrays
+        np.savez_compressed(path, **arrays)
+    if (FOLDER / "base.npz").is_file():
+        return
+    with np.load(runs / "base.npz") as file, np.load(tokens) as data:
+        arrays = {n: file[n] for n in file.files if n not in LEFT_OUT}
+        for name in SIZES:
+            sizes = data[f"{name}_length"] - data[f"{name}_first"]
+            arrays[f"{name}_tokens"] = sizes.astype(np.int16)
+        arrays["wikitext_article"] = data["wikitext_article"]
+        np.savez_compressed(FOLDER / "base.npz", **arrays)
+
+
+class Front:
+    """Every score of every run, resampled with the same draws."""
+
+    def __init__(self, folder: Path) -> None:
+        with np.load(folder / "base.npz") as file:
+            self.base = {name: file[name] for name in file.files}
+        self.runs: dict[str, dict[tuple[float, int], Run]] = {}
+        for path in sorted(folder.glob("*.npz")):
+            if path.stem not in NOT_METHODS:
+                self.runs[path.stem] = _read(path)
+        self.draws = {
+            name: resamples(len(self.base[f"{name}_tokens"]), DRAWS, seed)
+            for seed, name in enumerate(SIZES)
+        }
+        self.draws["lambada"] = resamples(
+            self.base["lambada_right"].shape[1], DRAWS, 10
+        )
+        self.draws["winogrande"] = resamples(
+            self.base["winogrande_right"].shape[1], DRAWS, 11
+        )
+        self.curves: dict[Any, Any] = {}
+
+    def curve(self, run: Run, name: str) -> tuple[Any, Any]:
+        """Mean losses at shares 0 to 1, and resampled, a row per draw."""
+        key = (id(run), name)
+        if key not in self.curves:
+            sizes = self.base[f"{name}_tokens"]
+            totals = np.concatenate(
+                [self.base[f"{name}_nll"], run[f"{name}_nll"]]
+            )
+            plain = totals.sum(axis=1) / sizes.sum()
+            drawn = ratio(totals, sizes, self.draws[name]).T
+            if name == "wikitext":
+                plain = forgetting(plain, plain[0])
+                drawn = forgetting(drawn, drawn[:, :1])
+            self.curves[key] = (plain, drawn)
+        return self.curves[key]
+
+    def chosen(self, method: str, read: Any, goal: float) -> float:
+        """The rate that is best on the tuning rows, seed 0."""
+        found = {}
+        for (rate, seed), run in self.runs[method].items():
+            if seed == 0:
+                x, y = self.curve(run, "wikitext"), self.curve(run, "tuning")
+                value = at_goal(read, x[0], y[0], goal)
+                found[rate] = value if np.isfinite(value) else np.inf
+        return min(found, key=lambda rate: found[rate])
+
+    def value(self, method: str, read: Any, goal: float) -> Any:
+        """Rate, values of its seeds, and the resampled mean over seeds."""
+        rate = self.chosen(method, read, goal)
+        plain, drawn = [], []
+        for (other, _), run in self.runs[method].items():
+            if other == rate:
+                x, y = (
+                    self.curve(run, name) for name in ("wikitext", "validation")
+                )
+                plain.append(at_goal(read, x[0], y[0], goal))
+                drawn.append(
+                    [
+                        at_goal(read, a, b, goal)
+                        for a, b in zip(x[1], y[1], strict=True)
+                    ]
+                )
+        return rate, plain, np.mean(drawn, axis=0)
+
+    def sweep(self, method: str) -> dict[float, float]:
+        """Lowest tuning loss over the shares, by rate, seed 0."""
+        return {
+            rate: float(self.curve(run, "tuning")[0].min())
+            for (rate, seed), run in self.runs[method].items()
+            if seed == 0
+        }
+
+
+def at_goal(read: Any, forgotten: Any, losses: Any, goal: float) -> float:
+    """A reading of a curve; a gain is how far the loss is below the base's."""
+    if read is forgetting_at:
+        return float(read(forgotten, losses - losses[0], -goal))
+    return float(read(forgotten, losses, goal))
+
+
+def _read(path: Path) -> dict[tuple[float, int], Run]:
+    runs: dict[tuple[float, int], Run] = defaultdict(dict)
+    with np.load(path) as file:
+        for name in file.files:
+            key, _, score = name.partition("/")
+            rate, _, seed = key.rpartition("-")
+            value = file[name]
+            runs[float(rate), int(seed)][score] = (
+                json.loads(str(value)) if score == "meta" else value
+            )
+    return dict(sorted(runs.items()))
