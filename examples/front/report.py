@@ -5,6 +5,7 @@ python examples/front/report.py --pack RUNS --tokens FILE   # rows from runs
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ from keras_grow.comparison.intervals import ratio
 
 BUDGETS = (1.0, 2.0, 5.0)
 GAINS = (1.0, 1.1, 1.2)
+MAIN = ("sft", "lora", "g_freeze", "g_freeze_10", "g_train", "sft_up")
+RIVALS = ("sft_attention", "dft", "stm", "fapm", "sft+replay", "sft+self")
+COLORS = (*MAIN, *RIVALS)
+PANELS = {
+    "no anchor": MAIN,
+    "with the anchor": tuple(f"{method}+anchor" for method in MAIN),
+    "rivals beside G-Train": ("g_train", *RIVALS),
+}
+# Kept of the change, where a run does not say.
+SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:
@@ -39,7 +50,7 @@ def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:
         )
         for method in order:
             rate, plain, drawn = rows[method]
-            rival = "sft+anchor" if "+anchor" in method else "sft"
+            rival = "sft+anchor" if "+" in method else "sft"
             other = rows[rival]
             difference = "-"
             if method != rival:
@@ -88,7 +99,10 @@ def _whole_table(data: Front) -> list[str]:
     for method, runs in data.runs.items():
         sweep = data.sweep(method)
         run = runs[min(sweep, key=lambda rate: sweep[rate]), 0]
-        for at, share in ((1, 0.5), (3, 1.0)):
+        shares = run["meta"].get("shares", SHARES)
+        for at, share in enumerate(shares):
+            if share not in (0.5, 1.0):
+                continue
             cells = []
             for name in ("validation", "wikitext"):
                 plain, drawn = data.curve(run, name)
@@ -126,61 +140,96 @@ def _sweep_table(data: Front) -> list[str]:
     return lines
 
 
+def _routed_table(data: Front) -> list[str]:
+    """Scores with each row answered by the model its prompt is routed to."""
+    lines = [
+        "| method | rate | validation loss | WikiText-2 perplexity, % | "
+        "LAMBADA, points | captions loss, change |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method in data.runs:
+        rate, run = data.best(method)
+        cells = []
+        for name, form in (
+            ("validation", ".3f"), ("wikitext", "+.3f"),
+        ):  # fmt: skip
+            plain, drawn = data.routed(run, name)
+            cells.append(_show(plain, drawn, form))
+        gain = (
+            data.routes["lambada"]
+            * 100.0
+            * (
+                run["lambada_right"][-1].astype(float)
+                - data.base["lambada_right"][0]
+            )
+        )
+        drawn = ratio(gain, np.ones(len(gain)), data.draws["lambada"])
+        cells.append(_show(gain.mean(), drawn, "+.1f"))
+        cells.append(_show(*data.routed(run, "captions", True), "+.4f"))
+        lines.append(f"| {method} | {rate:g} | {' | '.join(cells)} |")
+    return lines
+
+
 def draw(data: Front, path: Path) -> None:
     """All points, each method's front, intervals on the front's points."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for number, (method, runs) in enumerate(data.runs.items()):
-        axis = axes[int("+anchor" in method)]
-        color = f"C{number // 2}"
-        points, bars = [], []
-        for (_, seed), run in runs.items():
-            x, y = data.curve(run, "wikitext"), data.curve(run, "validation")
-            axis.plot(x[0][1:], y[0][1:], ".", color=color, ms=3, alpha=0.4)
-            if seed == 0:
-                points += list(zip(x[0], y[0], strict=True))
-                ends = [
-                    np.quantile(c[1], [0.025, 0.975], axis=0) for c in (x, y)
-                ]
-                bars += list(np.stack(ends).transpose(2, 0, 1))
-        p, b = np.array(points), np.array(bars)
-        on = front(p)
-        order = np.argsort(p[on][:, 0])
-        p, b = p[on][order], b[on][order]
-        error = np.abs(b - p[:, :, None]).transpose(1, 2, 0)
-        axis.errorbar(
-            p[:, 0], p[:, 1], error[1], error[0], "-o", color=color, ms=4,
-            lw=1, elinewidth=0.5, label=method,
-        )  # fmt: skip
-    for axis in axes:
+    figure = Figure(figsize=(15, 5), layout="constrained")
+    axes = figure.subplots(1, len(PANELS), sharey=True)
+    for axis, (title, methods) in zip(axes, PANELS.items(), strict=True):
+        for method in methods:
+            if method in data.runs:
+                _draw_front(data, axis, method)
+        axis.set_title(title)
         axis.set_xlim(-1, 15)
         axis.set_ylim(0.85, 1.6)
         axis.set_xlabel("WikiText-2 perplexity, % above the base's")
         axis.grid(alpha=0.3)
-        axis.legend()
+        axis.legend(fontsize=8)
     axes[0].set_ylabel("English-French captions, loss (lower is better)")
     figure.savefig(path, dpi=110)
 
 
+def _draw_front(data: Front, axis: Any, method: str) -> None:
+    plain = method.removesuffix("+anchor")
+    color = f"C{COLORS.index(plain) if plain in COLORS else 0}"
+    points, bars = [], []
+    for (_, seed), run in data.runs[method].items():
+        x, y = data.curve(run, "wikitext"), data.curve(run, "validation")
+        axis.plot(x[0][1:], y[0][1:], ".", color=color, ms=3, alpha=0.4)
+        if seed == 0:
+            points += list(zip(x[0], y[0], strict=True))
+            ends = [np.quantile(c[1], [0.025, 0.975], axis=0) for c in (x, y)]
+            bars += list(np.stack(ends).transpose(2, 0, 1))
+    p, b = np.array(points), np.array(bars)
+    on = front(p)
+    order = np.argsort(p[on][:, 0])
+    p, b = p[on][order], b[on][order]
+    error = np.abs(b - p[:, :, None]).transpose(1, 2, 0)
+    axis.errorbar(
+        p[:, 0], p[:, 1], error[1], error[0], "-o", color=color, ms=4,
+        lw=1, elinewidth=0.5, label=method,
+    )  # fmt: skip
+
+
 def report(data: Front) -> str:
     """The report in Markdown."""
-    count = sum(len(runs) for runs in data.runs.values())
-    meta = next(iter(data.runs["sft"].values()))["meta"]
+    runs = [run for runs in data.runs.values() for run in runs.values()]
+    meta = runs[0]["meta"]
+    cards = Counter(run["meta"]["device"] for run in runs)
+    where = ", ".join(f"{n} on one {card}" for card, n in cards.items())
     seconds = sum(
         run["meta"]["training_seconds"] + run["meta"]["scoring_seconds"]
-        for runs in data.runs.values()
-        for run in runs.values()
+        for run in runs
     )
     articles = len(np.unique(data.base["wikitext_article"]))
     return "\n".join(
         [
             "# The front: new skill against forgetting",
             "",
-            f"{count} runs of {meta['updates']} updates on one {meta['device']}"
-            f", JAX {meta['jax']}, Keras {meta['keras']}; {seconds / 3600:.1f} "
-            "hours of runs that shared it ten at once. Made from the rows "
+            f"{len(runs)} runs of {meta['updates']} updates, {where}, JAX "
+            f"{meta['jax']}, Keras {meta['keras']}; {seconds / 3600:.1f} hours "
+            "of runs that shared it ten at once. Made from the rows "
             "beside it by `python examples/front/report.py`.",
             "",
             "Brackets are 95 % paired bootstrap intervals over examples (500 "
@@ -204,6 +253,17 @@ def report(data: Front) -> str:
                 GAINS,
                 "forgetting, %, at a loss {:g} below the base's",
             ),
+            "## With a router",
+            "",
+            "Each method at its best rate for the new task, all of its change "
+            "kept, seed 0. A router on token embeddings, the same for all, "
+            "sends each prompt to the trained model or to the base: "
+            f"{_routes(data)}. Of a growth and of LoRA that is not merged the "
+            "two are one model, of SFT two. Where rows go was written by "
+            "`examples/front/routes.py`.",
+            "",
+            *_routed_table(data),
+            "",
             "## Rates",
             "",
             "Bracketed by the tuning loss, forgetting aside. The tables above "
@@ -216,6 +276,14 @@ def report(data: Front) -> str:
             *_whole_table(data),
             "",
         ]
+    )
+
+
+def _routes(data: Front) -> str:
+    """How many rows of each set go to the trained model."""
+    return ", ".join(
+        f"{int(reached.sum())} of {len(reached)} of {name}"
+        for name, reached in data.routes.items()
     )
 
 

@@ -58,6 +58,8 @@ class Front:
         for path in sorted(folder.glob("*.npz")):
             if path.stem not in NOT_METHODS:
                 self.runs[path.stem] = _read(path)
+        with np.load(folder / "routes.npz") as file:
+            self.routes = {name: file[name] for name in file.files}
         self.draws = {
             name: resamples(len(self.base[f"{name}_tokens"]), DRAWS, seed)
             for seed, name in enumerate(SIZES)
@@ -85,6 +87,31 @@ class Front:
                 drawn = forgetting(drawn, drawn[:, :1])
             self.curves[key] = (plain, drawn)
         return self.curves[key]
+
+    def routed(self, run: Run, name: str, change: bool = False) -> Any:
+        """A set's score with a router, and resampled.
+
+        Args:
+            run: a run; all of its change is kept.
+            name: a set; of WikiText the forgetting is meant.
+            change: the change from the base in place of the score.
+        """
+        sizes, base = self.base[f"{name}_tokens"], self.base[f"{name}_nll"][0]
+        own = np.where(self.routes[name], run[f"{name}_nll"][-1], base)
+        totals = np.stack([own, base])
+        plain = totals.sum(axis=1) / sizes.sum()
+        drawn = ratio(totals, sizes, self.draws[name])
+        if name == "wikitext":
+            return forgetting(plain, plain[1])[0], forgetting(*drawn)
+        if change:
+            return plain[0] - plain[1], drawn[0] - drawn[1]
+        return plain[0], drawn[0]
+
+    def best(self, method: str) -> tuple[float, Run]:
+        """The rate that is best for the new task, and its run of seed 0."""
+        sweep = self.sweep(method)
+        rate = min(sweep, key=lambda rate: sweep[rate])
+        return rate, self.runs[method][rate, 0]
 
     def chosen(self, method: str, read: Any, goal: float) -> float:
         """The rate that is best on the tuning rows, seed 0."""
