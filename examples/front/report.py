@@ -1,6 +1,7 @@
 """The report and the figure from the committed rows.
 
-python examples/front/report.py            # from examples/results/front
+python examples/front/report.py                 # examples/results/front
+python examples/front/report.py --task science  # examples/results/front_science
 python examples/front/report.py --pack RUNS --tokens FILE   # rows from runs
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from results import DRAWS
-from results import FOLDER
+from results import RESULTS
 from results import Front
 from results import pack
 
@@ -23,7 +24,11 @@ from keras_grow.comparison.intervals import interval
 from keras_grow.comparison.intervals import ratio
 
 BUDGETS = (1.0, 2.0, 5.0)
-GAINS = (1.0, 1.1, 1.2)
+# Folder, name and the gains in loss that are looked at, of each task.
+TASKS = {
+    "captions": ("front", "English-French captions", (1.0, 1.1, 1.2)),
+    "science": ("front_science", "science questions", (1.0, 1.1, 1.2)),
+}
 MAIN = ("sft", "lora", "g_freeze", "g_freeze_10", "g_train", "sft_up")
 RIVALS = ("sft_attention", "dft", "stm", "fapm", "sft+replay", "sft+self")
 COLORS = (*MAIN, *RIVALS)
@@ -170,23 +175,23 @@ def _routed_table(data: Front) -> list[str]:
     return lines
 
 
-def draw(data: Front, path: Path) -> None:
+def draw(data: Front, title: str, path: Path) -> None:
     """All points, each method's front, intervals on the front's points."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(15, 5), layout="constrained")
     axes = figure.subplots(1, len(PANELS), sharey=True)
-    for axis, (title, methods) in zip(axes, PANELS.items(), strict=True):
+    for axis, (panel, methods) in zip(axes, PANELS.items(), strict=True):
         for method in methods:
             if method in data.runs:
                 _draw_front(data, axis, method)
-        axis.set_title(title)
+        axis.set_title(panel)
         axis.set_xlim(-1, 15)
         axis.set_ylim(0.85, 1.6)
         axis.set_xlabel("WikiText-2 perplexity, % above the base's")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    axes[0].set_ylabel("English-French captions, loss (lower is better)")
+    axes[0].set_ylabel(f"{title}, loss (lower is better)")
     figure.savefig(path, dpi=110)
 
 
@@ -212,7 +217,7 @@ def _draw_front(data: Front, axis: Any, method: str) -> None:
     )  # fmt: skip
 
 
-def report(data: Front) -> str:
+def report(data: Front, title: str, gains: tuple[float, ...]) -> str:
     """The report in Markdown."""
     runs = [run for runs in data.runs.values() for run in runs.values()]
     meta = runs[0]["meta"]
@@ -225,7 +230,7 @@ def report(data: Front) -> str:
     articles = len(np.unique(data.base["wikitext_article"]))
     return "\n".join(
         [
-            "# The front: new skill against forgetting",
+            f"# The front: {title} against forgetting",
             "",
             f"{len(runs)} runs of {meta['updates']} updates, {where}, JAX "
             f"{meta['jax']}, Keras {meta['keras']}; {seconds / 3600:.1f} hours "
@@ -250,7 +255,7 @@ def report(data: Front) -> str:
             *_reading_table(
                 data,
                 forgetting_at,
-                GAINS,
+                gains,
                 "forgetting, %, at a loss {:g} below the base's",
             ),
             "## With a router",
@@ -292,12 +297,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", type=Path)
     parser.add_argument("--tokens", type=Path)
+    parser.add_argument("--task", choices=TASKS, default="captions")
     arguments = parser.parse_args()
+    name, title, gains = TASKS[arguments.task]
+    folder = RESULTS / name
     if arguments.pack:
-        pack(arguments.pack, arguments.tokens)
-    data = Front(FOLDER)
-    (FOLDER / "report.md").write_text(report(data), "utf-8")
-    draw(data, FOLDER / "front.png")
+        pack(folder, arguments.pack, arguments.tokens)
+    data = Front(folder)
+    (folder / "report.md").write_text(report(data, title, gains), "utf-8")
+    draw(data, title, folder / "front.png")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from keras_grow.comparison.front import forgetting_at
 from keras_grow.comparison.intervals import ratio
 from keras_grow.comparison.intervals import resamples
 
-FOLDER = Path(__file__).parents[1] / "results" / "front"
+RESULTS = Path(__file__).parents[1] / "results"
 NOT_METHODS = ("base", "routes")
 LEFT_OUT = ("lambada_nll", "winogrande_nll")
 SIZES = ("tuning", "validation", "captions", "wikitext")
@@ -20,7 +20,7 @@ DRAWS = 1000
 Run = dict[str, Any]
 
 
-def pack(runs: Path, tokens: Path) -> None:
+def pack(folder: Path, runs: Path, tokens: Path) -> None:
     """Add the rows of runs to a file of each method; one of the base."""
     methods: dict[str, dict[str, Any]] = defaultdict(dict)
     for path in sorted(runs.glob("*-*-*.npz")):
@@ -30,14 +30,14 @@ def pack(runs: Path, tokens: Path) -> None:
             for name in file.files:
                 if name not in LEFT_OUT:
                     methods[meta["method"]][f"{key}/{name}"] = file[name]
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for method, arrays in methods.items():
-        path = FOLDER / f"{method}.npz"
+        path = folder / f"{method}.npz"
         if path.is_file():
             with np.load(path) as file:
                 arrays = {name: file[name] for name in file.files} | arrays
         np.savez_compressed(path, **arrays)
-    if (FOLDER / "base.npz").is_file():
+    if (folder / "base.npz").is_file():
         return
     with np.load(runs / "base.npz") as file, np.load(tokens) as data:
         arrays = {n: file[n] for n in file.files if n not in LEFT_OUT}
@@ -45,7 +45,7 @@ def pack(runs: Path, tokens: Path) -> None:
             sizes = data[f"{name}_length"] - data[f"{name}_first"]
             arrays[f"{name}_tokens"] = sizes.astype(np.int16)
         arrays["wikitext_article"] = data["wikitext_article"]
-        np.savez_compressed(FOLDER / "base.npz", **arrays)
+        np.savez_compressed(folder / "base.npz", **arrays)
 
 
 class Front:

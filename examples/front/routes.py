@@ -1,6 +1,7 @@
 """Which rows of the comparison a router sends to the new skill.
 
-    python examples/front/routes.py --data FOLDER --tokens tokens.npz
+    python examples/front/routes.py --data FOLDER --tokens tokens.npz \
+        --out routes.npz
 
 The router is fitted on 96 prompts of the training rows, and on 200 pieces each
 of WikiText and LAMBADA that are not scored. It reads the prompt of a row. A
@@ -9,7 +10,6 @@ embeddings, so no method's weights have a part in it.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -17,31 +17,30 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import numpy as np
 from encode import RETENTION_ROWS
+from encode import TASKS
+from encode import split
 
 from keras_grow import GrowthRouter
 from keras_grow import grow_model
 from keras_grow import load_causal_lm
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
-from keras_grow.tasks.prompts import translation
 
-PATH = Path(__file__).parents[1] / "results" / "front" / "routes.npz"
 SETS = ("tuning", "validation", "captions", "wikitext", "lambada")
 PROMPTS = 96
 GENERAL = 200
 
 
-def fitted(data: Path, last_article: int) -> GrowthRouter:
+def fitted(task: str, data: Path, last_article: int) -> GrowthRouter:
     """A router between the skill and the base.
 
     Args:
+        task: of `encode.py`.
         data: the folder that `encode.py` reads.
         last_article: the last article of WikiText that is scored.
     """
-    lm = grow_model(load_causal_lm("gemma3_270m_pip"), 2, 1, name="captions")
-    captions = data / "multi30k_enfr_train.jsonl"
-    rows = [json.loads(line) for line in captions.read_text().splitlines()]
-    prompts = [translation(row["en"], row["fr"]).prompt for row in rows]
+    lm = grow_model(load_causal_lm("gemma3_270m_pip"), 2, 1, name="skill")
+    prompts = [example.prompt for example in split(task, data)["train"]]
     articles = wikitext_articles(data / "wikitext2_valid.txt")
     passages = [
         line
@@ -54,7 +53,7 @@ def fitted(data: Path, last_article: int) -> GrowthRouter:
         *passages[:GENERAL],
         *(example.prompt for example in words[RETENTION_ROWS:]),
     ]
-    return GrowthRouter(lm).fit({"captions": prompts[:PROMPTS]}, general)
+    return GrowthRouter(lm).fit({"skill": prompts[:PROMPTS]}, general)
 
 
 def main() -> None:
@@ -62,10 +61,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tokens", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--task", choices=TASKS, default="captions")
     arguments = parser.parse_args()
     with np.load(arguments.tokens) as file:
         data = {name: file[name] for name in file.files}
-    router = fitted(arguments.data, int(data["wikitext_article"].max()))
+    router = fitted(
+        arguments.task, arguments.data, int(data["wikitext_article"].max())
+    )
     found = {}
     for name in (*SETS, "winogrande"):
         ids, first, length = (
@@ -76,10 +79,10 @@ def main() -> None:
         rows = [
             row[:stop].tolist() for row, stop in zip(ids, stops, strict=True)
         ]
-        reached = np.array(router.route_tokens(rows).names) == "captions"
+        reached = np.array(router.route_tokens(rows).names) == "skill"
         found[name] = reached
         print(f"{name}: {reached.sum()} of {len(reached)} go to the skill")
-    np.savez_compressed(PATH, **found)
+    np.savez_compressed(arguments.out, **found)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 A method's rates are bracketed, then repeated with other seeds, by `train.py`.
 What is written `METHOD=RATE/SEED,...` runs these alone: rates below those that
 bracket the lowest loss, for small budgets of forgetting, further seeds, rivals
-and variations of growth. Runs that exist are not made again.
+and variations of growth. `--set science` is for what `encode.py --task science`
+wrote. Runs that exist are not made again.
 """
 
 import argparse
@@ -30,38 +31,51 @@ METHODS = (
 )
 MORE = (
     "sft=5e-6/0,2.5e-6/0",
-    "sft+anchor=5e-6/0,1e-5/1,2e-5/1,1e-5/2,2e-5/2",
-    "sft_up=2e-5/0,4e-5/0,8e-5/0,1e-5/0",
-    "sft_up+anchor=4e-5/0,8e-5/0,2e-5/0",
-    "g_train=1e-5/0,4e-5/1,2e-5/1",
-    "g_train+anchor=4e-5/1,4e-5/2,8e-5/2",
+    "sft+anchor=5e-6/0,2.5e-6/0",
+    "sft_up=2e-5/0,4e-5/0,1e-5/0,8e-5/0",
+    "sft_up+anchor=4e-5/0,2e-5/0,8e-5/0",
+    "dft=2e-5/0,4e-5/0,1e-5/0",
+    "sft+replay=2e-5/0,1e-5/0,4e-5/0",
+    "sft+self=2e-5/0,1e-5/0,4e-5/0",
+    "stm=2e-5/0,1e-5/0,4e-5/0",
+    "sft_attention=4e-5/0,2e-5/0,8e-5/0",
+    "fapm=2e-5/0,1e-5/0,4e-5/0",
+    "g_freeze_up=5e-5/0,1e-4/0,2.5e-5/0",
+    "g_freeze_up+anchor=1e-4/0,5e-5/0",
+    "g_train=1e-5/0",
     "g_freeze=1.25e-5/0,6e-6/0",
     "g_freeze+anchor=1.25e-5/0",
     "lora=1.25e-4/0,6e-5/0",
     "lora+anchor=1.25e-4/0",
-    "dft=2e-5/0,4e-5/0,1e-5/0",
-    "stm=2e-5/0,4e-5/0,1e-5/0",
-    "sft+replay=2e-5/0,1e-5/0,4e-5/0",
-    "sft+self=2e-5/0,1e-5/0,4e-5/0",
-    "sft_attention=4e-5/0,8e-5/0,2e-5/0",
-    "fapm=2e-5/0,1e-5/0,4e-5/0",
-    "g_freeze_up=5e-5/0,1e-4/0,2.5e-5/0",
-    "g_freeze_up+anchor=5e-5/0,1e-4/0",
     "g_train_unequal=4e-5/0,8e-5/0,2e-5/0",
     "g_freeze_decay=5e-5/0,2.5e-5/0",
     "g_freeze_zero=5e-5/0,2.5e-5/0",
     "g_freeze_10=1.25e-5/0",
     "g_freeze_10+anchor=2.5e-5/0",
+    "sft+anchor=1e-5/1,2e-5/1,1e-5/2,2e-5/2",
+    "g_train+anchor=4e-5/1,4e-5/2,8e-5/2",
     "g_freeze_5=1e-4/0,2e-4/0,5e-5/0",
     "g_freeze_3=1e-4/0,2e-4/0",
     "g_freeze_1=1e-4/0,2e-4/0",
 )
+SCIENCE = (
+    "sft=1e-5/0,2e-5/0,5e-6/0",
+    "sft+anchor=2e-5/0,1e-5/0,4e-5/0",
+    "g_train=4e-5/0,2e-5/0,8e-5/0",
+    "g_train+anchor=4e-5/0,8e-5/0,2e-5/0",
+    "g_freeze=5e-5/0,2.5e-5/0,1e-4/0",
+    "g_freeze+anchor=5e-5/0,1e-4/0,2.5e-5/0",
+    "lora=5e-4/0,2.5e-4/0,1e-3/0",
+    "lora+anchor=5e-4/0,2.5e-4/0,1e-3/0",
+)
+SETS_OF_METHODS = {"all": (*METHODS, *MORE), "more": MORE, "science": SCIENCE}
 
 
 def main() -> None:
     """Start what fits, the next when one ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="*", default=(*METHODS, *MORE))
+    parser.add_argument("--methods", nargs="*")
+    parser.add_argument("--set", choices=SETS_OF_METHODS, default="all")
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--runs", type=Path, required=True)
@@ -76,7 +90,7 @@ def main() -> None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
         **os.environ,
     }
-    waiting = list(arguments.methods)
+    waiting = list(arguments.methods or SETS_OF_METHODS[arguments.set])
     running: list[subprocess.Popen[bytes]] = []
     failed = 0
     while waiting or running:

@@ -6,8 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 
-ROW_TOKENS = 64
-
 
 def read_tokens(path: Path, tiny_rows: int) -> dict[str, np.ndarray]:
     """What `encode.py` wrote, or a few short rows of it."""
@@ -18,9 +16,10 @@ def read_tokens(path: Path, tiny_rows: int) -> dict[str, np.ndarray]:
 
 def training_rows(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The rows to train on: none is cut, longer ones are left out."""
-    kept = data["train_length"] <= ROW_TOKENS
+    longest = int(data["row_tokens"])
+    kept = data["train_length"] <= longest
     return {
-        "ids": data["train_ids"][kept, :ROW_TOKENS],
+        "ids": data["train_ids"][kept, :longest],
         "first": data["train_first"][kept],
         "length": data["train_length"][kept],
     }
@@ -84,6 +83,9 @@ def _small(data: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     """A few short rows of ids that a tiny vocabulary has."""
     small = {}
     for name, array in data.items():
+        if not array.ndim:
+            small[name] = array
+            continue
         kept = array[: 2 * rows if "winogrande_" in name else rows]
         if name.endswith("gold"):
             kept = array[:rows]

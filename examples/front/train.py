@@ -27,7 +27,7 @@ from token_rows import training_rows
 from keras_grow.selection.update import update_magnitude
 
 BATCH = 8
-CURVE = 50
+CURVE = 100
 # By what trains: the three rates that a method begins with.
 RATES = {
     "sft": (1e-5, 2e-5, 4e-5),
