@@ -18,6 +18,7 @@ from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import Progress
 from keras_grow.evaluation.progress import reporter
+from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
 from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.encode import tokenize
@@ -36,7 +37,7 @@ class Decoder:
         batch_size: prompts at a time. Defaults to 16.
         max_length: the most tokens of prompt and answer together. Longer
             prompts lose tokens on their left, with a warning. Defaults to
-            1024.
+            1024, or fewer if the model has fewer positions.
         add_start_token: whether prompts begin with the start token. Defaults
             to `True`.
         progress: see `Scorer`.
@@ -65,7 +66,7 @@ class Decoder:
         self.lm = lm
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self.max_length = max_length
+        self.max_length = within_positions(max_length, lm.backbone)
         self.add_start_token = add_start_token
         self.progress = progress
         self._sampler = keras_hub.samplers.GreedySampler()
@@ -144,6 +145,7 @@ class Decoder:
     ) -> NDArray[np.int32]:
         """Tokens `[B, S]` of prompts and what follows them."""
         length = compiled_length(max(map(len, rows)) + max_new_tokens)
+        length = min(length, self.max_length)
         token_ids = np.zeros((len(rows), length), dtype="int32")
         mask = np.zeros((len(rows), length), dtype=bool)
         for row, ids in enumerate(rows):

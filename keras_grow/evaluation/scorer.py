@@ -26,6 +26,7 @@ from keras_grow.evaluation.tokens import Pair
 from keras_grow.evaluation.tokens import encode_pairs
 from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.growth.text_inputs import text_inputs
+from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.training.head import OutputHead
 from keras_grow.training.head import label_log_probs
@@ -53,7 +54,8 @@ class Scorer:
         batch_size: the most rows that the model reads at a time. Defaults
             to 16.
         max_length: the most tokens that it reads of a row. Longer contexts
-            lose tokens on their left, with a warning. Defaults to 1024.
+            lose tokens on their left, with a warning. Defaults to 1024, or
+            fewer if the model has fewer positions.
         progress: `True` for a progress bar, or a function that is called with
             the number of rows done and of all rows. Defaults to `False`.
         key: function without arguments whose hashable result distinguishes
@@ -98,6 +100,7 @@ class Scorer:
                 "Expected `batch_size` and `max_length` to be positive. "
                 f"Received: batch_size={batch_size}, max_length={max_length}"
             )
+        max_length = within_positions(max_length, lm.backbone)
         self.lm = lm
         self.tokenizer = tokenizer
         self.batch_size = batch_size
@@ -208,7 +211,9 @@ class Scorer:
                 for batch, length in zip(batches, longest, strict=True)
             ]
         known = [length for rows, length in self._compiled if rows == size]
-        lengths = cheapest_lengths(np.repeat(longest, size), known, _PRICE)
+        lengths = cheapest_lengths(
+            np.repeat(longest, size), known, _PRICE, longest=self.max_length
+        )
         self._compiled.update((size, length) for length in lengths)
         return [
             (batch, size, lengths[int(length_for(lengths, length))])

@@ -20,6 +20,7 @@ from keras_grow.growth.classes import check_scales
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.text_inputs import check_reads_text
+from keras_grow.growth.text_inputs import within_positions
 from keras_grow.keras_internals import has_cache
 from keras_grow.tasks.encode import tokenize
 from keras_grow.tasks.start_token import adds_start_token
@@ -85,12 +86,11 @@ class Streamer:
             )
         self.lm = lm
         self.tokenizer = lm.preprocessor.tokenizer
-        most = getattr(lm.backbone, "max_sequence_length", None)
-        self.piece = piece = min(piece, most or piece)
+        self.piece = piece = within_positions(piece, lm.backbone)
         self.one_at_a_time = isinstance(lm, keras_hub.models.Gemma4CausalLM)
-        self.max_length = -(-max_length // piece) * piece
-        if most is not None:
-            self.max_length = min(self.max_length, most // piece * piece)
+        rounded_up = -(-max_length // piece) * piece
+        most = within_positions(rounded_up, lm.backbone)
+        self.max_length = most // piece * piece
         self.ends = end_tokens(self.tokenizer)
         self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
         self._passes = Passes(lm, self.max_length, self.piece)

@@ -28,6 +28,15 @@ def check_reads_text(backbone: keras.Model) -> None:
         )
 
 
+def within_positions(length: int, backbone: keras.Model) -> int:
+    """`length`, or the number of positions that a model has, if fewer.
+
+    GPT-2 and OPT have learned each position; most families have no bound.
+    """
+    most: int | None = getattr(backbone, "max_sequence_length", None)
+    return length if most is None else min(length, most)
+
+
 def text_inputs(
     backbone: keras.Model, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:

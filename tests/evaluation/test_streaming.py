@@ -155,6 +155,35 @@ def test_no_more_is_read_than_the_model_has_positions():
         streamer.stream("hello", 16)
 
 
+def test_no_more_is_scored_and_generated_than_the_model_has_positions():
+    # 9 positions: neither a multiple of 8 nor of what lengths are rounded to.
+    lm = speaking_family("GPT-2", max_sequence_length=9)
+    scorer = Scorer(lm, batch_size=1)
+    assert scorer.max_length == scorer.decoder.max_length == 9
+    prompt, answer = ("the lazy dog " * 20).strip(), " the"
+    ids = scorer.tokenizer.tokenize(prompt + answer)
+    ids = [int(token) for token in ops.convert_to_numpy(ids)]
+    known = len(ids) - len(scorer.tokenizer.tokenize(prompt))
+    with pytest.warns(UserWarning, match="max_length=9"):
+        scored = scorer.loglikelihood([prompt], [answer]).logprob
+    # The last token is predicted and never read.
+    log_probs = _log_probs(lm, ids[-10:-1])
+    expected = sum(log_probs[at, ids[at]] for at in range(-known, 0))
+    np.testing.assert_allclose(scored, [expected], rtol=1e-4)
+    with pytest.warns(UserWarning, match="to 6 tokens"):
+        (text,) = scorer.decoder.generate([prompt], 3, stop=())
+    read = ids[:-known][-6:]
+    for _ in range(3):
+        read.append(int(_log_probs(lm, read)[-1].argmax()))
+    assert text == scorer.tokenizer.detokenize(read[-3:])
+
+
+def _log_probs(lm, ids):
+    x = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)))}
+    logits = ops.convert_to_numpy(lm(x))[0].astype("float64")
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
 # Every input of PaliGemma has an image; see the last test.
 FAMILIES = sorted(CONFIGS.keys() - {"PaliGemma"})
 
