@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,6 +82,30 @@ def test_the_rivals_are_compared_on_files_of_a_folder(tmp_path, monkeypatch):
     report = (tmp_path / "runs/report.md").read_text("utf-8")
     for method in few:
         assert f"| {method.name} | 0.1 | " in report
+
+
+@pytest.mark.once
+def test_the_step_table_has_a_side_without_keras_and_goes_on_after_failures(
+    tmp_path,
+):
+    script = EXAMPLES / "benchmarks/step.py"
+    words = ["--model", "tiny", "--tokens", "2x16", "--together"]
+    words += ["--rounds", "1", "--steps", "1", "--output", str(tmp_path / "it")]
+    words += ["--cases", "no_such_case", "transformers_sft"]
+    subprocess.run([sys.executable, script, *words], check=True)
+    (run,) = json.loads((tmp_path / "it.json").read_text("utf-8"))["runs"]
+    assert "failed" in run["cases"]["no_such_case"]
+    found = run["cases"]["transformers_sft"]
+    # Embedding, attention, MLP, norms of 12 blocks of width 64, final norm.
+    attention = 64 * 32 * (4 + 1 + 1 + 4)
+    block = attention + 3 * 64 * 128 + 4 * 64 + 2 * 32
+    assert found["parameters"] == 4096 * 64 + 12 * block + 64
+    before, after = found["losses"]
+    assert after < before
+    assert found["trained_in"] == found["moments_in"] == ["float32"]
+    table = (tmp_path / "it.md").read_text("utf-8")
+    assert "| no_such_case | failed: exit status 1 |" in table
+    assert "| transformers_sft | " in table
 
 
 @pytest.mark.no_backend

@@ -20,6 +20,7 @@ PACKAGES = (
     "numpy",
 )
 MARK = "RESULT "
+LOADED = "LOADED"
 
 
 def describe():
@@ -43,6 +44,11 @@ def describe():
 
 def run_alone(script, arguments, backend, device="cpu"):
     """The result that a script prints, run in a separate process."""
+    return result_of(start_alone(script, arguments, backend, device))
+
+
+def start_alone(script, arguments, backend, device="cpu"):
+    """A separate process that runs a script."""
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -53,15 +59,35 @@ def run_alone(script, arguments, backend, device="cpu"):
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     if device == "cpu":
         environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, script, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
     )
-    if done.returncode:
-        return {"failed": f"exit status {done.returncode}"}
-    line = done.stdout[done.stdout.index(MARK) :].splitlines()[0]
+
+
+def await_turn():
+    """In the separate process: all is loaded, wait until it may go on."""
+    print(LOADED, flush=True)
+    if not sys.stdin.readline():
+        raise SystemExit("The process that started this one has ended.")
+
+
+def until_loaded(process):
+    """Wait until a process is in `await_turn`, or has ended."""
+    for line in process.stdout:
+        if line.strip() == LOADED:
+            return
+
+
+def result_of(process):
+    """Let a process go on; the result that it prints."""
+    written, _ = process.communicate("go on\n")
+    if process.returncode:
+        return {"failed": f"failed: exit status {process.returncode}"}
+    line = written[written.index(MARK) :].splitlines()[0]
     return json.loads(line.removeprefix(MARK))
 
 
@@ -98,6 +124,24 @@ def device_gb(backend):
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
     return None
+
+
+def device_name(backend):
+    """What the first accelerator calls itself, or None on a CPU."""
+    if device_gb(backend) is None:
+        return None
+    if backend == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name()
+    import tensorflow as tf
+
+    card = tf.config.list_physical_devices("GPU")[0]
+    return tf.config.experimental.get_device_details(card)["device_name"]
 
 
 def _processor():

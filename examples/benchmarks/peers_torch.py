@@ -19,14 +19,14 @@ def load(folder):
     )
 
 
-def with_lora(model):
+def with_lora(model, **options):
     """The model with PEFT's LoRA of rank 8 at every linear layer."""
     import peft
 
     config = peft.LoraConfig(
         r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    return peft.get_peft_model(model, config)
+    return peft.get_peft_model(model, config, **options)
 
 
 def train(side, folder, rows, arguments):

@@ -11,27 +11,45 @@ its own. Every round runs all cases one after the other, and a case's time is
 its fastest step of all rounds: what else the machine does can only make a step
 slower. The median stands beside it, and the processor's seconds of all threads,
 which a busy machine disturbs less. Peak memory is of training, after the model
-is loaded: the process' resident set on a CPU, the device's on a GPU.
+is loaded: the process' resident set on a CPU, the device's on a GPU. The files
+are written after every case.
 
-On a GPU (not measured by the authors; nothing in it depends on the card):
+Token ids go in, so Keras' own `fit` is called: KerasHub's adds to it the text
+pipeline alone, which needs TensorFlow or grain.
+
+With random weights (`--model 270m`, `1b`, `tiny`) there are also the cases
+`transformers_sft` and `peft_lora8`, see `step_transformers.py`: the same shapes
+on torch without Keras. The table says in which dtypes the trained weights and
+their moments are kept on each side.
+
+On a GPU (nothing in it depends on the card) `--together` loads the cases of a
+round side by side, then trains one after the other while the others wait:
 
     python examples/benchmarks/step.py --device gpu --model 270m 1b \
-        --dtype bfloat16 --tokens 8x512 --peak-tflops 989 --output gpu
+        --dtype bfloat16 --tokens 8x512 --peak-tflops 989 --rounds 1 \
+        --together --output gpu --cases sft@fit grow_last10@response \
+        transformers_sft peft_lora8
 """
 
 import argparse
 import itertools
 import json
-import statistics
+import os
 import time
 from pathlib import Path
 
+import step_report
+import step_transformers
 from machine import MARK
+from machine import await_turn
 from machine import describe
 from machine import device_gb
+from machine import device_name
 from machine import forget_peak
 from machine import resident_gb
-from machine import run_alone
+from machine import result_of
+from machine import start_alone
+from machine import until_loaded
 
 CASES = [
     "sft@fit",
@@ -44,23 +62,9 @@ CASES = [
     "grow_last10@response",
     "grow_spread10@response",
 ]
-# ours, theirs, figure, at most
-GOALS = [
-    ("grow_last10@response", "sft@fit", "step_s", 0.33),
-    ("grow_all@response", "sft@fit", "step_s", 0.55),
-    ("grow_last10@response", "sft@fit", "peak_gb", 0.52),
-    ("grow_all@response", "sft@fit", "peak_gb", 0.60),
-    ("grow_last10@response", "mask_last10@response", "step_s", 0.85),
-    ("grow_all@response", "mask_all@response", "step_s", 0.85),
-    ("grow_last10@response", "lora8@response", "step_s", 1.10),
-]
-# On other backends than JAX the ratios may be so much larger.
-SLACK = 1.15
-# Bytes of training state, over those of the formula.
-STATE = 1.02
 
 
-def measure(arguments):
+def measure(arguments, batch):
     """Train one case in this process; figures as plain values."""
     import keras
     import numpy as np
@@ -71,15 +75,14 @@ def measure(arguments):
 
     keras.utils.set_random_seed(0)
     case = Case.parse(arguments.one)
+    if arguments.plain_attention:
+        keras.config.disable_flash_attention()
     lm = make_model(case, arguments.model[0], arguments.dtype)
-    (rows, length), parts = _tokens(arguments.tokens[0]), case.accumulate
-    supervised = round(float(arguments.supervised[0]) * length)
+    tokens, supervised = batch(lm.backbone.vocabulary_size)
+    (rows, length), parts = tokens.shape, case.accumulate
     steps = arguments.steps + 2
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(4, lm.backbone.vocabulary_size, (rows, length))
     weights = np.zeros((rows, length), "float32")
-    start = (length - supervised) // 2
-    weights[:, start : start + supervised] = 1.0
+    weights[:, supervised] = 1.0
 
     def repeated(array):
         return np.tile(array, (steps, 1))
@@ -100,14 +103,16 @@ def measure(arguments):
             if (batch + 1) % parts == 0:
                 self.stamp()
 
+    await_turn()
     forget_peak()
     loaded = resident_gb()
-    lm.fit(
+    keras.Model.fit(
+        lm,
         {
-            "token_ids": repeated(tokens).astype("int32"),
+            "token_ids": repeated(tokens),
             "padding_mask": repeated(np.ones((rows, length), bool)),
         },
-        repeated(np.roll(tokens, -1, axis=1)).astype("int32"),
+        repeated(np.roll(tokens, -1, axis=1)),
         sample_weight=repeated(weights),
         batch_size=rows // parts,
         shuffle=False,
@@ -127,12 +132,22 @@ def measure(arguments):
         "state_gb": sum(variable_bytes(v) for v in state) / 1e9,
         "losses": [losses[0], losses[-1]],
         "device_peak_gb": device_gb(keras.config.backend()),
+        "device": device_name(keras.config.backend()),
+        "trained_in": _dtypes(lm.trainable_variables),
+        "moments_in": _dtypes(v for v in lm.optimizer.variables if v.shape),
+        "parameters": lm.backbone.count_params(),
     }
     if case.method.startswith("grow"):
         report = keras_grow.growth_report(lm, length)
         result["formula_state_gb"] = report.training_bytes / 1e9
-    result["formula_flops"] = _flops(lm, case, rows, length, supervised)
+    result["formula_flops"] = _flops(
+        lm, case, rows, length, supervised.stop - supervised.start
+    )
     return result
+
+
+def _dtypes(variables):
+    return sorted({str(v.dtype) for v in variables})
 
 
 def _flops(lm, case, rows, length, supervised):
@@ -154,116 +169,42 @@ def _flops(lm, case, rows, length, supervised):
     return token * rows * length
 
 
-def run_case(case, backend, model, tokens, supervised, arguments):
+def batch_of(tokens, supervised):
+    """A function of the vocabulary's size: token ids, supervised positions."""
+    import numpy as np
+
+    rows, _, length = tokens.partition("x")
+    rows, length = int(rows), int(length)
+    count = round(float(supervised) * length)
+    start = (length - count) // 2
+
+    def batch(vocabulary):
+        ids = np.random.default_rng(0).integers(4, vocabulary, (rows, length))
+        return ids.astype("int32"), slice(start, start + count)
+
+    return batch
+
+
+def start_case(case, backend, model, tokens, supervised, arguments):
     """`measure` in a separate process."""
     command = ["--one", case, "--model", model, "--tokens", tokens]
     command += ["--supervised", supervised, "--dtype", arguments.dtype]
-    command += ["--steps", str(arguments.steps)]
-    return run_alone(__file__, command, backend, arguments.device)
+    command += ["--steps", str(arguments.steps), "--device", arguments.device]
+    if arguments.plain_attention:
+        command.append("--plain-attention")
+    return start_alone(__file__, command, backend, arguments.device)
 
 
-def summarize(rounds, device, peak_tflops):
-    """The figures of one case over all its rounds."""
-    failed = [r for r in rounds if "failed" in r]
-    if failed:
-        return failed[0]
-    steps = [second for r in rounds for second in r["steps_s"]]
-    last = rounds[-1]
-    peak = "device_peak_gb" if device == "gpu" else "host_peak_gb"
-    summary = {
-        "step_s": min(steps),
-        "median_step_s": statistics.median(steps),
-        "cpu_s": min(second for r in rounds for second in r["cpu_s"]),
-        "compile_s": min(r["first_step_s"] for r in rounds) - min(steps),
-        "peak_gb": min(r[peak] for r in rounds),
-        **{k: last[k] for k in ("loaded_gb", "state_gb", "losses")},
-        "formula_state_gb": last.get("formula_state_gb"),
-        "formula_flops": last["formula_flops"],
-        "rounds": rounds,
-    }
-    if last["formula_flops"]:
-        rate = last["formula_flops"] / min(steps) / 1e12
-        summary["tflops_a_second"] = rate
-        if peak_tflops:
-            summary["share_of_peak"] = rate / peak_tflops
-    return summary
-
-
-def goals(cases, backend):
-    """Every ratio that has a goal, with both of its sides in `cases`."""
-    slack = 1.0 if backend == "jax" else SLACK
-    rows = []
-    for ours, theirs, figure, limit in GOALS:
-        sides = [cases.get(name, {}).get(figure) for name in (ours, theirs)]
-        if None not in sides:
-            ratio = sides[0] / sides[1]
-            row = {"ours": ours, "theirs": theirs, "figure": figure}
-            rows.append(row | {"ratio": ratio, "at_most": limit * slack})
-    for name, case in cases.items():
-        formula = case.get("formula_state_gb")
-        if formula:
-            row = {"ours": name, "theirs": "the formula", "figure": "state_gb"}
-            ratio = case["state_gb"] / formula
-            rows.append(row | {"ratio": ratio, "at_most": STATE})
-    return rows
-
-
-def markdown(report):
-    """The report for people."""
-    lines = ["# Cost of a training step", ""]
-    lines += [f"- {k}: {v}" for k, v in report["machine"].items()]
-    lines += [f"- {k}: {v}" for k, v in report["settings"].items()]
-    lines += ["", "`step s` is the fastest step, with the median beside it."]
-    lines += ["FLOPs are those of the formulas of `growth_report`."]
-    for run in report["runs"]:
-        base = run["cases"].get("sft@fit", {})
-        lines += [
-            "",
-            f"## {run['model']}, {run['backend']}, {run['tokens']} tokens, "
-            f"{run['supervised']} of them supervised",
-            "",
-            "| case | step s | of SFT's | FLOPs, of SFT's | median s | "
-            "processor s | of SFT's | peak GB | of SFT's | compile s | "
-            "state GB | share of peak |",
-            "| --- | " + "---: | " * 11,
-        ]
-        for name, case in run["cases"].items():
-            if "failed" in case:
-                lines.append(f"| {name} | {case['failed']} |" + " |" * 10)
-                continue
-            share = case.get("share_of_peak")
-            cells = [
-                f"{case['step_s']:.3f}",
-                _ratio(case, base, "step_s"),
-                _ratio(case, base, "formula_flops"),
-                f"{case['median_step_s']:.3f}",
-                f"{case['cpu_s']:.3f}",
-                _ratio(case, base, "cpu_s"),
-                f"{case['peak_gb']:.2f}",
-                _ratio(case, base, "peak_gb"),
-                f"{case['compile_s']:.1f}",
-                f"{case['state_gb']:.3f}",
-                f"{share:.1%}" if share else "",
-            ]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        if run["goals"]:
-            lines += ["", "| ratio | | goal |", "| --- | ---: | ---: |"]
-        for goal in run["goals"]:
-            lines.append(
-                f"| {goal['figure']} of {goal['ours']} / {goal['theirs']} | "
-                f"{goal['ratio']:.3f} | {goal['at_most']:.2f} |"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def _ratio(case, base, figure):
-    both = case.get(figure) and base.get(figure)
-    return f"{case[figure] / base[figure]:.3f}" if both else ""
-
-
-def _tokens(text):
-    rows, _, length = text.partition("x")
-    return int(rows), int(length)
+def run_one(arguments):
+    """What a separate process does."""
+    batch = batch_of(arguments.tokens[0], arguments.supervised[0])
+    theirs = arguments.one in step_transformers.CASES
+    library = "torch" if theirs else os.environ["KERAS_BACKEND"]
+    if arguments.device == "gpu" and device_gb(library) is None:
+        raise SystemExit(f"Expected a GPU that {library} sees. Received none.")
+    if theirs:
+        return step_transformers.measure(arguments, batch)
+    return measure(arguments, batch)
 
 
 def main():
@@ -289,42 +230,63 @@ def main():
     parser.add_argument(
         "--peak-tflops", type=float, help="the card's peak in that dtype"
     )
+    parser.add_argument(
+        "--together", action="store_true", help="load a round's cases at once"
+    )
+    parser.add_argument(
+        "--plain-attention",
+        action="store_true",
+        help="without Keras' fused attention",
+    )
     parser.add_argument("--output", default="step", help="without an ending")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(MARK + json.dumps(measure(arguments)))
+        print(MARK + json.dumps(run_one(arguments)))
         return
 
     settings = {
         k: getattr(arguments, k)
         for k in ("steps", "rounds", "dtype", "device", "peak_tflops")
     }
+    settings["cases loaded"] = "together" if arguments.together else "alone"
     report = {"machine": describe(), "settings": settings, "runs": []}
-    output = Path(arguments.output)
     for model, backend, tokens, supervised in itertools.product(
         arguments.model,
         arguments.backends,
         arguments.tokens,
         arguments.supervised,
     ):
-        setup = (backend, model, tokens, supervised)
-        rounds = {case: [] for case in arguments.cases}
-        for number in range(arguments.rounds):
-            for case, results in rounds.items():
-                results.append(run_case(case, *setup, arguments))
-                print(number, *setup, case, results[-1], flush=True)
-        cases = {
-            case: summarize(results, arguments.device, arguments.peak_tflops)
-            for case, results in rounds.items()
-        }
         run = {"backend": backend, "model": model, "tokens": tokens}
-        run |= {"supervised": float(supervised), "cases": cases}
-        report["runs"].append({**run, "goals": goals(cases, backend)})
-        # After every run, so that a long job that is stopped leaves them.
-        output.with_suffix(".json").write_text(json.dumps(report, indent=1))
-        output.with_suffix(".md").write_text(markdown(report))
-    print(markdown(report))
+        run |= {"supervised": float(supervised), "cases": {}, "goals": []}
+        report["runs"].append(run)
+        setup = (backend, model, tokens, supervised)
+        for rounds in results_of(setup, arguments):
+            run["cases"] = step_report.summarize_all(
+                rounds, arguments.device, arguments.peak_tflops
+            )
+            run["goals"] = step_report.goals(run["cases"], backend)
+            # So that a long job that is stopped leaves them.
+            step_report.write(report, Path(arguments.output))
+    print(step_report.markdown(report))
+
+
+def results_of(setup, arguments):
+    """Run every case in every round; after each, the results so far."""
+    rounds = {}
+    for number in range(arguments.rounds):
+        groups = [[case] for case in arguments.cases]
+        for group in [arguments.cases] if arguments.together else groups:
+            started = {
+                case: start_case(case, *setup, arguments) for case in group
+            }
+            for process in started.values():
+                until_loaded(process)
+            for case, process in started.items():
+                result = result_of(process)
+                print(number, *setup, case, result, flush=True)
+                rounds.setdefault(case, []).append(result)
+                yield rounds
 
 
 if __name__ == "__main__":
