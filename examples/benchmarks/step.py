@@ -134,7 +134,11 @@ def measure(arguments, batch):
         "device_peak_gb": device_gb(keras.config.backend()),
         "device": device_name(keras.config.backend()),
         "trained_in": _dtypes(lm.trainable_variables),
-        "moments_in": _dtypes(v for v in lm.optimizer.variables if v.shape),
+        "moments_in": _dtypes(
+            v
+            for v in lm.optimizer.variables
+            if v.shape and keras.backend.is_float_dtype(v.dtype)
+        ),
         "parameters": lm.backbone.count_params(),
     }
     if case.method.startswith("grow"):
