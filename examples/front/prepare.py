@@ -30,9 +30,6 @@ WARM_UP = 30
 CHUNK = 256
 SHARES = (0.25, 0.5, 0.75, 1.0)
 TASK_ROWS = 2048
-# Ends with this: the new slices' up-projections train, their down-projection
-# does not. Of a growth alone.
-UP_ONLY = "_up"
 HELD = ("anchor", "replay", "self")
 # A rate is asked for where a method is made; it is set where it is trained.
 _RATE = 1e-5
@@ -52,7 +49,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "stm": {"kind": "sft", "most_perplexity": 2.5},
     "fapm": {"kind": "sft", "prune": "fapm"},
     # What may move a growth's front.
-    "g_freeze" + UP_ONLY: {"kind": "g_freeze"},
+    "g_freeze_up": {"kind": "g_freeze_up"},
     "g_freeze_zero": {"kind": "zero_new"},
     "g_freeze_decay": {"kind": "g_freeze", "decay_to_start": 100.0},
     "g_train_unequal": {"kind": "g_train_unequal"},
@@ -144,9 +141,6 @@ class Trained:
         self.method, self.rows = method, rows
         self.lm = lm = prepare_model(lm, method)
         self.grown = method.kind.startswith("g_") or method.kind == "zero_new"
-        if self.grown and plain.endswith(UP_ONLY):
-            for variable in lm.trainable_variables:
-                variable.trainable = "ffw_linear" not in variable.path
         self.shares = PRUNED_SHARES if method.prune else SHARES
         self.optimizer = WarmedAdam(updates, WARM_UP, global_clipnorm=1.0)
         lm.compile(

@@ -33,6 +33,7 @@ RATES = {
     "sft": (1e-5, 2e-5, 4e-5),
     "sft_up": (1e-5, 2e-5, 4e-5),
     "g_freeze": (5e-5, 1e-4, 2e-4),
+    "g_freeze_up": (5e-5, 1e-4, 2e-4),
     "zero_new": (5e-5, 1e-4, 2e-4),
     "g_train": (2e-5, 4e-5, 8e-5),
     "g_train_unequal": (2e-5, 4e-5, 8e-5),

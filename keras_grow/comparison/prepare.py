@@ -162,6 +162,7 @@ PREPARATIONS: dict[str, "Prepare"] = {
     "sft": _sft,
     "sft_up": _sft_up,
     "g_freeze": _growth(),
+    "g_freeze_up": _growth("g_freeze_up"),
     "g_train": _growth("g_train"),
     "g_train_unequal": _growth("g_train", shares="unequal"),
     "lora": _lora,

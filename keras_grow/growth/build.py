@@ -48,7 +48,7 @@ def grow_mlp(
             gated: `Dense` or `EinsumDense` with kernels `[h, p]`.
         down: the built down-projection, kernel `[p, h]`.
         factor: int of 2 or more.
-        strategy: `"g_freeze"` or `"g_train"`.
+        strategy: `"g_freeze"`, `"g_freeze_up"` or `"g_train"`.
         init: `"copy"`, `"zero_down"`, `"random_zero_down"` or `"zeros"`.
         shares: `"equal"` or `"unequal"`.
         slice_dtype: dtype of the new variables.
@@ -228,16 +228,18 @@ def _grow_down(
 ) -> GrowableDense:
     base = base_of(layer)
     width = base.kernel.shape[0]
-    if config.strategy == "g_train":
+    whole = config.strategy == "g_train"
+    copies = config.factor if whole else config.factor - 1
+    if config.strategy != "g_freeze":
         new: Layer = Fold(
-            config.factor,
+            copies,
             width,
             config.shares,
+            total=1.0 if whole else share,
             name=config.name,
             dtype=base.compute_dtype,
         )
-        return _add_slice(layer, "input", new, config.factor * width, share)
-    copies = config.factor - 1
+        return _add_slice(layer, "input", new, copies * width, share)
     new = slice_like(
         base, "input", copies * width, config.name, config.slice_dtype
     )

@@ -19,7 +19,7 @@ from keras_grow.files.checked_json import is_int
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
 
-Strategy = Literal["g_freeze", "g_train"]
+Strategy = Literal["g_freeze", "g_freeze_up", "g_train"]
 Init = Literal["copy", "zero_down", "random_zero_down", "zeros"]
 Shares = Literal["equal", "unequal"]
 SliceDtype = Literal["float32", "bfloat16", "float16"]
@@ -39,7 +39,7 @@ class GrowthConfig:
         factor: width of a grown MLP over the base's, an int from 2 to 64.
         layers: indices of the grown blocks, each once. They are kept in
             ascending order.
-        strategy: `"g_freeze"` or `"g_train"`.
+        strategy: `"g_freeze"`, `"g_freeze_up"` or `"g_train"`.
         init: `"copy"`, `"zero_down"`, `"random_zero_down"` or `"zeros"`.
         shares: `"equal"`, or `"unequal"` with `"g_train"`.
         slice_dtype: dtype of the new variables, `"float32"`, `"bfloat16"` or
@@ -95,16 +95,16 @@ class GrowthConfig:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        if self.strategy == "g_train" and self.init != "copy":
+        if self.strategy != "g_freeze" and self.init != "copy":
             raise ValueError(
-                'Expected `init="copy"` with `strategy="g_train"`: its '
-                "down-projection is frozen, so a zero share would never "
+                f'Expected `init="copy"` with `strategy="{self.strategy}"`: '
+                "its down-projection is frozen, so a zero share would never "
                 f"receive a gradient. Received: init={self.init!r}"
             )
-        if self.strategy == "g_freeze" and self.shares != "equal":
+        if self.strategy != "g_train" and self.shares != "equal":
             raise ValueError(
-                'Expected `shares="equal"` with `strategy="g_freeze"`, whose '
-                "new down-projection is trained freely. "
+                f'Expected `shares="equal"` with `strategy="{self.strategy}"`: '
+                "only the copies of G-Train all train alike. "
                 f"Received: shares={self.shares!r}"
             )
 

@@ -108,9 +108,12 @@ class ModelShape:
 
 def new_parameters(shape: ModelShape, config: GrowthConfig) -> int:
     """Parameters that a growth adds, all of which train at first."""
-    if config.strategy == "g_train":
-        return config.factor * shape.up * len(config.layers)
-    return (config.factor - 1) * shape.mlp * len(config.layers)
+    each = {
+        "g_freeze": (config.factor - 1) * shape.mlp,
+        "g_freeze_up": (config.factor - 1) * shape.up,
+        "g_train": config.factor * shape.up,
+    }
+    return each[config.strategy] * len(config.layers)
 
 
 def forward_flops(
@@ -130,8 +133,14 @@ def forward_flops(
 
 def _extra_width(shape: ModelShape, growth: GrowthConfig) -> int:
     """Weights that a growth adds to each token's path through a block."""
-    part = shape.up if growth.strategy == "g_train" else shape.mlp
-    return (growth.factor - 1) * part
+    # Folded copies pass the base's down-projection once: those of G-Train in
+    # place of the base, new ones alone beside it.
+    down = {
+        "g_freeze": (growth.factor - 1) * shape.down,
+        "g_freeze_up": shape.down,
+        "g_train": 0,
+    }
+    return (growth.factor - 1) * shape.up + down[growth.strategy]
 
 
 def sft_step_flops(
@@ -163,7 +172,7 @@ def growth_step_flops(
     """
     last = growths[-1]
     lowest = min(last.layers)
-    whole = last.strategy == "g_train"
+    passes = last.factor - 1 if last.strategy == "g_freeze" else 1
     backward = 2.0 * supervised * shape.head
     for block in range(lowest, shape.num_blocks):
         mlp = shape.mlp
@@ -175,7 +184,7 @@ def growth_step_flops(
             backward += 2 * _scores(shape, length)
         else:
             # Down to the new activations: through the down-projection alone.
-            backward += 2 * shape.down * (1 if whole else last.factor - 1)
+            backward += 2 * shape.down * passes
     return (
         forward_flops(shape, growths, length, supervised)
         + backward

@@ -88,6 +88,8 @@ def grow_model(
         layers: the blocks to grow: `None` for all, an int `n` for the last
             `n`, block indices, or `LayerScores`. Defaults to `None`.
         strategy: `"g_freeze"` trains the new slices of every up- and
+            down-projection; `"g_freeze_up"`, which is not in the paper, those
+            of the up-projections alone, and shares the base's
             down-projection; `"g_train"` trains the up-projections whole and
             freezes the down-projection. Defaults to `"g_freeze"`.
         init: how the new slices start. `"copy"`: as in the paper, copies that

@@ -8,7 +8,6 @@ from keras.layers import Layer
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.layers.dense_slices import check_growable
 from keras_grow.layers.folded_dense import CopiedDense
-from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_of
 from keras_grow.layers.int8 import weights_only
@@ -62,12 +61,12 @@ def _check_on_top(layer: Layer, config: GrowthConfig, name: str) -> None:
     if not isinstance(layer, GrowableDense):
         return
     under = [new for new in layer.slices if new.name in dict(config.beneath)]
-    whole = [new for new in under if isinstance(new, (CopiedDense, Fold))]
+    whole = [new for new in under if isinstance(new, CopiedDense)]
     if whole or (under and config.strategy == "g_train"):
         raise ValueError(
-            "Expected a grown model to be grown again with "
-            '`strategy="g_freeze"` on top of "g_freeze": "g_train" trains the '
-            "up-projection as a whole, so there is no earlier part to keep. "
+            'Expected no `strategy="g_train"` above or below another growth: '
+            "it trains the up-projection as a whole, so there is no earlier "
+            "part to keep. "
             f"Received: strategy={config.strategy!r} on {name}. Switch the "
             "other growth off first, with `keras_grow.set_growths`."
         )

@@ -94,8 +94,8 @@ def check_strategies(growths: Iterable[GrowthConfig]) -> None:
                 continue
             if "g_train" in (under.strategy, growth.strategy):
                 raise ValueError(
-                    'Expected `strategy="g_freeze"` of growths that lie on '
-                    'top of each other: "g_train" trains the up-projection '
+                    'Expected no `strategy="g_train"` of growths that lie on '
+                    "top of each other: it trains the up-projection "
                     f"whole. Received: {growth.name!r} on {name!r}"
                 )
         by_name[growth.name] = growth

@@ -122,7 +122,7 @@ def slice_specs(
     Args:
         name: name of the growth.
         factor: width of the grown MLP over the base's, `k`.
-        strategy: `"g_freeze"` or `"g_train"`.
+        strategy: `"g_freeze"`, `"g_freeze_up"` or `"g_train"`.
         grows: `"output"` (up-projection) or `"input"` (down-projection).
         kernel_shape: shape of the base's kernel, `[h, p]` or `[p, h]`.
         has_bias: whether the base has a bias.
@@ -133,7 +133,7 @@ def slice_specs(
     """
     rows, columns = kernel_shape
     if grows == "input":
-        if strategy == "g_train":
+        if strategy != "g_freeze":
             return {}
         return {f"{name}/kernel": ((factor - 1) * rows, columns)}
     if strategy == "g_train":

@@ -1,9 +1,10 @@
-"""The two halves of an MLP that G-Train grows."""
+"""The two halves of an MLP whose down-projection does not train."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_grow.layers import expand
@@ -77,7 +78,7 @@ class CopiedDense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_grow")
 class Fold(keras.layers.Layer):
-    """Sum the `k` copies of every neuron, weighted by their shares.
+    """Sum the copies of every neuron, weighted by their shares.
 
     The result passes through the base's down-projection once, instead of
     through `k` copies of it. The layer has no weights.
@@ -86,6 +87,7 @@ class Fold(keras.layers.Layer):
         factor: int, the number of copies `k`.
         width: int, the number of neurons `p` of one copy.
         shares: `"equal"` or `"unequal"`, see `copy_shares`.
+        total: what the shares of a neuron sum to. Defaults to 1.
         **kwargs: see `keras.layers.Layer`.
 
     Example:
@@ -99,18 +101,25 @@ class Fold(keras.layers.Layer):
     """
 
     def __init__(
-        self, factor: int, width: int, shares: str = "equal", **kwargs: Any
+        self,
+        factor: int,
+        width: int,
+        shares: str = "equal",
+        total: float = 1.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.factor = factor
         self.width = width
         self.shares = shares
+        self.total = total
         self.built = True
 
     @property
     def neuron_shares(self) -> Any:
-        """Float32 array `[k, p]` whose columns sum to one."""
-        return expand.copy_shares(self.factor, self.width, self.shares)
+        """Float32 array `[k, p]` whose columns sum to `total`."""
+        shares = expand.copy_shares(self.factor, self.width, self.shares)
+        return shares * np.float32(self.total)
 
     def call(self, inputs: Any) -> Any:
         """Fold activations `[..., k p]` to `[..., p]`."""
@@ -123,4 +132,5 @@ class Fold(keras.layers.Layer):
             "factor": self.factor,
             "width": self.width,
             "shares": self.shares,
+            "total": self.total,
         }

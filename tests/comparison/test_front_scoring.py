@@ -92,11 +92,11 @@ def test_a_batch_supervises_the_response_alone(made):
     assert labels[row, column] == x["token_ids"][row, column + 1]
 
 
-def test_a_growth_of_the_up_projections_leaves_the_down_projection(made):
+def test_what_a_method_does_not_train_stays(made):
     prepare, data = sys.modules["prepare"], made[3]
     rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
     method = prepare.Trained(
-        "g_freeze_up+self", prepare.base(None), 2, [], rows, data["tuning_ids"]
+        "sft_up+self", prepare.base(None), 2, [], rows, data["tuning_ids"]
     )
     # Of 2 blocks: a gate and an up-projection, 16 by 32 each.
     assert method.parameters == 2 * 2 * 16 * 32

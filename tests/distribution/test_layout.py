@@ -80,7 +80,7 @@ def test_the_axes_may_have_other_names():
     assert gate == ("data", "tensor")
 
 
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_on_one_device_the_forecast_is_the_reports_training_state(
     strategy, dtype

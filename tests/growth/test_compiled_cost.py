@@ -110,12 +110,13 @@ def test_a_step_costs_what_the_formula_says_and_ends_at_the_lowest_block():
     assert saved > 0.2 * formula["lowest"]
 
 
-def test_g_train_costs_what_the_formula_says():
-    counted, formula = compiled_flops([1, 2], "g_train")
+@pytest.mark.parametrize("strategy", ["g_freeze_up", "g_train"])
+def test_other_strategies_cost_what_the_formula_says(strategy):
+    counted, formula = compiled_flops([1, 2], strategy)
     assert 1.0 <= counted / formula <= MARGIN
 
 
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_kernels_are_never_concatenated_in_a_step(strategy):
     import jax
 
@@ -152,11 +153,15 @@ def test_a_kernels_gradient_sums_over_one_axis_of_positions():
     assert all(sum(n > 1 for n in sizes) == 1 for sizes in contracted)
 
 
-def test_g_train_stores_and_multiplies_the_frozen_down_projection_once():
+# G-Freeze-Up multiplies it for the base and for the new neurons.
+@pytest.mark.parametrize(
+    ("strategy", "times"), [("g_freeze_up", 2), ("g_train", 1)]
+)
+def test_the_frozen_down_projection_is_stored_once(strategy, times):
     import jax
 
     blocks = 3
-    lm = model(blocks, "g_train")
+    lm = model(blocks, strategy)
     downs = [w for w in lm.weights if tuple(w.shape) == (WIDTH, HIDDEN)]
     assert len(downs) == blocks
     assert not any(w.trainable for w in downs)
@@ -168,8 +173,8 @@ def test_g_train_stores_and_multiplies_the_frozen_down_projection_once():
         if equation.primitive.name == "dot_general"
         and (WIDTH, HIDDEN) in shapes(equation.invars)
     ]
-    # Forward and backward, each once a block; no gradient for the kernel.
-    assert len(products) == 2 * blocks
+    # Forward and backward in each block; no gradient for the kernel.
+    assert len(products) == 2 * blocks * times
 
 
 def test_active_growths_cost_their_slices_and_nothing_else():

@@ -20,6 +20,7 @@ HUGE = "1" * 5_000
     [
         GrowthConfig(2, (0,)),
         GrowthConfig(3, (2, 0), "g_train", shares="unequal"),
+        GrowthConfig(2, (1,), "g_freeze_up"),
         GrowthConfig(64, (1,), init="random_zero_down", seed=2**64 - 1),
         GrowthConfig(np.int64(2), [np.int32(4)], slice_dtype="bfloat16"),
         GrowthConfig(2, range(3), init="zeros", slice_dtype="float16"),
@@ -68,6 +69,8 @@ def test_layers_are_kept_as_a_tuple_in_ascending_order():
         ({"shares": 1}, "shares=1"),
         ({"shares": "unequal"}, 'shares="equal"'),
         ({"strategy": "g_train", "init": "zeros"}, "never receive"),
+        ({"strategy": "g_freeze_up", "init": "zeros"}, "never receive"),
+        ({"strategy": "g_freeze_up", "shares": "unequal"}, 'shares="equal"'),
         ({"slice_dtype": "potato"}, "slice_dtype='potato'"),
         ({"slice_dtype": "int8"}, "slice_dtype='int8'"),
         ({"slice_dtype": "float64"}, "slice_dtype='float64'"),

@@ -87,7 +87,7 @@ def hidden(mlp, name, x):
 
 @pytest.mark.exact
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_scale_1_is_the_growth_and_scale_0_the_base_bit_for_bit(
     dtype, strategy
 ):
@@ -243,7 +243,7 @@ def test_a_growth_at_scale_0_is_not_computed(files):
     assert widths == [24 * 4, 24 * 2, 24]
 
 
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 @pytest.mark.parametrize("scale", [1.0, 0.4])
 def test_merging_at_any_scale_equals_the_model(strategy, scale):
     lm = grown(strategy=strategy, layers=[1])

@@ -79,6 +79,7 @@ def test_a_model_that_is_not_jitted_is_exact_as_well():
 @pytest.mark.parametrize(
     "options",
     [
+        {"strategy": "g_freeze_up"},
         {"strategy": "g_train"},
         {"strategy": "g_train", "shares": "unequal"},
         {"init": "zero_down"},
@@ -344,13 +345,25 @@ def test_models_that_cannot_be_grown_are_refused():
         grown.backbone.enable_lora(2, target_layer_names=["ffw_gating"])
 
 
-@pytest.mark.parametrize("first", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("first", ["g_freeze", "g_freeze_up", "g_train"])
 def test_g_train_and_a_second_growth_exclude_each_other(first):
     lm = tiny_lm("gemma3")
     keras_grow.grow_model(lm, strategy=first, layers=[0])
     before = outputs(lm)
-    second = "g_train" if first == "g_freeze" else "g_freeze"
-    with pytest.raises(ValueError, match="grown again with"):
+    second = "g_freeze_up" if first == "g_train" else "g_train"
+    with pytest.raises(ValueError, match="above or below another"):
         keras_grow.grow_model(lm, strategy=second)
     np.testing.assert_array_equal(outputs(lm), before)
     assert len(lm.backbone.growths) == 1
+
+
+@pytest.mark.parametrize("first", ["g_freeze", "g_freeze_up"])
+def test_new_up_projections_grow_on_top_of_another_growth(first):
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm, strategy=first)
+    for weight in lm.trainable_weights:
+        weight.assign(weight * 1.5)
+    before = outputs(lm)
+    keras_grow.grow_model(lm, strategy="g_freeze_up", layers=[1])
+    np.testing.assert_array_equal(outputs(lm), before)
+    assert all("growth_2" in w.path for w in lm.trainable_weights)

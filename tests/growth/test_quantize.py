@@ -138,7 +138,7 @@ def test_the_report_counts_bytes_in_int8_and_parameters_as_before():
 
 @pytest.mark.exact
 @not_on_torch
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_growth_on_int8_is_saved_and_loaded(strategy, tmp_path):
     lm = grown_int8("quantized", strategy=strategy)
     fit(lm)

@@ -36,6 +36,7 @@ SHAPES = {
     [
         ("270m", range(18), "g_freeze", 70_778_880),
         ("270m", range(10), "g_freeze", 39_321_600),
+        ("270m", range(18), "g_freeze_up", 47_185_920),
         ("270m", range(18), "g_train", 94_371_840),
         ("1b", range(26), "g_freeze", 621_084_672),
         ("1b", range(10), "g_freeze", 238_878_720),
@@ -84,7 +85,7 @@ def test_the_shape_of_a_model_is_read_from_its_variables(family):
     assert costs.ModelShape.of(backbone, family_of(backbone)) == shape
 
 
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_the_report_counts_what_keras_counts(strategy):
     lm = tiny_lm("gemma3", "bfloat16", num_layers=4)
     base = lm.count_params()

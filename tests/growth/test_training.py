@@ -177,7 +177,7 @@ class GatedMLP(keras.Model):
 
 @pytest.mark.exact
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_the_split_model_moves_exactly_as_the_masked_merged_kernel(
     strategy, optimizer
 ):
@@ -196,10 +196,11 @@ def test_the_split_model_moves_exactly_as_the_masked_merged_kernel(
         for layer in grown
     ]
     new = np.arange(14) >= 7
-    if strategy == "g_freeze":
-        masks = [new[None], new[None], new[:, None]]
-    else:
-        masks = [True, True, False]
+    masks = {
+        "g_freeze": [new[None], new[None], new[:, None]],
+        "g_freeze_up": [new[None], new[None], False],
+        "g_train": [True, True, False],
+    }[strategy]
     merged = MaskedModel(kernels, masks, optimizer)
     make = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
     split.compile(optimizer=make[optimizer](1e-2), loss="mse")

@@ -55,6 +55,7 @@ def as_array(tensor):
     "options",
     [
         {},
+        {"strategy": "g_freeze_up"},
         {"strategy": "g_train"},
         {"strategy": "g_train", "shares": "unequal"},
         {"init": "zero_down"},
@@ -115,7 +116,7 @@ def test_base_and_slices_are_variables_of_their_own():
 
 
 @pytest.mark.parametrize("make", [dense, einsum])
-@pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
+@pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_config_round_trip_keeps_function_and_shapes(make, strategy):
     up, down, expected = mlp(make)
     (grown_up,), grown_down = grow_mlp(up, down, strategy=strategy)
@@ -133,6 +134,35 @@ def test_config_round_trip_keeps_function_and_shapes(make, strategy):
     assert symbolic.shape == (None, 5, 4)
     assert copies[0].compute_output_shape((None, 5, 6)) == (None, 5, 16)
     assert copies[1].compute_output_shape((None, 5, 16)) == (None, 5, 4)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_new_up_projections_share_the_bases_down_projection(factor):
+    up, down, _ = mlp(dense, activation=None)
+    (grown_up,), grown_down = grow_mlp(
+        up, down, factor=factor, strategy="g_freeze_up"
+    )
+    assert grown_down.trainable_weights == []
+    assert [w.shape for w in grown_up.trainable_weights] == [
+        (6, 8 * (factor - 1)), (8 * (factor - 1),),
+    ]  # fmt: skip
+    rng = np.random.default_rng(0)
+    for weight in grown_up.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    grown_down.set_scales([0.4])
+    grown_up.set_scales([0.4])
+    w1, b1, w2, b2 = (
+        ops.convert_to_numpy(w) for w in (*up.weights, *down.weights)
+    )
+    new, bias = map(ops.convert_to_numpy, grown_up.trainable_weights)
+    hidden = np.maximum(X @ w1 + b1, 0)
+    copies = np.maximum(X @ new + bias, 0)
+    copies = copies.reshape(*X.shape[:-1], factor - 1, 8).mean(axis=-2)
+    share = 0.4 * (1 - 1 / factor)
+    expected = ((1 - share) * hidden + share * copies) @ w2 + b2
+    np.testing.assert_allclose(
+        as_array(grown_down(grown_up(X))), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_functional_model_of_grown_layers_is_saved_and_loaded(tmp_path):

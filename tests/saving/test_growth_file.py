@@ -51,6 +51,7 @@ def path(tmp_path):
     [
         {},
         {"layers": [1], "factor": 3},
+        {"strategy": "g_freeze_up", "factor": 3},
         {"strategy": "g_train", "shares": "unequal"},
         {"dtype": "bfloat16", "slice_dtype": "bfloat16"},
         {"lora": True, "layers": 1},

@@ -43,6 +43,7 @@ def assert_same(loaded, lm):
     [
         {},
         {"layers": [1], "factor": 3},
+        {"strategy": "g_freeze_up", "factor": 3},
         {"strategy": "g_train", "shares": "unequal"},
         {"family": "gemma2"},
         {"lora": True},

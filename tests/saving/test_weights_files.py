@@ -14,6 +14,7 @@ GROWTHS = {
     "twice": [{}, {}],
     "zero_down": [{"init": "zero_down"}],
     "factor 3": [{"factor": 3}],
+    "up alone": [{"strategy": "g_freeze_up"}],
     "g_train of 2": [{"strategy": "g_train"}],
     "g_train of 3": [{"strategy": "g_train", "factor": 3}],
     "unequal": [{"strategy": "g_train", "shares": "unequal"}],
