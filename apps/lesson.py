@@ -14,6 +14,7 @@ from .uploads import Rows
 # The kinds that the page offers; `keras-grow compare` has them all.
 METHODS = {
     "g_freeze": "G-Freeze",
+    "g_freeze_up": "G-Freeze-Up",
     "g_train": "G-Train",
     "sft": "SFT",
     "lora": "LoRA",

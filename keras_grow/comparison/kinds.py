@@ -44,7 +44,9 @@ KINDS = {
     ),
     "sft_up": Kind("Fine-tune the up-projections", settings=("prune",)),
     "g_freeze": Kind("Grow the MLPs, train what is new (G-Freeze)"),
-    "g_freeze_up": Kind("Grow the MLPs, train new up-projections alone"),
+    "g_freeze_up": Kind(
+        "Grow the MLPs, train new up-projections (G-Freeze-Up)", 5e-5
+    ),
     "g_train": Kind("Grow the MLPs, train up-projections (G-Train)"),
     "g_train_unequal": Kind("G-Train with unequal shares"),
     "lora": Kind("LoRA", 5e-4, ("rank", "parameters", "targets")),

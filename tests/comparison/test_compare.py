@@ -335,6 +335,7 @@ def test_every_method_trains_what_its_name_says():
     assert trained["sft"] == base
     assert trained["sft_up"] == up
     assert trained["g_freeze"] == mlp
+    assert trained["g_freeze_up"] == up
     assert trained["g_train"] == 2 * up
     assert trained["zero_all"] == base + mlp
     assert 0 < trained["lora"] < up
