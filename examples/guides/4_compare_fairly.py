@@ -29,7 +29,7 @@ FOLDER = pathlib.Path(os.environ.get("GUIDE_FOLDER", "runs/guides"))
 # %% [markdown]
 # Give each method its own learning rate: a comparison at one common rate says
 # more about the rate than about the methods. Other kinds are `"lora"` (with
-# `rank=8`), `"g_train"` and the ablations of the paper: see
+# `rank=8`), `"g_freeze_up"`, `"g_train"` and the ablations of the paper: see
 # `keras-grow compare --help`. Published rivals are settings of a method:
 # `targets="all"` for LoRA of every projection, `token_weights="dft"`,
 # `most_perplexity=2.5` and `prune="fapm"` for SFT; `Method` cites each.
