@@ -61,30 +61,6 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
 
 
 @pytest.mark.once
-@pytest.mark.usefixtures("runs_in_this_process")
-def test_the_rivals_are_compared_on_files_of_a_folder(tmp_path, monkeypatch):
-    main = runpy.run_path(str(EXAMPLES / "front/rivals.py"))["main"]
-    methods = main.__globals__["METHODS"]
-    assert len({method.name for method in methods}) == len(methods) == 14
-    few = [m for m in methods if m.name in ("STM", "SFT + task anchor")]
-    monkeypatch.setitem(main.__globals__, "METHODS", tuple(few))
-    tiny_lm(tokenizer=True, num_layers=1).save_to_preset(str(tmp_path / "lm"))
-    row = json.dumps({"en": "the lazy dog", "fr": "le monde"})
-    for side in ("train", "val"):
-        path = tmp_path / f"multi30k_enfr_{side}.jsonl"
-        path.write_text("\n".join([row] * 16), "utf-8")
-    text = " = Dog = \n\n the quick brown fox @-@ jumps \n"
-    (tmp_path / "wikitext2_valid.txt").write_text(text, "utf-8")
-    words = ["--data", str(tmp_path), "--runs", str(tmp_path / "runs")]
-    words += ["--model", str(tmp_path / "lm"), "--updates", "1"]
-    monkeypatch.setattr(sys, "argv", ["rivals.py", *words])
-    main()
-    report = (tmp_path / "runs/report.md").read_text("utf-8")
-    for method in few:
-        assert f"| {method.name} | 0.1 | " in report
-
-
-@pytest.mark.once
 def test_the_step_table_has_a_side_without_keras_and_goes_on_after_failures(
     tmp_path,
 ):
