@@ -97,7 +97,7 @@ def functions_of(
             logprobs = ops.slice_update(logprobs, (0, done), found)
             return done + 1, last, cache, ids, logprobs
 
-        rows = tokens.shape[0]
+        rows = ops.shape(tokens)[0]
         start = (
             int32(0),
             tokens,

@@ -97,7 +97,7 @@ def scaled(outputs: Any, scale: Any) -> Any:
     if len(scale.shape) == 0:
         return outputs * scale
     # Of `[rows, positions, features]`, which some layers flatten.
-    rows = ops.reshape(outputs, (scale.shape[0], -1))
+    rows = ops.reshape(outputs, (ops.shape(scale)[0], -1))
     return ops.reshape(rows * scale[:, None], ops.shape(outputs))
 
 

@@ -16,7 +16,6 @@ from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.text_inputs import text_inputs
-from keras_grow.keras_internals import flatten_layers
 from keras_grow.routing.logistic import Array
 
 _BATCH_SIZE = 16
@@ -46,15 +45,13 @@ class EmbeddingMeans:
     """The mean of a prompt's token embeddings: no forward pass.
 
     Args:
-        lm: a KerasHub `CausalLM`.
-
-    Raises:
-        ValueError: if its backbone has no embedding of its vocabulary.
+        lm: a KerasHub `CausalLM` of a family that grows.
     """
 
     def __init__(self, lm: keras.Model) -> None:
         self._lm = lm
-        self._embedding = _embedding_of(lm.backbone)
+        state = ModelState.of(lm)
+        self._embedding = state.family.embedding_of(state.backbone)
 
     def __call__(self, rows: Sequence[Sequence[int]]) -> Array:
         """Features `[rows, d]` of rows of token ids, none of them empty."""
@@ -132,17 +129,3 @@ class HiddenMeans:
         }
         inputs = text_inputs(self._lm.backbone, inputs)
         return ops.cast(self._part(inputs, training=False), "float32")
-
-
-def _embedding_of(backbone: Any) -> Any:
-    """The layer that embeds the tokens of a backbone."""
-    for layer in flatten_layers(backbone):
-        if (
-            isinstance(layer, keras.layers.Embedding)
-            and layer.input_dim == backbone.vocabulary_size
-        ):
-            return layer
-    raise ValueError(
-        "Expected a backbone with an embedding of its vocabulary. Received: "
-        f"`{backbone.name}` without one. Pass `features='hidden'`."
-    )

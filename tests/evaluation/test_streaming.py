@@ -188,6 +188,21 @@ def _log_probs(lm, ids):
 FAMILIES = sorted(CONFIGS.keys() - {"PaliGemma"})
 
 
+# TensorFlow traces anew for another number of answers, with rows unknown.
+@pytest.mark.parametrize("name", ["GPT-2", "Gemma 3n", "Llama 3"])
+def test_answers_are_written_alone_after_several_were(name):
+    lm = speaking_family(name)
+    grow_model(lm)
+    streamer = Streamer(lm, max_length=16, piece=4)
+    both = streamer.together(PROMPTS[1], 2, [{"growth_1": 0.5}, {}])
+    while not both.finished:
+        both.advance()
+    for scale, expected in zip((0.5, 0.0), both.answers, strict=True):
+        alone = streamer.stream(PROMPTS[1], 2, scales={"growth_1": scale})
+        assert "".join(alone) == expected.text
+        assert alone.token_ids == expected.token_ids
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_streams_and_scores_the_likeliest_tokens(name):
