@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 from keras.layers import Layer
+from keras.src.backend.common import global_state
 
 # Attributes by owner, checked by the test.
 OF_LAYERS = (
@@ -41,6 +42,7 @@ OF_VARIABLES = (
 )
 OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
+_PENDING = "uninitialized_variables"
 
 
 def flatten_layers(layer: Layer, include_self: bool = True) -> list[Layer]:
@@ -209,3 +211,14 @@ def apply_rope(attention: Layer, heads: Any, position: Any) -> Any:
 def compute_attention(attention: Layer, *args: Any, **kwargs: Any) -> Any:
     """Attend as a KerasHub Gemma attention does."""
     return attention._compute_attention(*args, **kwargs)
+
+
+def pending_variables() -> list[Any]:
+    """Variables whose values Keras makes at the end of the next scope."""
+    found: list[Any] = global_state.get_global_attribute(_PENDING, [])
+    return list(found)
+
+
+def set_pending_variables(variables: list[Any]) -> None:
+    """Put others in their place."""
+    global_state.set_global_attribute(_PENDING, variables)

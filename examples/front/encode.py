@@ -19,7 +19,7 @@ import numpy as np
 from keras_grow.loading import load_gemma3_270m
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.prompts import multiple_choice
 from keras_grow.tasks.prompts import translation

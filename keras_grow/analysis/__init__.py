@@ -3,9 +3,6 @@
 from keras_grow.analysis.causal_heads import HeadMeans
 from keras_grow.analysis.causal_heads import causal_indirect_effects
 from keras_grow.analysis.causal_heads import mean_head_activations
-from keras_grow.analysis.effective_rank import effective_rank
-from keras_grow.analysis.effective_rank import stable_rank
-from keras_grow.analysis.effective_rank import threshold_rank
 from keras_grow.analysis.function_vectors import FunctionVector
 from keras_grow.analysis.function_vectors import find_function_vector
 from keras_grow.analysis.function_vectors import function_vector
@@ -22,9 +19,12 @@ from keras_grow.analysis.prompts import TaskPrompts
 from keras_grow.analysis.prompts import task_prompts
 from keras_grow.analysis.rank_map import RankMap
 from keras_grow.analysis.rank_map import effective_rank_map
+from keras_grow.analysis.ranks import effective_rank
+from keras_grow.analysis.ranks import stable_rank
+from keras_grow.analysis.ranks import threshold_rank
 from keras_grow.analysis.snapshots import KernelSnapshots
-from keras_grow.analysis.zero_shot import ZeroShot
-from keras_grow.analysis.zero_shot import zero_shot
+from keras_grow.analysis.zero_shot_score import ZeroShot
+from keras_grow.analysis.zero_shot_score import zero_shot
 
 __all__ = [
     "FunctionVector",

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.selection.kernels import Array
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
 

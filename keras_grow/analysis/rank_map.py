@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_grow.analysis.effective_rank import effective_rank
-from keras_grow.analysis.effective_rank import stable_rank
-from keras_grow.analysis.effective_rank import threshold_rank
+from keras_grow.analysis.ranks import effective_rank
+from keras_grow.analysis.ranks import stable_rank
+from keras_grow.analysis.ranks import threshold_rank
 from keras_grow.analysis.snapshots import snapshots_in
 from keras_grow.files import write_atomically
 from keras_grow.files.checked_json import check_fields
@@ -31,7 +31,7 @@ from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Kernels
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
-from keras_grow.selection.singular_values import singular_values
+from keras_grow.selection.svd import singular_values
 
 MEASURES = ("effective_rank", "stable_rank", "threshold_rank", "norm")
 _MAX_BYTES = 1 << 26

@@ -19,7 +19,7 @@ from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.loading.load import load_causal_lm
 from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
-from keras_grow.tasks.encode import Encoded
+from keras_grow.tasks.encoding import Encoded
 from keras_grow.tasks.example import Example
 from keras_grow.training import L2SP
 from keras_grow.training import add_anchor

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
-from keras.src.backend.common import global_state
 
-_PENDING = "uninitialized_variables"
+from keras_grow.keras_internals import pending_variables
+from keras_grow.keras_internals import set_pending_variables
 
 
 @contextlib.contextmanager
@@ -23,10 +23,10 @@ def shapes_only() -> Iterator[None]:
         backbone = keras_hub.models.Gemma3Backbone(**config, dtype="bfloat16")
     ```
     """
-    pending = list(global_state.get_global_attribute(_PENDING, []))
+    pending = pending_variables()
     try:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
         # Keras would make their values at the end of the next such scope.
-        global_state.set_global_attribute(_PENDING, pending)
+        set_pending_variables(pending)

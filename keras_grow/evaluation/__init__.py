@@ -2,7 +2,6 @@
 
 from keras_grow.evaluation.callback import EvaluateDuringFit
 from keras_grow.evaluation.decoding import end_tokens
-from keras_grow.evaluation.evaluate import evaluate
 from keras_grow.evaluation.generation import exact_match
 from keras_grow.evaluation.generation import generate
 from keras_grow.evaluation.generation import sacrebleu
@@ -21,6 +20,7 @@ from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.scorer import Scorer
 from keras_grow.evaluation.stream import Stream
 from keras_grow.evaluation.streaming import Streamer
+from keras_grow.evaluation.task_metrics import evaluate
 
 __all__ = [
     "EvaluateDuringFit",

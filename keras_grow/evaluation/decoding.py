@@ -21,7 +21,7 @@ from keras_grow.evaluation.progress import reporter
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
 from keras_grow.tasks.control_tokens import control_tokens
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
 

@@ -10,7 +10,7 @@ from keras_grow.evaluation.results import ExactMatch
 from keras_grow.evaluation.results import SacreBleu
 from keras_grow.evaluation.results import standard_error
 from keras_grow.evaluation.scorer import Scorer
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.example import Example
 
 

@@ -12,7 +12,7 @@ from lm_eval.utils import make_disjoint_window
 
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
 

@@ -14,7 +14,7 @@ from keras_grow.evaluation.results import Perplexity
 from keras_grow.evaluation.results import standard_error
 from keras_grow.evaluation.scorer import Scorer
 from keras_grow.evaluation.tokens import windows
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.start_token import start_token
 

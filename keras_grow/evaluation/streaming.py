@@ -22,7 +22,7 @@ from keras_grow.growth.state import growths_of
 from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.keras_internals import has_cache
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import adds_start_token
 from keras_grow.tasks.start_token import start_token
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
 Pair = tuple[list[int], list[int]]

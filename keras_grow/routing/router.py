@@ -26,7 +26,7 @@ from keras_grow.routing.router_file import read_router_file
 from keras_grow.routing.router_file import write_router_file
 from keras_grow.routing.scorer import RoutedScorer
 from keras_grow.saving.fingerprint import base_fingerprint
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
 

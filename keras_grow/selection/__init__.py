@@ -6,10 +6,10 @@ from keras_grow.selection.gradient import rank_by_gradient
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import save_kernels
 from keras_grow.selection.layer_scores import LayerScores
-from keras_grow.selection.singular_values import randomized_singular_values
-from keras_grow.selection.singular_values import singular_values
 from keras_grow.selection.spectrum import rank_by_signal_to_noise
 from keras_grow.selection.spectrum import signal_to_noise
+from keras_grow.selection.svd import randomized_singular_values
+from keras_grow.selection.svd import singular_values
 from keras_grow.selection.update import LayerUpdateRecorder
 from keras_grow.selection.update import rank_layers
 from keras_grow.selection.update import update_magnitude

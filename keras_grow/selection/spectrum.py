@@ -9,7 +9,7 @@ from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.layer_scores import LayerScores
-from keras_grow.selection.singular_values import singular_values
+from keras_grow.selection.svd import singular_values
 
 
 def signal_to_noise(kernel: Array) -> float:

@@ -4,8 +4,8 @@ from keras_grow.tasks.chat_template import ChatTemplate
 from keras_grow.tasks.chats import chat_example
 from keras_grow.tasks.datasets import TFDS_TASKS
 from keras_grow.tasks.datasets import tfds_task
-from keras_grow.tasks.encode import Encoded
-from keras_grow.tasks.encode import encode
+from keras_grow.tasks.encoding import Encoded
+from keras_grow.tasks.encoding import encode
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Task
 from keras_grow.tasks.example import Turn

@@ -76,3 +76,22 @@ def test_no_file_is_longer_than_a_few_screens():
         for name, path in modules().items()
     }
     assert {n: rows for n, rows in lengths.items() if rows > LONGEST} == {}
+
+
+def test_no_module_has_the_name_of_what_its_folder_exports():
+    """`package.name` would be the one or the other, as imports come."""
+    shadowed = []
+    for name, path in modules().items():
+        if path.name != "__init__.py":
+            continue
+        exported = {
+            constant.value
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "__all__"
+            for constant in ast.walk(node.value)
+            if isinstance(constant, ast.Constant)
+        }
+        beside = {other.stem for other in path.parent.glob("*.py")}
+        shadowed += [f"{name}.{own}" for own in sorted(exported & beside)]
+    assert not shadowed

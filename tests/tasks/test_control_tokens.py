@@ -8,7 +8,7 @@ from keras_grow.evaluation.decoding import end_tokens
 from keras_grow.tasks import chat_example
 from keras_grow.tasks import encode
 from keras_grow.tasks.control_tokens import control_tokens
-from keras_grow.tasks.encode import tokenize
+from keras_grow.tasks.encoding import tokenize
 
 pytestmark = pytest.mark.no_backend
 

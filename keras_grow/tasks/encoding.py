@@ -158,7 +158,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
     Example:
     ```python
-    from keras_grow.tasks.encode import tokenize
+    from keras_grow.tasks.encoding import tokenize
 
     tokenize(lm.preprocessor.tokenizer, ["hello", "world"])
     ```
