@@ -1,4 +1,4 @@
-"""A comparison trains and scores a model of every family that reads text."""
+"""A comparison trains a model of every family that reads text."""
 
 import importlib
 

@@ -39,11 +39,12 @@ def prepared(kind, *names):
     return lm
 
 
-# PyTorch has no int8 in float32; the rest is the same code on every backend,
-# run where it is fastest.
+# PyTorch has no int8 in float32; on TensorFlow LoRA is left to the others.
 @pytest.mark.parametrize(
     "kind",
-    {"torch": ["lora"], "tensorflow": ["int8"]}.get(keras.config.backend(), []),
+    {"torch": ["lora"], "tensorflow": ["int8"], "jax": ["lora", "int8"]}[
+        keras.config.backend()
+    ],
 )
 def test_each_growth_is_what_it_is_alone_and_two_add_up(kind):
     lm = prepared(kind, *NAMES)

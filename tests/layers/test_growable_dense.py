@@ -137,15 +137,18 @@ def test_config_round_trip_keeps_function_and_shapes(make, strategy):
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_new_up_projections_share_the_bases_down_projection(factor):
+@pytest.mark.parametrize("strategy", ["g_freeze_up", "g_train"])
+def test_folded_copies_share_the_bases_down_projection(strategy, factor):
     up, down, _ = mlp(dense, activation=None)
     (grown_up,), grown_down = grow_mlp(
-        up, down, factor=factor, strategy="g_freeze_up"
+        up, down, factor=factor, strategy=strategy
     )
+    whole = strategy == "g_train"
+    count = factor if whole else factor - 1
     assert grown_down.trainable_weights == []
-    assert [w.shape for w in grown_up.trainable_weights] == [
-        (6, 8 * (factor - 1)), (8 * (factor - 1),),
-    ]  # fmt: skip
+    assert [w.shape for w in grown_up.trainable_weights] == (
+        [(6, 8), (8,)] * count if whole else [(6, 8 * count), (8 * count,)]
+    )
     rng = np.random.default_rng(0)
     for weight in grown_up.trainable_weights:
         weight.assign(rng.normal(size=weight.shape))
@@ -154,11 +157,13 @@ def test_new_up_projections_share_the_bases_down_projection(factor):
     w1, b1, w2, b2 = (
         ops.convert_to_numpy(w) for w in (*up.weights, *down.weights)
     )
-    new, bias = map(ops.convert_to_numpy, grown_up.trainable_weights)
+    trained = list(map(ops.convert_to_numpy, grown_up.trainable_weights))
+    new = np.concatenate(trained[::2], axis=-1)
+    bias = np.concatenate(trained[1::2])
     hidden = np.maximum(X @ w1 + b1, 0)
     copies = np.maximum(X @ new + bias, 0)
-    copies = copies.reshape(*X.shape[:-1], factor - 1, 8).mean(axis=-2)
-    share = 0.4 * (1 - 1 / factor)
+    copies = copies.reshape(*X.shape[:-1], count, 8).mean(axis=-2)
+    share = 0.4 if whole else 0.4 * (1 - 1 / factor)
     expected = ((1 - share) * hidden + share * copies) @ w2 + b2
     np.testing.assert_allclose(
         as_array(grown_down(grown_up(X))), expected, rtol=1e-5, atol=1e-5
