@@ -4,10 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.quiet_start import quiet_start
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_GROWTHS = "*.grow.safetensors"
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -26,10 +29,15 @@ def add_parser(subparsers: "Subparsers") -> None:
         ),
     )
     parser.add_argument(
-        "growth", help="growth file, or folder of a run that holds one"
+        "growth",
+        metavar="RUN_OR_GROWTH",
+        help="growth file, or folder of a run or a comparison that holds one; "
+        "of several, give the path of one",
     )
     parser.add_argument(
-        "--model", required=True, help="base model: preset, GGUF or folder"
+        "--model",
+        help="base model: preset, GGUF or folder (default: that of a "
+        f"{PLAN_FILE} beside the growth file, or one folder above)",
     )
     parser.add_argument(
         "--old",
@@ -65,7 +73,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--rows", type=int, help="how many new rows to read (default: all)"
     )
     parser.add_argument(
-        "--dtype", default="float32", help="dtype of the base (float32)"
+        "--dtype",
+        help="dtype of the base (default: the plan's; with --model, float32)",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="leave the growth file as it is"
@@ -80,8 +89,9 @@ def run(options: argparse.Namespace) -> None:
         options: what `add_parser` describes.
 
     Raises:
-        ValueError: if the growth does not fit the model, or a file or an
-            argument is not what it should be.
+        ValueError: if a folder does not hold one growth, its base is not
+            known or another, or a file or an argument is not what it should
+            be.
         OSError: if a file cannot be read or written.
     """
     with quiet_start():
@@ -97,11 +107,12 @@ def run(options: argparse.Namespace) -> None:
     path = _growth_file(Path(options.growth))
     # Errors in a file are reported before a model is loaded.
     read_growth_file(path)
+    model, dtype = _base(path, options.model, options.dtype)
     texts = _texts(Path(options.old), options.characters)
     rows = options.new and read_examples(options.new).examples[: options.rows]
     if options.new and not rows:
         raise ValueError(f"Expected rows in --new. Received: {options.new}")
-    lm = load_growth(load_causal_lm(options.model, options.dtype), path)
+    lm = load_growth(load_causal_lm(model, dtype), path)
     scorer = Scorer(lm)
 
     def loss(_: object) -> float:
@@ -144,16 +155,43 @@ def write_scale(path: Path, name: str, scale: float) -> None:
 
 
 def _growth_file(path: Path) -> Path:
-    """The growth file that was named, or the one in a run's folder."""
+    """The growth file that was named, or the only one of a folder."""
     if not path.is_dir():
         return path
-    found = sorted(path.glob("*.grow.safetensors"))
-    if len(found) != 1:
+    # A comparison has a folder for each of its runs.
+    found = sorted(path.glob(_GROWTHS)) or sorted(path.glob(f"*/{_GROWTHS}"))
+    if not found:
         raise ValueError(
-            "Expected a growth file, or a folder with one *.grow.safetensors. "
-            f"Received: {path}, a folder with {[file.name for file in found]}"
+            "Expected a growth file, or the folder of a run or a comparison "
+            f"that holds one. Received: {path}, a folder without {_GROWTHS}. "
+            "Runs save one where they grew and left the base alone."
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"Expected one growth. Received: {path}, a folder with "
+            f"{len(found)}: {', '.join(map(str, found))}. Give the path of one."
         )
     return found[0]
+
+
+def _base(
+    growth: Path, model: str | None, dtype: str | None
+) -> tuple[str, str]:
+    """Model and dtype of the base: as given, or as planned."""
+    from keras_grow.comparison import Plan
+
+    if model is not None:
+        return model, dtype or "float32"
+    # The folders of its run and of the comparison.
+    for folder in growth.resolve().parents[:2]:
+        if (folder / PLAN_FILE).exists():
+            plan = Plan.load(folder)
+            return plan.model, dtype or plan.dtype
+    raise ValueError(
+        "Expected --model, the base that the growth was made on, or a "
+        f"{PLAN_FILE} that names it. Received: {growth}, with no {PLAN_FILE} "
+        "beside it or one folder above. Add --model."
+    )
 
 
 def _texts(path: Path, characters: int | None) -> list[str]:

@@ -51,9 +51,10 @@ def growths(model: keras.Model) -> dict[str, Growth]:
     keras_grow.growths(lm)["french"].scale  # 1.0
     ```
     """
-    if not getattr(backbone_of(model), "growths", ()):
+    backbone = backbone_of(model)
+    if not getattr(backbone, "growths", ()):
         return {}
-    state = ModelState.of(model)
+    state = ModelState.over(model, backbone)
     scales = state.scales
     return {
         config.name: Growth(

@@ -33,7 +33,11 @@ class ModelState:
     @classmethod
     def of(cls, model: Any) -> "ModelState":
         """Find them in a KerasHub task or backbone."""
-        backbone = backbone_of(model)
+        return cls.over(model, backbone_of(model))
+
+    @classmethod
+    def over(cls, model: Any, backbone: Any) -> "ModelState":
+        """Find them in a model whose backbone is known."""
         family = family_of(backbone)
         blocks = tuple(family.blocks_of(backbone))
         return cls(model, backbone, family, blocks)
@@ -122,13 +126,14 @@ def grown_state(model: Any) -> ModelState:
         ValueError: if the model is not grown.
     """
     backbone = backbone_of(model)
-    if not growths_of(backbone):
+    # The base's family may have no row: growths come first.
+    if not getattr(backbone, "growths", ()):
         raise ValueError(
             "Expected a grown model. Received: "
             f"{type(model).__name__} `{model.name}`, which is not grown. Call "
             "`keras_grow.grow_model(model)` first."
         )
-    return ModelState.of(model)
+    return ModelState.over(model, backbone)
 
 
 def check_only_mlps(backbone: keras.Model) -> None:

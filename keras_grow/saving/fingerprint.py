@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,9 +18,9 @@ from keras_grow.distribution.processes import row_blocks
 from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
-from keras_grow.growth.state import growths_of
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.folded_dense import CopiedDense
+from keras_grow.layers.growable_dense import GrowableDense
 
 CHUNK = 1 << 26
 
@@ -47,9 +48,20 @@ def base_fingerprint(model: keras.Model) -> str:
     ```
     """
     backbone = backbone_of(model)
+    if getattr(backbone, "growths", ()):
+        return state_fingerprint(ModelState.over(model, backbone))
     # The base's family may have no row.
-    growths = growths_of(backbone)
-    grown = ModelState.of(backbone).grown_layers if growths else []
+    return _fingerprint(backbone, ())
+
+
+def state_fingerprint(state: ModelState) -> str:
+    """`base_fingerprint` of a model whose parts are found."""
+    grown = state.grown_layers if state.growths else ()
+    return _fingerprint(state.backbone, grown)
+
+
+def _fingerprint(backbone: keras.Model, grown: Sequence[GrowableDense]) -> str:
+    """Hash every weight of a backbone but what its grown layers added."""
     added = {
         id(weight)
         for layer in grown

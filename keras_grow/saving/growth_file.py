@@ -32,9 +32,9 @@ from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
 from keras_grow.saving.belongs import check_belongs
 from keras_grow.saving.belongs import check_tensors
-from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.fingerprint import slice_variables
+from keras_grow.saving.fingerprint import state_fingerprint
 from keras_grow.saving.fingerprint import stored_array
 from keras_grow.saving.reading import read_growth_file
 from keras_grow.saving.schema import GrowthFile
@@ -101,7 +101,7 @@ def save_growth(
             for under in missing_beneath(growths)
         },
         lora_ranks(backbone),
-        base_fingerprint(backbone),
+        state_fingerprint(state),
         {key: stored_array(variable) for key, variable in variables.items()},
     )
     check_zeros(file)
@@ -174,7 +174,7 @@ def load_growth(
         check_belongs(state, file)
         growths = check_fits(state, file.growths, file.lora)
         check_tensors(state, file)
-        if check_base and base_fingerprint(backbone) != file.base:
+        if check_base and state_fingerprint(state) != file.base:
             raise ValueError(
                 "Expected the base model that the growth was trained on. "
                 "Received: a growth whose base has other weights. Load the "

@@ -9,10 +9,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.command import main
-from keras_grow.command.dial import write_scale
 from keras_grow.growth.state import ModelState
-from keras_grow.saving.reading import read_growth_file
 
 
 def scale_of(lm, name="french"):
@@ -151,61 +148,3 @@ def test_what_cannot_be_chosen_is_refused(lm, options, said):
     options = {"old": lambda _: 1.0, **options}
     with pytest.raises(ValueError, match=said):
         choose(lm, **options)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A base as a preset, a growth of it, and two files to dial by."""
-    folder = tmp_path_factory.mktemp("dial")
-    lm = tiny_lm("gemma3", tokenizer=True, num_layers=1)
-    lm.save_to_preset(str(folder / "base"))
-    keras_grow.grow_model(lm, name="french")
-    move(lm, "french")
-    keras_grow.save_growth(lm, folder / "french.grow.safetensors")
-    (folder / "old.txt").write_text("the quick brown fox jumps", "utf-8")
-    row = '{"prompt": "bonjour", "response": " le monde"}\n'
-    (folder / "new.jsonl").write_text(row, "utf-8")
-    return folder
-
-
-def test_the_command_writes_the_scale_and_nothing_else(saved, capsys):
-    path = saved / "french.grow.safetensors"
-    before = read_growth_file(path)
-    words = ["dial", str(saved), "--model", str(saved / "base")]
-    words += ["--old", str(saved / "old.txt"), "--budget", "1%", "--steps", "3"]
-    words += ["--new", str(saved / "new.jsonl")]
-    assert main([*words, "--dry-run"]) == 0
-    assert read_growth_file(path).metadata == before.metadata
-    assert main(words) == 0
-    table = capsys.readouterr().out
-    after = read_growth_file(path)
-    scale = after.scales["french"]
-    assert f"loads at {scale:g}" in table
-    assert after.growths == before.growths
-    for name, tensor in before.tensors.items():
-        np.testing.assert_array_equal(after.tensors[name], tensor)
-    again = tiny_lm("gemma3", tokenizer=True, num_layers=1)
-    keras_grow.load_growth(again, path)
-    assert scale_of(again) == scale
-    write_scale(path, "french", 0.625)
-    assert read_growth_file(path).scales == {"french": 0.625}
-    write_scale(path, "french", 1.0)
-
-
-@pytest.mark.parametrize(
-    ("growth", "said"),
-    [("base", "a folder with []"), ("missing", "does not exist")],
-)
-def test_the_command_says_what_is_wrong_in_one_line(
-    saved, growth, said, capsys
-):
-    words = ["dial", str(saved / growth), "--model", str(saved / "base")]
-    assert main([*words, "--old", str(saved / "old.txt")]) == 1
-    assert said in capsys.readouterr().err
-
-
-def test_a_budget_that_is_no_share_is_refused(saved, capsys):
-    words = ["dial", "x", "--model", "m", "--old", "o", "--budget", "much"]
-    with pytest.raises(SystemExit):
-        main(words)
-    assert "2% or 0.02" in capsys.readouterr().err
