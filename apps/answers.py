@@ -19,20 +19,11 @@ LIMITS = {
 class Question:
     """A prompt and how it is to be answered.
 
-    Attributes:
-        prompt: the text to continue, or the next turn of a chat.
-        sampler: one of `SAMPLERS`.
-        temperature: of the samplers that draw.
-        top_k: how many candidates the sampler `"top-k"` draws from.
-        length: the most tokens of an answer.
-        seed: of the draws.
-        one_line: whether an answer ends with its line.
-        drift: whether each token is compared with the base.
-        chat: whether the prompt is a turn of a chat.
-        system: what a chat's system turn says; empty for none.
-
-    Raises:
-        ValueError: if something is out of range, in words for the visitor.
+    A ValueError is in words for the visitor. `prompt` is the text to continue,
+    or with `chat` the next turn of a chat, whose system turn says `system`.
+    `temperature` and `seed` are of the samplers that draw, `top_k` of `"top-k"`
+    alone. `length` is the most tokens of an answer, which with `one_line` ends
+    with its line. With `drift` each token is compared with the base.
     """
 
     prompt: str
@@ -79,20 +70,14 @@ class Question:
 class Answer:
     """What one pane shows.
 
-    Attributes:
-        state: "waiting", "writing", "done", "stopped", "empty" or "error".
-        text: the answer so far.
-        message: what the state needs said.
-        token_ids: the tokens that were written.
-        lengths: how long the text was after each of them.
-        logprobs: log-likelihood of each, in nats.
-        ended: "end", "stop" or "length", once it has ended by itself.
-        first: seconds from the question to the first token.
-        rate: tokens per second from there on, as the visitor saw them.
-        drift: for each token, how much likelier than the base the model finds
-            it, in nats; empty where that is not known.
-        cut: tokens that the prompt lost on its left.
-        model: name of the model that wrote it.
+    `state` is "waiting", "writing", "done", "stopped", "empty" or "error";
+    `ended` is "end", "stop" or "length", once the answer has ended by itself.
+    For each token, `lengths` is how long the text was after it, `logprobs` its
+    log-likelihood in nats, and `drift` how much likelier than the base the
+    model finds it, in nats; empty where that is not known. `first` is in
+    seconds from the question to the first token, `rate` in tokens per second
+    from there on, as the visitor saw them. `cut` counts tokens that the prompt
+    lost on its left.
     """
 
     state: str = "waiting"

@@ -21,11 +21,8 @@ _STOPPED = Answer("empty", message="Stopped before it began.")
 class Asked:
     """What one pane is asked.
 
-    Attributes:
-        choice: what answers.
-        turns: earlier turns of a chat, each what the visitor said and what
-            was answered.
-        before: an answer that was cut and is to go on.
+    A turn is what the visitor said and what was answered. `before` is an answer
+    that was cut and is to go on.
     """
 
     choice: Choice
@@ -37,9 +34,6 @@ class Ask:
     """Answers to one question, as its visitor reads them.
 
     It is made in the event loop of its reader; the owner of the models writes.
-
-    Args:
-        panes: the panes that are asked.
     """
 
     def __init__(self, panes: Sequence[int]) -> None:
@@ -131,14 +125,7 @@ class Visitors:
 def begin(
     models: Models, ask: Ask, question: Question, asked: dict[int, Asked]
 ) -> None:
-    """Answer in the owner's thread, with what is one model in one batch.
-
-    Args:
-        models: the models.
-        ask: who reads the answers.
-        question: what is asked.
-        asked: what each pane is asked.
-    """
+    """Answer in the owner's thread, with what is one model in one batch."""
     together: dict[Any, list[int]] = {}
     for pane, own in asked.items():
         # What has to load, or goes on, or read another chat, goes alone.

@@ -11,10 +11,7 @@ _WIDE = 30.0  # Times the least value, from where on a ratio says more.
 class Axis:
     """From where to where an axis goes, and how.
 
-    Attributes:
-        low: its lower end.
-        high: its upper end.
-        log: whether equal steps are equal ratios.
+    With `log` equal steps are equal ratios.
     """
 
     low: float
@@ -28,18 +25,11 @@ class Axis:
         low: float | None = None,
         high: float | None = None,
     ) -> "Axis":
-        """The axis for values of a metric.
+        """The axis for values of a metric that may have a least and a most.
 
-        Args:
-            values: what is drawn on it.
-            low: the least that the metric can be, or None.
-            high: the most that it can be, or None.
-
-        Returns:
-            From `low` to `high` where both are known, so that a share is
-            always drawn from 0 to 1; else from `low`, or with a margin about
-            the values; logarithmic where values that begin above zero are
-            far apart.
+        It goes from `low` to `high` where both are known, so that a share is
+        always drawn from 0 to 1; else from `low`, or with a margin about the
+        values; logarithmic where values that begin above zero are far apart.
         """
         least, most = min(values), max(values)
         if low is not None and high is not None:

@@ -15,15 +15,9 @@ VOTES = ("left", "right", "equal")
 class Pair:
     """Two answers to one row, in an order that the voter does not know.
 
-    Attributes:
-        prompt: the row's prompt.
-        reference: the row's own answer.
-        first: label of the first model.
-        second: label of the second.
-        swapped: whether the first model's answer is on the right.
-        answers: what the two wrote, the first model's first.
-        settings: of the question.
-        vote: "first", "second" or "equal"; empty before.
+    `first` and `second` are labels of models; the first model's answer comes
+    first in `answers`, and is on the right if `swapped`. `vote` is "first",
+    "second" or "equal"; empty before.
     """
 
     prompt: str

@@ -43,13 +43,7 @@ def build(
 ) -> None:
     """Lay it out and wire it.
 
-    Args:
-        models: what answers.
-        visitors: who has asked what.
-        choosers: the models of the panes.
-        dials: the dials of the panes.
-        settings: sampler, temperature, top-k, length, seed and one line.
-        history: the visitor's earlier questions.
+    `settings` are sampler, temperature, top-k, length, seed and one line.
     """
     with gr.Accordion("Blind comparison", open=False, elem_id="blind"):
         gr.HTML(

@@ -11,11 +11,7 @@ BASE, MIXED, ROUTED = "base", "mixed", "routed"
 class Catalog:
     """Models by their keys, which is what the page sends.
 
-    Args:
-        runs: where models come from.
-
-    Attributes:
-        uploads: growth files that visitors brought, by key.
+    `uploads` are growth files that visitors brought, by key.
     """
 
     def __init__(self, runs: Runs) -> None:

@@ -30,12 +30,8 @@ _Place = Callable[[float, float], tuple[float, float]]
 class Point(NamedTuple):
     """A point of a curve.
 
-    Attributes:
-        x: where it lies on the level axis.
-        y: where it lies on the upright axis.
-        up: its interval on the upright axis.
-        across: its interval on the level axis.
-        words: what is read out; empty for its numbers.
+    `up` and `across` are its intervals on the upright and the level axis.
+    `words` are read out; empty for its numbers.
     """
 
     x: float
@@ -58,19 +54,12 @@ def curves(
     unit: str = "updates",
     bounds: Bounds = ANY,
 ) -> str:
-    """One chart with its title and a line that reads out points.
+    """One chart, in HTML, with its title and a line that reads out points.
 
-    Args:
-        title: what is on the upright axis.
-        series: points of each curve, by name.
-        order: names of all curves of the page, so that each looks the same
-            in every chart.
-        unit: what is on the level axis.
-        bounds: of the upright axis.
-
-    Returns:
-        HTML of a figure. A point under the pointer or reached by the arrow
-        keys is read out below the curves.
+    A point under the pointer or reached by the arrow keys is read out below the
+    curves. `order` names all curves of the page, so that each looks the same in
+    every chart. `unit` is what is on the level axis, `bounds` are of the
+    upright one.
     """
     drawn = svg(title, series, order, unit, bounds)
     return (

@@ -19,16 +19,7 @@ _TEMPLATES = {
 def prompt(
     lm: Any, question: Question, turns: Sequence[tuple[str, str]]
 ) -> str:
-    """The text of a chat up to where its next answer begins.
-
-    Args:
-        lm: the model, whose family's template is taken.
-        question: the next turn, and the system turn.
-        turns: what was said and answered before.
-
-    Raises:
-        ValueError: if no template is known for the family.
-    """
+    """The text of a chat up to where its next answer begins."""
     from keras_grow.tasks import ChatTemplate
 
     name = type(lm).__name__.removeprefix("Grown")

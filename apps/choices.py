@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 class Unavailable(Exception):
     """A model cannot answer, with the reason in words for its visitor.
 
-    Args:
-        message: the reason.
-        state: "error", or "empty" where there is nothing to answer.
+    `state` is "error", or "empty" where there is nothing to answer.
     """
 
     def __init__(self, message: str, state: str = "error") -> None:
@@ -25,12 +23,9 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """What the page says of a model.
+    """What the page says of a model, with message and memory in words.
 
-    Attributes:
-        state: "absent", "loading", "ready" or "failed".
-        message: the state in words.
-        memory: what it holds in memory, in words.
+    `state` is "absent", "loading", "ready" or "failed".
     """
 
     state: str
@@ -42,9 +37,8 @@ class Part:
 class Choice:
     """What answers in a pane.
 
-    Attributes:
-        key: `BASE`, the key of an `Entry`, `MIXED` or `ROUTED`.
-        dials: the scale of each growth that takes part, by its key.
+    `key` is `BASE`, the key of an `Entry`, `MIXED` or `ROUTED`. `dials` are the
+    scales of the growths that take part, by their keys.
     """
 
     key: str

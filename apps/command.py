@@ -19,11 +19,7 @@ _KEPT_SECONDS = 86400
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Add `app` to the commands.
-
-    Args:
-        subparsers: what `ArgumentParser.add_subparsers` returned.
-    """
+    """Add `app` to the commands."""
     parser = subparsers.add_parser(
         "app",
         help="compare base, fine-tuned and grown model in the browser",
@@ -64,11 +60,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until interrupted.
-
-    Args:
-        options: what `add_parser` describes.
-    """
+    """Serve until interrupted."""
     logins = _logins(options.login)
     _check_target(options.target)
     _check_port(options.host, options.port)

@@ -33,15 +33,11 @@ from .settings import MIXES
 class Form:
     """What the page sends with every question.
 
-    Attributes:
-        history: the visitor's earlier questions.
-        kept: for each pane, what it was asked last, and its answer.
-        opened: whether each pane is there.
-        keys: what is chosen in each.
-        dials: where the dial of each stands.
-        mix: the dials of the growths that are mixed.
-        plain: whether a chat is shown as text, not as Markdown.
-        settings: the fields of a `Question`.
+    For each pane, `kept` is what it was asked last with its answer, `opened`
+    whether it is there, `keys` what is chosen and `dials` where its dial
+    stands. `mix` are the dials of the growths that are mixed. With `plain` a
+    chat is shown as text, not as Markdown. `settings` are the fields of a
+    `Question`.
     """
 
     history: History | None
@@ -74,12 +70,7 @@ class Form:
 
 
 class CompareEvents:
-    """Handlers that ask the models.
-
-    Args:
-        models: what answers.
-        visitors: who has asked what.
-    """
+    """Handlers that ask the models."""
 
     def __init__(self, models: Models, visitors: Visitors) -> None:
         self.models = models
@@ -106,12 +97,10 @@ class CompareEvents:
         return gr.Slider(visible=key in self.models.grown())
 
     def asking(self, panes: Sequence[int], mode: str = "ask") -> Any:
-        """A handler that asks some of the panes.
+        """A handler that asks those of the panes that are open.
 
-        Args:
-            panes: which, of those that are open.
-            mode: "ask" for the prompt that stands there, "again" for what a
-                pane was asked last, "continue" for an answer that was cut.
+        `mode` is "ask" for the prompt that stands there, "again" for what a
+        pane was asked last, "continue" for an answer that was cut.
         """
 
         async def run(

@@ -45,13 +45,8 @@ _WIDE = "() => window.innerWidth > 700"
 class CompareTab:
     """Components that the rest of the page fills.
 
-    Attributes:
-        columns: of the panes.
-        choosers: of the model in each pane.
-        dials: of each pane.
-        headings: how the model of each pane stands.
-        opened: which panes are open.
-        mix: dials of the growths that are mixed.
+    All but `opened` and `mix` are one per pane; `mix` has the dials of the
+    growths that are mixed.
     """
 
     columns: list[Any]
@@ -68,17 +63,7 @@ class CompareTab:
 
 
 def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
-    """Lay out the tab and wire it.
-
-    Args:
-        page: the page, a `gr.Blocks`.
-        models: what answers.
-        visitors: who has asked what.
-        history: the visitor's earlier questions.
-
-    Returns:
-        A `CompareTab`.
-    """
+    """Lay out the tab and wire it; returns a `CompareTab`."""
     events = CompareEvents(models, visitors)
     with gr.Row(equal_height=True, elem_id="asking"):
         prompt = gr.Textbox(

@@ -15,12 +15,7 @@ Rows = list[dict[str, Any]]
 
 
 def charts(rows: Rows, shown: list[str] | None = None) -> str:
-    """A chart for each score, with a legend for all.
-
-    Args:
-        rows: results.
-        shown: names of the methods to draw. Defaults to `None`: all.
-    """
+    """A chart for each score, with a legend for all."""
     order = results.methods_of(rows)
     if not rows:
         return words.note("info", "No results yet.")

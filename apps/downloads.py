@@ -36,12 +36,8 @@ def link(
 ) -> str:
     """A link to a download.
 
-    Args:
-        text: what it says.
-        kind: which of the functions of `serve` answers.
-        key: what that function takes.
-        elem_id: id of the link.
-        **query: lists of words that the function takes besides.
+    The function of `serve` for `kind` answers it; it takes `key` and, besides,
+    the lists of words in `query`.
     """
     path = f"{_ROUTE}/{kind}/{quote(key)}"
     if query:
@@ -57,12 +53,10 @@ def serve(
 ) -> None:
     """Add the downloads to a page that is served.
 
-    Args:
-        app: the FastAPI app that Gradio made.
-        kinds: for each kind of download a function of a key, which comes from
-            a visitor and is never to be taken as a path, and of the words
-            `shown` of its address. It returns None where there is no such
-            file any more.
+    For each kind there is a function of a key, which comes from a visitor and
+    is never to be taken as a path, and of the words `shown` of its address. It
+    returns None where there is no such file any more. `app` is the FastAPI app
+    that Gradio made.
     """
     # Whoever may not see the page may not take anything from it.
     guard = next(

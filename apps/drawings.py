@@ -14,12 +14,8 @@ _MAX_JSON = 2_000_000
 def growth_of(file: Path) -> dict[str, Any] | None:
     """What a growth file says of itself, or None where it cannot be read.
 
-    Args:
-        file: a growth file. Its weights are not read.
-
-    Returns:
-        `factors`, the width factor by grown block; `parameters`, how many
-        are new; `strategy`.
+    That is `factors`, the width factor by grown block; `parameters`, how many
+    are new; and `strategy`. Its weights are not read.
     """
     try:
         with file.open("rb") as stream:
@@ -50,10 +46,7 @@ def growth_of(file: Path) -> dict[str, Any] | None:
 def blocks(name: str, growth: dict[str, Any], num_blocks: int) -> str:
     """The blocks of a model in order, the grown ones marked.
 
-    Args:
-        name: the model's name.
-        growth: what `growth_of` found.
-        num_blocks: blocks of the model, or 0 where that is not known yet.
+    `num_blocks` is 0 where it is not known yet.
     """
     factors = growth["factors"]
     count = max(num_blocks, max(factors, default=-1) + 1)
@@ -85,13 +78,7 @@ def blocks(name: str, growth: dict[str, Any], num_blocks: int) -> str:
 
 
 class Analysis(NamedTuple):
-    """Layer scores or a rank map.
-
-    Attributes:
-        file: name of the file that holds them.
-        values: what it holds.
-        drawn: the same as HTML.
-    """
+    """Layer scores or a rank map: its file, its values, and these as HTML."""
 
     file: str
     values: dict[str, Any]

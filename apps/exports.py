@@ -64,15 +64,9 @@ def card(entry: Entry, form: str) -> str:
 def make(entry: Entry, form: str) -> None:
     """Write a model in a form, in bfloat16, with its model card.
 
-    The model is loaded and written by a process of its own, whose memory goes
-    with it. What is written is there whole or not at all.
-
-    Args:
-        entry: the model.
-        form: "gguf" or "transformers".
-
-    Raises:
-        Refused: if it cannot be written.
+    The form is "gguf" or "transformers". The model is loaded and written by a
+    process of its own, whose memory goes with it. What is written is there
+    whole or not at all.
     """
     own = _folder(entry)
     folder = own / stem(entry)

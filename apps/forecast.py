@@ -23,12 +23,9 @@ from .uploads import Rows
 class Measured:
     """What an earlier training of the same base has taken here.
 
-    Attributes:
-        kind: key of its method in `KINDS`.
-        update: seconds of an update of `BATCH` rows.
-        startup: seconds until the first update; 0 if that is not known.
-        pause: seconds of a measurement; 0 if that is not known.
-        bytes: the most memory that it held.
+    `update` is in seconds per update of `BATCH` rows, `startup` in seconds
+    until the first update and `pause` in seconds of a measurement; 0 if not
+    known. `bytes` is the most memory that it held. `kind` is a key of `KINDS`.
     """
 
     kind: str
@@ -39,13 +36,7 @@ class Measured:
 
 
 def sentence(lesson: Lesson, rows: Rows, runs: Runs) -> str:
-    """Passes, time and memory of a training to come.
-
-    Args:
-        lesson: what is to be trained.
-        rows: on what.
-        runs: the earlier ones.
-    """
+    """Passes, time and memory of a training to come, from the earlier ones."""
     learned = len(rows.examples) - rows.held_out
     passes = lesson.updates * BATCH / learned
     noun = "pass" if round(passes, 1) == 1 else "passes"

@@ -26,11 +26,7 @@ _ABOUT = (
 
 
 def drawn(folder: Path) -> str:
-    """The fronts of a comparison, a chart and a table for each old skill.
-
-    Args:
-        folder: folder of the comparison.
-    """
+    """The fronts of a comparison, a chart and a table for each old skill."""
     heading = "<h2>Learned against forgotten</h2>"
     if not (folder / SHARES_FILE).exists():
         return heading + words.note("info", _NONE)

@@ -10,11 +10,7 @@ _GENERAL = Path(__file__).parent / "passages.txt"
 class Growths:
     """Several growths on one model, by the keys that the page has for them.
 
-    Args:
-        streamer: the base's.
-
-    Attributes:
-        names: their names on the model, by key, the one asked last at the end.
+    `names` are their names on the model, by key, the one asked last at the end.
     """
 
     MOST = 4
@@ -34,11 +30,7 @@ class Growths:
         return str(keras_grow.growth_report(self._lm)) if self.names else ""
 
     def load(self, key: str, file: Path) -> list[str]:
-        """Load a growth, off until it is asked for.
-
-        Returns:
-            Keys of those that had to make room.
-        """
+        """Load a growth, off at first; return the keys that made room."""
         import keras_grow
 
         gone = []
@@ -77,11 +69,7 @@ class Growths:
     def route(
         self, prompt: str, labels: Mapping[str, str]
     ) -> tuple[dict[str, float], str]:
-        """The growth that a prompt is for, and how probable that is.
-
-        Raises:
-            ValueError: if no growth has prompts to learn from.
-        """
+        """The growth that a prompt is for, and how probable that is."""
         if self._router is None:
             self._router = self._fitted()
         routes = self._router([prompt])

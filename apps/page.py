@@ -49,15 +49,9 @@ _REFRESH = 1.5  # Seconds.
 
 
 def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
-    """Lay out the page.
+    """Lay out the page, to be launched with `THEME`, `CSS` and `HEAD`.
 
-    Args:
-        runs: finished runs.
-        models: what answers; it need not be loaded yet.
-        trainer: what trains.
-
-    Returns:
-        The page, a `gr.Blocks`, to be launched with `THEME`, `CSS` and `HEAD`.
+    The models need not be loaded yet.
     """
     visitors = Visitors()
     with gr.Blocks(

@@ -34,11 +34,7 @@ def answer(
 ) -> str:
     """The answer as a region that scrolls, with a button that copies it.
 
-    Args:
-        title: name of the pane, for those who do not see it.
-        found: the answer so far.
-        turns: earlier turns of a chat.
-        as_markdown: whether answers are rendered as Markdown.
+    `title` names the pane for those who do not see it.
     """
     name = escape(title, quote=True)
     said = "".join(

@@ -25,21 +25,12 @@ _PHASES = {
 class Progress:
     """How the training stands.
 
-    Attributes:
-        state: "idle", "running", "done", "stopped" before anything was
-            learned, or "failed".
-        phase: what it does, in words.
-        folder: name of its folder.
-        name: what it is called.
-        owner: the visitor who started it.
-        step: updates made.
-        updates: updates wanted.
-        losses: pairs of update and training loss.
-        rows: scores so far, as rows of `results.jsonl`.
-        seconds_left: an estimate, or None before there is one.
-        cut: which rows were cut or left out, in words.
-        message: how it ended.
-        key: the finished model's entry.
+    `state` is "idle", "running", "done", "stopped" before anything was learned,
+    or "failed". `phase`, `cut` (which rows were cut or left out) and `message`
+    (how it ended) are in words. `folder` is the name of its folder, `owner` the
+    visitor who started it. `losses` are pairs of update and training loss,
+    `rows` the scores so far, as rows of `results.jsonl`. `key` is the finished
+    model's entry.
     """
 
     state: str = "idle"
@@ -62,9 +53,6 @@ class Clock:
 
     A training makes updates, pauses to be measured and saved, and goes on. So
     the time left is that of the updates and that of the pauses to come.
-
-    Args:
-        plan: the training's plan.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -120,12 +108,7 @@ class Clock:
 
 
 class Account:
-    """What is known of one training.
-
-    Args:
-        plan: its plan.
-        progress: what is known before its first event.
-    """
+    """What is known of one training."""
 
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self.clock = Clock(plan)

@@ -24,13 +24,9 @@ from . import trainings
 class Entry:
     """A model that a finished run made.
 
-    Attributes:
-        key: what names it in the page.
-        label: the same for people.
-        folder: folder of the comparison.
-        own: folder of the run in it.
-        method: settings of its method, as the plan holds them.
-        seed: its seed.
+    `key` names it in the page, and `label` for people. `own` is the folder of
+    the run in `folder`, that of the comparison. `method` is as the plan holds
+    it.
     """
 
     key: str
@@ -55,11 +51,8 @@ class Entry:
 class Runs:
     """The run that the app was started on, and those it made itself.
 
-    Args:
-        given: folder of a comparison, or None.
-        made: folder of the runs that the app makes, one folder each.
-        model: name of the base model.
-        dtype: its dtype.
+    `given` is the folder of a comparison, or None. In `made` each run has a
+    folder.
     """
 
     def __init__(
@@ -72,15 +65,7 @@ class Runs:
 
     @classmethod
     def of(cls, target: str, made: str | os.PathLike[str]) -> "Runs":
-        """Take a folder of a comparison, or the name of a model.
-
-        Args:
-            target: either of them.
-            made: folder of the runs that the app makes.
-
-        Raises:
-            ValueError: if a folder's plan cannot be read.
-        """
+        """Take a folder of a comparison, or the name of a model."""
         folder = Path(target).resolve()
         if not (folder / PLAN_FILE).exists():
             if folder.is_dir() and not any(folder.glob("*.json")):

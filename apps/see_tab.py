@@ -33,16 +33,7 @@ _NO_ANALYSES = (
 
 
 def build(tab: Any, runs: Runs, models: Models) -> Any:
-    """Lay out the tab and wire it.
-
-    Args:
-        tab: the `gr.Tab` that it stands in.
-        runs: finished runs.
-        models: whose growth report is shown.
-
-    Returns:
-        The choice of a run.
-    """
+    """Lay out the tab and wire it; returns the choice of a run."""
     run = gr.Dropdown([], label="Run", interactive=True, elem_id="see-run")
     shown = gr.CheckboxGroup(
         [], label="Methods in the curves", elem_id="see-methods"
@@ -79,12 +70,7 @@ def options(runs: Runs) -> list[tuple[str, str]]:
 
 
 def choices(runs: Runs, chosen: str | None = None) -> Any:
-    """The runs to choose from, the given or newest first.
-
-    Args:
-        runs: finished runs.
-        chosen: which one is. Defaults to `None`: the first.
-    """
+    """The runs to choose from, the given or newest first."""
     found = options(runs)
     keys = [key for _, key in found]
     if chosen not in keys:

@@ -14,15 +14,10 @@ MIXES = 4  # Growths that can be mixed.
 class Settings:
     """Components of the settings.
 
-    Attributes:
-        drawing: sampler, temperature, top-k, length, seed and one line, the
-            fields of a `Question` after its prompt.
-        drift: whether drift is shown.
-        chat: whether prompts are turns of a chat.
-        system: its system turn.
-        plain: whether a chat is shown as text.
-        clear: begins a new chat.
-        mix: dials of the growths that are mixed.
+    `drawing` are sampler, temperature, top-k, length, seed and one line, the
+    fields of a `Question` after its prompt. `plain` is whether a chat is shown
+    as text. `clear` begins a new chat. `mix` has the dials of the growths that
+    are mixed.
     """
 
     drawing: list[Any]
@@ -40,11 +35,7 @@ class Settings:
 
 
 def build(is_chat: bool) -> Settings:
-    """Lay them out.
-
-    Args:
-        is_chat: whether the model was made for chats.
-    """
+    """Lay them out; `is_chat` is whether the model was made for chats."""
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         drawing = _drawing()
         drift = gr.Checkbox(

@@ -28,14 +28,7 @@ _MAKE = {
 
 
 def build(runs: Runs) -> Any:
-    """Lay out the tab and wire it.
-
-    Args:
-        runs: finished runs.
-
-    Returns:
-        The choice of a model.
-    """
+    """Lay out the tab and wire it; returns the choice of a model."""
     model = gr.Dropdown(
         [], label="Model", interactive=True, elem_id="take-model"
     )
@@ -86,10 +79,7 @@ def options(runs: Runs) -> list[tuple[str, str]]:
 def choices(runs: Runs, chosen: str | None = None) -> Any:
     """The models to choose from.
 
-    Args:
-        runs: finished runs.
-        chosen: which one is. Defaults to `None`: the last of the first run,
-            a grown one where there is one.
+    By default it is the last of the first run, a grown one where there is one.
     """
     entries = runs.entries()
     if chosen not in [entry.key for entry in entries]:

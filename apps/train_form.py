@@ -21,11 +21,7 @@ def lesson_of(
     rate: float | None,
     retention: str,
 ) -> Lesson:
-    """What the settings ask for.
-
-    Raises:
-        ValueError: if one is out of range.
-    """
+    """What the settings ask for; one out of range is a ValueError."""
     return Lesson(
         method,
         int(layers or 0),
@@ -62,12 +58,9 @@ def check(
 ) -> list[Any]:
     """The rows of an upload, what is said, and which choosers it takes.
 
-    Args:
-        file: where Gradio keeps it, or None where it was taken away.
-        prompt: the column of the prompts, where one was chosen.
-        answer: the column of the answers, likewise.
-        template: what makes text of chats.
-        split: share of the rows that is held out.
+    `file` is None where it was taken away. The columns are given only where
+    they were chosen. `template` makes text of chats; `split` is the share of
+    the rows that is held out.
     """
     hidden = gr.Dropdown(choices=[], value=None, visible=False)
     unseen = gr.Dropdown(visible=False)
@@ -100,10 +93,7 @@ def check(
 def forecast_of(runs: Runs, rows: uploads.Rows | None, *settings: Any) -> str:
     """What the training would take, if rows and settings are good.
 
-    Args:
-        runs: the earlier ones.
-        rows: what is to be learned from.
-        *settings: in the order of `lesson_of`.
+    Settings are in the order of `lesson_of`.
     """
     try:
         lesson = lesson_of(*settings)

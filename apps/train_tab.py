@@ -33,9 +33,8 @@ _WATCHED = ("Perplexity of general English text (quick)", "WinoGrande")
 class TrainTab:
     """Components that the rest of the page fills or listens to.
 
-    Attributes:
-        view: outputs of `train_words.shown`.
-        compare: leads to the first tab with the model just trained.
+    `view` are outputs of `train_words.shown`; `compare` leads to the first tab
+    with the model just trained.
     """
 
     view: list[Any]
@@ -45,13 +44,9 @@ class TrainTab:
 def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     """Lay out the tab and wire it.
 
-    Args:
-        page: the `gr.Blocks`.
-        trainer: what trains.
-        models: whose number of blocks is the most that can grow, and whose
-            runs tell how long a training takes.
-        owner: what tells this browser's trainings from others', a
-            `gr.BrowserState`.
+    The models' number of blocks is the most that can grow, and their runs tell
+    how long a training takes. `owner`, a `gr.BrowserState`, tells this
+    browser's trainings from others'.
     """
     gr.HTML(f'<p class="kg-about">{_FORMATS}</p>')
     file = gr.File(

@@ -56,12 +56,7 @@ def upload(rows: uploads.Rows) -> str:
 
 
 def shown(now: Progress, owner: str) -> list[Any]:
-    """Progress, curves and the way to the first tab, for a visitor.
-
-    Args:
-        now: how the training stands.
-        owner: the visitor.
-    """
+    """Progress, curves and the way to the first tab, for a visitor."""
     return [
         progress(now, owner),
         _curves(now),
@@ -111,12 +106,7 @@ def _curves(now: Progress) -> str:
 
 
 def thinned(points: chart.Points, most: int = _POINTS) -> chart.Points:
-    """About `most` points in equal steps, the last one always.
-
-    Args:
-        points: points of a curve.
-        most: how many are enough. Defaults to 200.
-    """
+    """About `most` points in equal steps, the last one always."""
     step = -(-len(points) // most)
     if step < 2:
         return points

@@ -34,14 +34,8 @@ class Trainer:
     """Starts the one training there may be, watches and stops it.
 
     One that an earlier app has started, and that still runs, is taken over.
-
-    Args:
-        folder: where runs go, a folder each.
-        model: name of the base model.
-        dtype: its dtype.
-
-    Attributes:
-        finished: grows with every model that comes or goes, and every name.
+    Each run has a folder in `folder`. `finished` grows with every model that
+    comes or goes, and every name.
     """
 
     def __init__(self, folder: Path, model: str, dtype: str) -> None:
@@ -68,23 +62,10 @@ class Trainer:
         num_blocks: int = 0,
         name: str = "",
     ) -> str:
-        """Begin.
+        """Begin, and return what the training is called.
 
-        Args:
-            lesson: what to train.
-            rows: on what.
-            owner: the visitor who wants it.
-            num_blocks: blocks of the model. Defaults to 0: not known yet.
-            name: what to call it. Defaults to the file's name and the
-                method's.
-
-        Returns:
-            What it is called.
-
-        Raises:
-            Busy: if a training is under way.
-            ValueError: if more blocks are to grow than there are.
-            OSError: if the folder cannot be written or the disk is full.
+        Without `name` that is the file's name and the method's. `num_blocks` is
+        0 where it is not known yet.
         """
         with self._lock:
             self._refuse_second(owner)
@@ -113,11 +94,7 @@ class Trainer:
             return called
 
     def go_on(self, own: Path, owner: str) -> None:
-        """Let a training that was interrupted go on from its checkpoint.
-
-        Raises:
-            Busy: if a training is under way.
-        """
+        """Let a training that was interrupted go on from its checkpoint."""
         with self._lock:
             self._refuse_second(owner)
             (own / trainings.STOP_FILE).unlink(missing_ok=True)
@@ -130,8 +107,7 @@ class Trainer:
     def stop(self, owner: str) -> str:
         """Ask the training to end and keep what was learned.
 
-        Returns:
-            What to tell the visitor.
+        Returns what to tell the visitor.
         """
         with self._lock:
             now = self.progress
@@ -247,9 +223,7 @@ class Trainer:
 def why_ended(own: Path, code: int | None) -> str:
     """What to say of a process that ended without a message.
 
-    Args:
-        own: folder of its training.
-        code: its exit status; None where another app had started it.
+    Its exit status is None where another app had started it.
     """
     go_on = " You can resume it from its last save under Trainings."
     memory = (

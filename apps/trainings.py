@@ -30,13 +30,7 @@ _MAX_NOTES = 4000
 
 @dataclass(frozen=True)
 class Note:
-    """What people say of a training.
-
-    Attributes:
-        name: what it is called.
-        owner: the visitor who started it.
-        notes: whatever is worth keeping.
-    """
+    """What people say of a training: its name, who started it, notes."""
 
     name: str
     owner: str = ""
@@ -117,25 +111,16 @@ def can_go_on(folder: Path) -> bool:
 
 
 def delete(folder: Path) -> None:
-    """Remove a training with its model.
-
-    Raises:
-        ValueError: if it is running.
-    """
+    """Remove a training with its model, unless it is running."""
     if is_running(folder):
         raise ValueError("It is running. Stop it first.")
     shutil.rmtree(folder)
 
 
 def read_events(folder: Path, start: int = 0) -> tuple[Timed, int]:
-    """What has happened in a training, with the time of each.
+    """What has happened in a training: pairs of time and event.
 
-    Args:
-        folder: folder of the training.
-        start: where to go on reading.
-
-    Returns:
-        Pairs of time and event, and where to go on.
+    `start` is where to go on reading; the new one is returned too.
     """
     found: Timed = []
     try:

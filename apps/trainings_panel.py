@@ -12,12 +12,7 @@ from .training import Trainer
 
 
 def build(trainer: Trainer, owner: Any) -> None:
-    """Lay out the list of trainings and wire it.
-
-    Args:
-        trainer: whose trainings they are.
-        owner: the visitor, a `gr.BrowserState`.
-    """
+    """Lay out the list of trainings and wire it."""
     with gr.Accordion("Trainings", open=False, elem_id="trainings") as panel:
         chosen = gr.Dropdown(
             [], label="Training", value=None, elem_id="training"

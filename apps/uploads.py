@@ -33,11 +33,7 @@ class Refused(Exception):
 
 
 class UnknownColumns(Refused):
-    """An upload of which it has to be said what its columns are.
-
-    Attributes:
-        columns: their names.
-    """
+    """An upload of which it has to be said what its columns are."""
 
     def __init__(self, columns: list[str]) -> None:
         super().__init__(
@@ -52,12 +48,9 @@ class UnknownColumns(Refused):
 class Reading:
     """How an upload is to be read.
 
-    Attributes:
-        prompt: the column of the prompts, where the file's own names say
-            nothing.
-        answer: the column of the answers, likewise.
-        template: what makes text of chats, one of `TEMPLATES`.
-        split: share of the rows that measures the new skill.
+    `prompt` and `answer` are columns, where the file's own names say nothing.
+    `template`, one of `TEMPLATES`, makes text of chats. `split` is the share of
+    the rows that measures the new skill.
     """
 
     prompt: str = ""
@@ -77,15 +70,10 @@ class Reading:
 class Rows:
     """Checked rows.
 
-    Attributes:
-        rows: the rows themselves, as they were in the file.
-        examples: the same as the model will read them.
-        skipped: a line for each row that was left out.
-        notes: what else is to be said of the file.
-        template: what makes text of them, where they are chats.
-        split: share of them that is held out of the training.
-        held_out: how many that is.
-        name: name of the file.
+    `rows` are as they were in the file, `examples` as the model will read them.
+    `skipped` has a line for each row that was left out, `notes` what else is to
+    be said of the file. `template` makes text of them, where they are chats.
+    `split` is the share held out of the training, `held_out` the number.
     """
 
     rows: tuple[Mapping[str, Any], ...]
@@ -108,14 +96,7 @@ class Rows:
         return max(len(e.response.encode()) for e in self.examples)
 
     def write(self, folder: Path) -> str:
-        """Write the rows as JSONL.
-
-        Args:
-            folder: where they go.
-
-        Returns:
-            The task's name, as `keras_grow.tasks.load_task` takes it.
-        """
+        """Write the rows as JSONL; returns the name that `load_task` takes."""
         path = folder / "rows.jsonl"
         with write_atomically(path) as file:
             for row in self.rows:
@@ -126,19 +107,10 @@ class Rows:
 
 
 def check(file: str | None, reading: Reading | None = None) -> Rows:
-    """Read an upload.
+    """Read an upload, by the names of its columns where `reading` is None.
 
-    Args:
-        file: where Gradio keeps it.
-        reading: how to read it. Defaults to `None`: by the names of its
-            columns.
-
-    Returns:
-        Its rows, and what they are as examples.
-
-    Raises:
-        Refused: if it holds no examples, or too many or too few;
-            `UnknownColumns` if it has to be said which columns they are in.
+    It is refused if it holds no examples, or too many or too few, or if it has
+    to be said which columns they are in (`UnknownColumns`).
     """
     reading = reading or Reading()
     if not file:

@@ -7,12 +7,9 @@ from html import escape
 def note(kind: str, text: str, quiet: bool = False) -> str:
     """A line that says how something stands.
 
-    Args:
-        kind: "info", "good", "warning" or "error". A sign and a word tell
-            them apart, not color alone.
-        text: what to say; not HTML.
-        quiet: whether it is not read out as it appears, since it changes
-            often or is read out by the page's script. Defaults to `False`.
+    `kind` is "info", "good", "warning" or "error". A sign and a word tell them
+    apart, not color alone. `text` is not HTML. A `quiet` line is not read out
+    as it appears, since it changes often or is read out by the page's script.
     """
     signs = {
         "info": "",
@@ -35,11 +32,8 @@ def table(
 ) -> str:
     """A table that scrolls sideways where the page is narrow.
 
-    Args:
-        caption: what it shows.
-        header: names of the columns.
-        rows: cells; the first of a row names it.
-        text: whether the cells are text, not numbers.
+    The first cell of a row names it. With `text` the cells are text, not
+    numbers.
     """
     kind = "kg-table kg-left" if text else "kg-table"
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
@@ -65,9 +59,7 @@ def table(
 def status(text: str, memory: str) -> str:
     """The line at the top that says how things stand.
 
-    Args:
-        text: what is read out as it changes.
-        memory: what changes too often for that.
+    `text` is read out as it changes; `memory` changes too often for that.
     """
     return (
         f'<p class="kg-status"><span role="status">{escape(text)}</span> '

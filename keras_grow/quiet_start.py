@@ -20,15 +20,6 @@ def quiet_start() -> Iterator[None]:
     TensorFlow logs missing GPUs and its build while it is loaded, before any
     setting can stop it. Everything else written to standard error meanwhile
     appears when the block ends, or fails.
-
-    Example:
-
-    ```python
-    from keras_grow.quiet_start import quiet_start
-
-    with quiet_start():
-        import keras
-    ```
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with without_lines(_LOGGED):

@@ -14,9 +14,6 @@ def without_lines(pattern: re.Pattern[bytes]) -> Iterator[None]:
 
     Everything else written to it meanwhile appears when the block ends, or
     fails.
-
-    Args:
-        pattern: the beginning of the lines to drop.
     """
     if sys.stderr is not None:
         sys.stderr.flush()

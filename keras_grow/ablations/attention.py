@@ -111,22 +111,7 @@ def grow_attention(
 
 
 def attention_slices(model: keras.Model) -> list[Layer]:
-    """The new layers of every grown attention of a model.
-
-    Args:
-        model: a KerasHub task or backbone.
-
-    Returns:
-        The layers, lowest block first; none if no attention is grown.
-
-    Example:
-
-    ```python
-    from keras_grow.ablations.attention import attention_slices
-
-    sum(layer.count_params() for layer in attention_slices(lm))
-    ```
-    """
+    """The new layers of all grown attentions of a model, lowest block first."""
     return [
         new
         for layer in flatten_layers(backbone_of(model))

@@ -21,44 +21,25 @@ class GrownAttention(Layer):
     to the copies.
 
     With `grows="heads"` there are `k` times as many query heads. A new head
-    attends to the keys and values of the head that it copies, so the groups
-    and the cache are as before:
+    attends to the keys and values of the head that it copies, so the groups and
+    the cache are as before:
 
         y = sum_c attention(q_c, K, V) O_c,    O_c = O / k at the start
 
-    With `grows="head_dim"` queries, keys and values of a head become `k`
-    times as long. Each copy is normalized and rotated separately, with the
-    base's scale and frequencies, so that the frozen part of a head does not
-    change with the new part. The score of the head is the mean of its copies':
+    With `grows="head_dim"` queries, keys and values of a head become `k` times
+    as long. Each copy is normalized and rotated separately, with the base's
+    scale and frequencies, so that the frozen part of a head does not change
+    with the new part. The score of the head is the mean of its copies':
 
         y = sum_c softmax(mean_c(q_c K_c) / sqrt(h)) V_c O_c
 
     Cached keys and values are then `k` times as long: the first call takes a
-    cache of the base's size and returns a larger one.
+    cache of the base's size and returns a larger one. Gemma and Gemma 2 keep
+    the cache of all blocks in one array, so they can cache `"head_dim"` only if
+    every block grows in the same way (`every_block`).
 
-    These are the ablations of arXiv 2603.08647 that grow the attention in
-    place of the MLP.
-
-    Args:
-        base: a built attention layer of KerasHub's Gemma or Gemma 3.
-        grows: `"heads"` or `"head_dim"`.
-        factor: int `k` of 2 or more. Defaults to 2.
-        slice_dtype: dtype of the new variables, `"float32"` or the dtype in
-            which the base computes. Defaults to `"float32"`.
-        every_block: whether all blocks of the model grow in the same way.
-            Models that keep the cache of all blocks in one array (Gemma, Gemma
-            2) can cache `"head_dim"` only then. Defaults to `True`.
-        **kwargs: see `keras.layers.Layer`.
-
-    Example:
-
-    ```python
-    from keras_grow.ablations.grown_attention import GrownAttention
-
-    base = lm.backbone.transformer_layers[0].attention
-    grown = GrownAttention(base, grows="heads")
-    grown.build((None, None, lm.backbone.hidden_dim))
-    ```
+    These are the ablations of arXiv 2603.08647 that grow the attention in place
+    of the MLP.
     """
 
     def __init__(

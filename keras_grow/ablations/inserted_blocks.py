@@ -52,11 +52,8 @@ class InsertedBlock:
 class ExpandedBackbone:
     """What an expanded backbone adds to its class: it can be saved.
 
-    Attributes:
-        expansions: indices, in the base, of the blocks that are followed by
-            an inserted one.
-        post_norms: whether inserted blocks have the base's post-norms.
-        block_dtype: dtype of the variables of inserted blocks.
+    `expansions` are indices, in the base, of the blocks that are followed by an
+    inserted one.
     """
 
     expansions: tuple[int, ...] = ()
@@ -96,15 +93,8 @@ def insert_blocks(
 ) -> keras.Model:
     """Make a backbone over the layers of another, with blocks inserted.
 
-    Args:
-        backbone: a Gemma or Gemma 3 backbone. Its layers are shared, and
-            frozen.
-        after: indices of the blocks that are followed by a new one.
-        post_norms: whether new blocks keep post-norms.
-        block_dtype: dtype of the new variables.
-
-    Returns:
-        The backbone, which trains only the new blocks.
+    The layers are shared, and frozen: only the new blocks, each after a block
+    of `after`, are trained.
     """
     family = family_of(backbone)
     blocks = list(family.blocks_of(backbone))

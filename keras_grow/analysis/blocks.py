@@ -69,13 +69,8 @@ class _StandIn:
 class Blocks:
     """The blocks of a Gemma 1 to 3, Llama, Mistral or Qwen 2.5 or 3.
 
-    Where they are and where their heads end is the family's row of data.
-
-    Args:
-        model: a KerasHub task or backbone, grown or not.
-
-    Raises:
-        ValueError: if `model` is of another family, or more than its MLPs grew.
+    Where they are and where their heads end is the family's row of data. A
+    model in which more than the MLPs grew is refused.
     """
 
     def __init__(self, model: Any) -> None:
@@ -113,19 +108,10 @@ class Blocks:
         edit_heads: EditHeads | None = None,
         **inputs: Any,
     ) -> Any:
-        """Run a block, with the outputs of its heads edited.
+        """Run a block on the residual stream `[batch, length, hidden]`.
 
-        Args:
-            index: index of the block.
-            x: the residual stream, of shape `(batch, length, hidden)`.
-            edit_heads: function of the outputs of the heads, of shape
-                `(batch, length, heads, head_dim)`, that returns the same shape.
-                Defaults to `None`: the block as it is.
-            **inputs: further inputs of the block: `padding_mask`, or `cache`
-                and `cache_update_index`.
-
-        Returns:
-            What the block returns.
+        `edit_heads` maps the outputs of the heads `[batch, length, heads,
+        head_dim]` to the same shape.
         """
         block = self._stack[index]
         inputs = {getattr(self._calls, k): v for k, v in inputs.items()}
@@ -154,14 +140,9 @@ class Blocks:
         return ops.zeros((rows, 2, *shape), x.dtype)
 
     def contribution(self, index: int, heads: Array) -> Array:
-        """What each head adds to the residual stream, by block.
+        """What each head adds to the residual stream `[batch, heads, hidden]`.
 
-        Args:
-            index: index of the block.
-            heads: outputs of its heads, of shape `(batch, heads, head_dim)`.
-
-        Returns:
-            Array of shape `(batch, heads, hidden)`.
+        `heads` are the outputs of the heads `[batch, heads, head_dim]`.
         """
         block = self._stack[index]
         added: Array = np.einsum("bnh,nhd->bnd", heads, self._kernel(index))
@@ -177,15 +158,9 @@ class Blocks:
     def log_probabilities(
         self, x: Tensor, targets: Array
     ) -> tuple[Array, Array]:
-        """Log-probability of target tokens, and the likeliest tokens.
+        """Log-probability of target tokens `[batch]`, and the likeliest tokens.
 
-        Args:
-            x: the residual stream after the last block, of shape `(batch,
-                hidden)`.
-            targets: token ids, of shape `(batch,)`.
-
-        Returns:
-            Two arrays of shape `(batch,)`.
+        `x` is the residual stream after the last block `[batch, hidden]`.
         """
         x = self.backbone.layer_norm(x[:, None])
         logits = self.backbone.token_embedding(x, reverse=True)[:, 0]

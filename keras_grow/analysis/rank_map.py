@@ -51,17 +51,9 @@ _COLUMNS: dict[str, Callable[[Any, str], Any]] = {
 
 @dataclass(frozen=True)
 class ChangeOfKernel:
-    """Measures of one kernel's change between two snapshots.
+    """Measures of one kernel's change between the snapshots of two steps.
 
-    Args:
-        previous: step of the earlier snapshot.
-        step: step of the later snapshot.
-        block: index of the block.
-        slot: the kernel, an attribute of the block.
-        effective_rank: see `effective_rank`.
-        stable_rank: see `stable_rank`.
-        threshold_rank: see `threshold_rank`, with the map's `energy`.
-        norm: Frobenius norm of the change.
+    `norm` is the Frobenius norm of the change.
     """
 
     previous: int

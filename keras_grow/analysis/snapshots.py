@@ -102,11 +102,7 @@ class KernelSnapshots(keras.callbacks.Callback):
 
 
 def snapshots_in(folder: str | os.PathLike[str]) -> dict[int, str]:
-    """The steps kept in a folder, ascending, and the path of each.
-
-    Args:
-        folder: where `KernelSnapshots` wrote.
-    """
+    """The steps that `KernelSnapshots` kept, ascending, with their paths."""
     found = {}
     for name in sorted(os.listdir(folder)):
         match = re.fullmatch(r"step_(\d+)", name)

@@ -14,28 +14,16 @@ from keras_grow.command import rank
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keras-grow app`, `compare`, `dial`, `export` or `rank`.
-
-    Args:
-        arguments: words after the command. Defaults to the process's own.
-
-    Returns:
-        Exit status, see `status_of`.
-    """
+    """Run `keras-grow app`, `compare`, `dial`, `export` or `rank`."""
     options = parser().parse_args(arguments)
     return status_of(lambda: options.run(options))
 
 
 def status_of(run: Callable[[], None]) -> int:
-    """Run a command; report errors in its arguments in one line.
+    """Run a command; print a refusal in one line and return status 1 for it.
 
-    Args:
-        run: the command.
-
-    Returns:
-        Exit status: 0, or 1 after a refusal, which is printed. That is an
-        `OSError`, or an error that this package raised itself to report what it
-        received. Any other error is a bug and is raised, with its traceback.
+    A refusal is an `OSError`, or an error that this package raised itself to
+    report what it received. Any other error is a bug and is raised.
     """
     try:
         run()

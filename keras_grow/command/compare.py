@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Add `compare` to the commands.
-
-    Args:
-        subparsers: what `ArgumentParser.add_subparsers` returned.
-    """
+    """Add `compare` to the commands."""
     parser = subparsers.add_parser(
         "compare",
         help="train and score methods on the same task, data and updates",
@@ -56,11 +52,7 @@ def _method(text: str) -> Method:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the comparison that the command line describes.
-
-    Args:
-        options: what `add_parser` describes.
-    """
+    """Run the comparison that the command line describes."""
     with quiet_start():
         from keras_grow.comparison import compare
         from keras_grow.comparison import with_layer_counts

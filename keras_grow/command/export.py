@@ -84,13 +84,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Load, merge, write, and report what was written.
-
-    Raises:
-        ValueError: if the source is not a run, growth or model, or cannot be
-            written in that format.
-        OSError: if a file cannot be read or written.
-    """
+    """Load, merge, write, and report what was written."""
     with quiet_start():
         from keras_grow.export import export_gguf
         from keras_grow.export import export_transformers

@@ -12,14 +12,7 @@ from keras_grow.quiet_start import quiet_start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one method of a plan: `python -m keras_grow.command.one_run`.
-
-    Args:
-        arguments: words after the command. Defaults to the process's own.
-
-    Returns:
-        Exit status, see `status_of`.
-    """
+    """Run one method of a plan: `python -m keras_grow.command.one_run`."""
     parser = argparse.ArgumentParser(
         prog="python -m keras_grow.command.one_run"
     )

@@ -17,27 +17,10 @@ def add_options(
     of: type,
     besides: Collection[str] = (),
 ) -> None:
-    """Add an option for each field of a dataclass.
+    """Add an option for each field of a dataclass, except those in `besides`.
 
     Its name, type, choices and default are the field's; its help is what the
     class says of it under `Attributes:`.
-
-    Args:
-        parser: the command.
-        of: the dataclass.
-        besides: fields that the command adds itself.
-
-    Example:
-
-    ```python
-    import argparse
-    from keras_grow.command.options import add_options
-    from keras_grow.comparison import Plan
-
-    parser = argparse.ArgumentParser()
-    add_options(parser, Plan, ("methods",))
-    parser.parse_args(["--updates", "50"]).updates  # 50
-    ```
     """
     said = field_docs(of)
     kinds = typing.get_type_hints(of)

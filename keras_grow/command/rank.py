@@ -10,11 +10,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Add `rank` to the commands.
-
-    Args:
-        subparsers: what `ArgumentParser.add_subparsers` returned.
-    """
+    """Add `rank` to the commands."""
     parser = subparsers.add_parser(
         "rank",
         help="rank transformer blocks by how much growing them should help",
@@ -53,15 +49,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Rank, print the table, write the requested files.
-
-    Args:
-        args: what `add_parser` describes.
-
-    Raises:
-        ValueError: if the checkpoints are too many, too few or unfit.
-        OSError: if a file cannot be read or written.
-    """
+    """Rank, print the table, write the requested files."""
     with quiet_start():
         from keras_grow.files import atomic_path
         from keras_grow.selection import rank_by_signal_to_noise

@@ -27,10 +27,7 @@ from keras_grow.saving.fingerprint import stored_array
 class Progress(NamedTuple):
     """The progress of a run, over all of its processes.
 
-    Attributes:
-        step: updates made.
-        seconds: seconds that they took.
-        peak_bytes: the most memory that a process held.
+    `peak_bytes` is the most memory that one process held.
     """
 
     step: int = 0
@@ -43,12 +40,8 @@ def save_checkpoint(
 ) -> None:
     """Save the trainable weights and the optimizer, atomically.
 
-    Args:
-        lm: a compiled model whose optimizer is built.
-        path: the file.
-        progress: how far the run is.
-        updates: how far it goes. At its end the optimizer, most of the file,
-            is not needed any more, and left out.
+    At the end of the run (`updates`) the optimizer, most of the file, is left
+    out: it is not needed any more.
     """
     state = json.dumps(progress._asdict())
     variables = _state(lm, progress.step < updates)
@@ -56,23 +49,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> Progress:
-    """Restore a saved state.
+    """Restore a saved state, and say how far the run was.
 
-    Weights and what the optimizer keeps of each are found by their names, so
-    that the order in which a model lists its variables does not matter.
-
-    Args:
-        lm: the model, prepared and compiled as the saved one was.
-        path: the file.
-        updates: how far the run goes.
-
-    Returns:
-        How far the run was.
-
-    Raises:
-        ValueError: if the file is damaged, or of another model or optimizer.
-            The model is as it was.
-        OSError: if the file cannot be read.
+    A file that does not fit leaves the model as it was. Weights and what the
+    optimizer keeps of each are found by their names, so that the order in which
+    a model lists its variables does not matter.
     """
     if not lm.optimizer.built:
         lm.optimizer.build(lm.trainable_variables)
@@ -92,10 +73,7 @@ def save_weights(lm: keras.Model, path: Path) -> None:
 def load_weights(lm: keras.Model, path: Path) -> None:
     """Put saved trainable weights into a model that was prepared alike.
 
-    Raises:
-        ValueError: if the file is damaged, or of another model. The model is
-            as it was.
-        OSError: if the file cannot be read.
+    A file that does not fit leaves the model as it was.
     """
     weights = _weights(lm)
     tensors = _read(path, weights)

@@ -33,12 +33,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Begun(Event):
-    """A part of the run has begun, or gone on.
+    """A part of the run has begun, or gone on: `done` of its `pieces` are done.
 
-    Attributes:
-        part: `"load"`, `"measure"`, `"train"` or `"save"`.
-        done: how many of its pieces are done.
-        pieces: how many there are.
+    Parts are `"load"`, `"measure"`, `"train"` and `"save"`.
     """
 
     part: str
@@ -48,14 +45,7 @@ class Begun(Event):
 
 @dataclass(frozen=True)
 class Shortened(Event):
-    """Some training examples were longer than the plan's rows.
-
-    Attributes:
-        examples: how many there are in all.
-        cut_prompts: how many lost tokens of their prompt.
-        left_out: how many were left out.
-        tokens: of a row.
-    """
+    """Some training examples were longer than the plan's rows of `tokens`."""
 
     examples: int
     cut_prompts: int
@@ -73,11 +63,7 @@ class Shortened(Event):
 
 @dataclass(frozen=True)
 class Resumed(Event):
-    """The run goes on where it was killed.
-
-    Attributes:
-        step: updates that were made.
-    """
+    """The run goes on where it was killed."""
 
     step: int
 
@@ -91,10 +77,7 @@ class Resumed(Event):
 class Updated(Event):
     """Updates were made; quick ones are reported several at a time.
 
-    Attributes:
-        step: updates made in all.
-        loss: mean training loss of those made since the last such event.
-        seconds: mean seconds per update.
+    Loss and seconds are means per update since the last such event.
     """
 
     step: int
@@ -104,11 +87,7 @@ class Updated(Event):
 
 @dataclass(frozen=True)
 class Scored(Event):
-    """The model was scored.
-
-    Attributes:
-        row: the row of the results, see `read_results`.
-    """
+    """The model was scored: a row of the results, see `read_results`."""
 
     row: dict[str, Any]
 
@@ -120,12 +99,7 @@ class Scored(Event):
 
 @dataclass(frozen=True)
 class ShareScored(Event):
-    """The model was scored at a share of its change.
-
-    Attributes:
-        share: the share.
-        scores: the scores by name.
-    """
+    """The model was scored at a share of its change."""
 
     share: float
     scores: dict[str, float]
@@ -140,9 +114,7 @@ class ShareScored(Event):
 class RateTried(Event):
     """One learning rate of several was tried.
 
-    Attributes:
-        rate: the rate.
-        loss: loss of the held-out examples, in nats per token.
+    The loss is that of the held-out examples, in nats per token.
     """
 
     rate: float
@@ -158,10 +130,8 @@ class RateTried(Event):
 class Ended(Event):
     """The run has ended.
 
-    Attributes:
-        step: updates made.
-        stopped: whether it was asked to end before the last of the plan.
-            What was learned is kept all the same, unless `step` is 0.
+    `stopped` is true if it was asked to end before the plan's last update. What
+    was learned is kept all the same, unless `step` is 0.
     """
 
     step: int
@@ -170,11 +140,7 @@ class Ended(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """The run has ended with an error.
-
-    Attributes:
-        words: what is wrong.
-    """
+    """The run has ended with an error."""
 
     words: str
 
@@ -189,11 +155,7 @@ _KINDS = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 
 def from_json(text: str) -> Event:
-    """The event that `Event.to_json` wrote.
-
-    Raises:
-        ValueError: if the text is not an event.
-    """
+    """The event that `Event.to_json` wrote."""
     try:
         values = json.loads(text)
         return _KINDS[values.pop("event")](**values)

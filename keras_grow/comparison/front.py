@@ -17,12 +17,8 @@ _Array = NDArray[np.float64]
 def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
     """The rise of a perplexity over the base's, in percent.
 
-    Args:
-        loss: mean negative log-likelihoods, in nats per token.
-        base_loss: that of the base, on the same tokens.
-
-    Returns:
-        Float array; negative where the model reads better than its base.
+    The losses are in nats per token, over the same tokens. The rise is negative
+    where the model reads better than its base.
     """
     change = np.subtract(loss, base_loss, dtype=np.float64)
     rise: _Array = np.asarray(100 * np.expm1(change), np.float64)
@@ -32,19 +28,8 @@ def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
 def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
     """The lowest loss of a curve that stays within a budget of forgetting.
 
-    Between neighboring shares, both are interpolated linearly.
-
-    Args:
-        forgotten: forgetting at each share, the base's first.
-        losses: the loss on the new task at each share.
-        budget: the most forgetting.
-
-    Returns:
-        The loss; that of the best share if none forgets more than `budget`.
-        NaN if even the first point does.
-
-    Raises:
-        ValueError: if the curves differ in length.
+    The base's point comes first. Between neighboring shares, both are
+    interpolated linearly. NaN if even the first point forgets more.
     """
     x, y = _curve(forgotten, losses)
     inside = y[x <= budget].tolist()
@@ -58,31 +43,15 @@ def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
 def forgetting_at(
     forgotten: ArrayLike, losses: ArrayLike, target: float
 ) -> float:
-    """The least forgetting at which a curve reaches a loss.
-
-    Args:
-        forgotten: forgetting at each share, the base's first.
-        losses: the loss on the new task at each share.
-        target: the loss to reach.
-
-    Returns:
-        The forgetting; NaN if the curve does not get so low.
-
-    Raises:
-        ValueError: if the curves differ in length.
-    """
+    """The least forgetting at which a curve reaches a loss, or NaN."""
     x, y = _curve(forgotten, losses)
     return loss_at(y, x, target)
 
 
 def front(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other point beats in both coordinates.
+    """Which of the points `[N, 2]` no other point beats in both coordinates.
 
-    Args:
-        points: float array `(points, 2)`; lower is better in both.
-
-    Returns:
-        Bool array `(points,)`. Equal points are both on the front.
+    Lower is better in both. Equal points are both on the front.
     """
     p = np.asarray(points, np.float64)
     no_worse = (p[:, None] <= p[None]).all(axis=2)
@@ -92,14 +61,7 @@ def front(points: ArrayLike) -> NDArray[np.bool_]:
 
 
 def bracketed(scores: Mapping[float, float]) -> bool:
-    """Whether the best rate of a sweep has a lower and a higher neighbor.
-
-    Args:
-        scores: a score for each rate that was tried, lower is better.
-
-    Raises:
-        ValueError: if there are none.
-    """
+    """Whether the best rate of a sweep has a lower and a higher neighbor."""
     if not scores:
         raise ValueError("Expected a score for each rate. Received: none")
     best = min(scores, key=lambda rate: scores[rate])

@@ -10,13 +10,7 @@ from typing import Any
 
 
 def between(old: Any, new: Any, share: float) -> Any:
-    """`(1 - share) old + share new`, exact at both ends.
-
-    Args:
-        old: the weights at share 0.
-        new: the weights at share 1.
-        share: how far from `old` to `new`.
-    """
+    """`(1 - share) old + share new`, exact at both ends."""
     if share in (0, 1):
         return new if share else old
     # Not `old + share (new - old)`, which rounds the difference first.

@@ -16,13 +16,7 @@ _Array = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """A score and where it may lie.
-
-    Attributes:
-        value: the score itself.
-        low: lower end.
-        high: upper end.
-    """
+    """A score and where it may lie."""
 
     value: float
     low: float
@@ -32,22 +26,12 @@ class Interval(NamedTuple):
 def resamples(
     groups: ArrayLike, count: int = 1000, seed: int = 0
 ) -> NDArray[np.int64]:
-    """How often each example is drawn in each bootstrap resample.
+    """How often each example is drawn in each bootstrap resample `[count, N]`.
 
     Draw once and pass it to every score of one set of examples: that is what
-    makes differences between them paired.
-
-    Args:
-        groups: an int `n` of independent examples, or for each example the
-            group (an article, a document) that it is drawn together with.
-        count: number of resamples.
-        seed: seed of the draws.
-
-    Returns:
-        Int array `(count, examples)`.
-
-    Raises:
-        ValueError: if there is nothing to draw.
+    makes differences between them paired. `groups` is the number of independent
+    examples, or for each example the group (an article, a document) that it is
+    drawn together with.
     """
     labels = np.asarray(groups)
     labels = np.arange(int(labels)) if labels.ndim == 0 else labels
@@ -70,14 +54,8 @@ def ratio(
 ) -> _Array:
     """A mean per token in each resample: summed totals over summed sizes.
 
-    Args:
-        totals: for each example a total, such as its negative
-            log-likelihood; or several rows of them.
-        sizes: for each example what it is divided by, such as its tokens.
-        draws: from `resamples`.
-
-    Returns:
-        Float array `(count,)`, or `(rows, count)`.
+    `totals` `[N]` or `[rows, N]`, `sizes` `[N]` and `draws` `[count, N]` give
+    `[count]` or `[rows, count]`.
     """
     totals = np.asarray(totals, np.float64)
     sizes = np.asarray(sizes, np.float64)
@@ -89,18 +67,9 @@ def ratio(
 def interval(
     value: float, resampled: ArrayLike, confidence: float = 0.95
 ) -> Interval:
-    """The percentile interval of a score.
+    """The percentile interval of a score over resamples.
 
-    Args:
-        value: the score on the examples as they are.
-        resampled: the score in each resample.
-        confidence: the share of resamples that lies inside. Defaults to 0.95.
-
-    Returns:
-        `Interval`. A resample without the score (NaN) makes its ends NaN.
-
-    Raises:
-        ValueError: if `confidence` is not between 0 and 1.
+    A resample without the score (NaN) makes its ends NaN.
     """
     if not 0 < confidence < 1:
         raise ValueError(
@@ -117,12 +86,6 @@ def over_seeds(values: ArrayLike) -> Interval:
 
     Of three seeds no more can be said: a standard error of three numbers is
     itself known to within a factor of two.
-
-    Args:
-        values: a score for each seed.
-
-    Returns:
-        `Interval` of the mean, the lowest and the highest.
     """
     seeds = np.asarray(values, np.float64)
     return Interval(float(seeds.mean()), float(seeds.min()), float(seeds.max()))

@@ -31,23 +31,7 @@ def run_name(method: "Method", seed: int) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run in that of its comparison.
-
-    Attributes:
-        comparison: folder of the comparison.
-        method: the method of the run.
-        seed: its seed.
-
-    Example:
-
-    ```python
-    from pathlib import Path
-    from keras_grow.comparison import Method
-    from keras_grow.comparison.layout import RunFolder
-
-    RunFolder(Path("runs/french"), Method("sft", "sft", 2e-5), 0).is_done
-    ```
-    """
+    """The folder of one run in that of its comparison."""
 
     comparison: Path
     method: "Method"
@@ -81,15 +65,7 @@ class RunFolder:
 def finished_runs(
     folder: str | os.PathLike[str], plan: "Plan"
 ) -> Iterator[RunFolder]:
-    """The finished runs of a comparison, seeds outermost.
-
-    Args:
-        folder: folder of the comparison.
-        plan: its plan.
-
-    Yields:
-        Their folders.
-    """
+    """The finished runs of a comparison, seeds outermost."""
     for method, seed in plan.runs:
         run = RunFolder(Path(folder), method, seed)
         if run.is_done:

@@ -70,15 +70,7 @@ def metric_of(name: str) -> Metric:
 
 
 def interval_of(result: "Result") -> tuple[float, float] | None:
-    """The 95% interval of a score over its examples.
-
-    Args:
-        result: the score, with a loss for each example where its metric's
-            interval is a bootstrap.
-
-    Returns:
-        The lower and the upper end; None where the metric has no interval.
-    """
+    """The 95% interval of a score over its examples, if its metric has one."""
     kind = metric_of(result.metric).interval
     if result.n < 2 or not math.isfinite(result.score):
         return None

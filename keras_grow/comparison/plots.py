@@ -24,12 +24,6 @@ def curves(rows: Rows) -> Any:
 
     As the paper's Figures 2, 6 and 7; bands are a standard deviation over
     seeds.
-
-    Args:
-        rows: what `read_results` returned.
-
-    Returns:
-        A matplotlib figure.
     """
     old, new = _names(rows)
     figure, axes = _grid(2, max(len(old), len(new)))
@@ -53,12 +47,6 @@ def trade_off(rows: Rows) -> Any:
 
     One panel for each old skill and each score of the new task. The large mark
     is the end of training; the cross is the base.
-
-    Args:
-        rows: what `read_results` returned.
-
-    Returns:
-        A matplotlib figure.
     """
     old, new = _names(rows)
     figure, axes = _grid(len(new), max(len(old), 1))
@@ -85,16 +73,9 @@ def trade_off(rows: Rows) -> Any:
 def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
     """What is learned against what is forgotten, one line per method.
 
-    Each line goes from the base over the shares of the change that are kept.
-    Bars are 95% bootstrap intervals of the change from the base.
-
-    Args:
-        points: the points, those of a method in the order of their shares.
-        new: name of the new skill's score.
-        old: name of the old skill's score.
-
-    Returns:
-        A matplotlib figure.
+    Each line goes from the base over the shares of the change that are kept, in
+    the order of the points. Bars are 95% bootstrap intervals of the change from
+    the base.
     """
     figure, axes = _grid(1, 1)
     figure.set_size_inches(6.4, 4.4)
@@ -121,14 +102,8 @@ def layer_counts(plan: Plan, rows: Rows) -> Any:
     """Final scores over the number of grown blocks, one line per method.
 
     As the paper's Figures 3 and 4. Methods that differ in nothing but the
-    number of their blocks are one line; all others are level lines.
-
-    Args:
-        plan: the comparison.
-        rows: what `read_results` returned.
-
-    Returns:
-        A matplotlib figure, or None where no line has three numbers of blocks.
+    number of their blocks are one line; all others are level lines. None where
+    no line has three numbers of blocks.
     """
     lines = defaultdict(list)
     for method in plan.methods:

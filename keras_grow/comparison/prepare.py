@@ -30,15 +30,7 @@ _NEW_BLOCKS = 4  # of block expansion, where a method names no number
 
 
 def prepare_model(lm: keras.Model, method: "Method") -> keras.Model:
-    """Change `lm` in place, so that what the method trains is trainable.
-
-    Args:
-        lm: a base model, a KerasHub `CausalLM`.
-        method: the method.
-
-    Returns:
-        The model to train: `lm`, or a new one that took its weights.
-    """
+    """Make what the method trains trainable: in `lm`, or in a new model."""
     return PREPARATIONS[method.kind](lm, method)
 
 
@@ -97,15 +89,9 @@ def _lora(lm: keras.Model, method: "Method") -> keras.Model:
 def target_layers(
     lm: keras.Model, targets: str | None, layers: Any = None
 ) -> list[Layer]:
-    """The projections in the blocks of a model that a method names.
+    """The projections that a method names: `"attention"`, `"mlp"`, `"all"`.
 
-    Args:
-        lm: a base model.
-        targets: `"attention"`, `"mlp"` or `"all"`; None for whole blocks.
-        layers: which blocks, as in `grow_model`.
-
-    Raises:
-        ValueError: if the family's row of data names no attention.
+    None stands for whole blocks.
     """
     backbone = backbone_of(lm)
     family = family_of(backbone)

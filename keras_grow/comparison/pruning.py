@@ -17,10 +17,6 @@ def forgetting_aware_metric(old: Any, new: Any) -> NDArray[np.floating[Any]]:
 
     With `d = new - old` it is `|d| - mean(|old|) |d| / |old|`, the mean being
     over the whole array; minus infinity where `old` is zero.
-
-    Args:
-        old: the weights before training.
-        new: the weights after training.
     """
     size, change = np.abs(old), np.abs(np.subtract(new, old))
     relative = np.full_like(change, np.inf)
@@ -32,11 +28,8 @@ def forgetting_aware_metric(old: Any, new: Any) -> NDArray[np.floating[Any]]:
 def keep_entries(old: Any, new: Any, share: float) -> Any:
     """`new` at the share of the entries that score highest, else `old`.
 
-    Args:
-        old: the weights at share 0.
-        new: the weights at share 1.
-        share: part of the entries that is kept; one minus the paper's
-            sparsity. The paper prunes each weight by itself, as this does.
+    The share is one minus the paper's sparsity. The paper prunes each weight by
+    itself, as this does.
     """
     if share in (0, 1):
         return new if share else old

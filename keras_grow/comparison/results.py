@@ -38,20 +38,10 @@ def append_result(
     results: "dict[str, Result]",
     extra: dict[str, float],
 ) -> dict[str, Any]:
-    """Add a row to the results of a comparison.
+    """Add a row to the results of a comparison and return it.
 
-    Args:
-        folder: folder of the comparison.
-        method: the method that was scored.
-        seed: seed of the run.
-        step: updates made.
-        results: the scores by name.
-        extra: further values of the row.
-
-    Returns:
-        The row. A value that is not a finite number is `None` there. Its
-        details hold the 95% interval of each score, `low` and `high`, where
-        the metric has one.
+    A value that is not a finite number is None there. Its details hold the 95%
+    interval of each score, `low` and `high`, where the metric has one.
     """
     details = {}
     for name, result in results.items():
@@ -118,19 +108,10 @@ def read_results(folder: str | os.PathLike[str]) -> Rows:
 
 
 def read_done(path: str | os.PathLike[str]) -> dict[str, float]:
-    """Read the figures that a finished run left.
+    """Read the figures that a finished run left in its `done.json`.
 
-    Args:
-        path: its `done.json`.
-
-    Returns:
-        `learning_rate`, `trainable_parameters`, `seconds` and `peak_bytes`;
-        for a run that was asked to end early, `stopped_after`, the updates
-        that it made.
-
-    Raises:
-        ValueError: if the file holds something else.
-        OSError: if the file cannot be read.
+    `stopped_after`, the updates made, is there only for a run that was asked to
+    end early.
     """
     values = read_json(path, "what a finished run says")
     with in_file(path):

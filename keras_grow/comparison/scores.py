@@ -28,13 +28,7 @@ Loss = MeanLoss | Perplexity
 
 
 class Scores:
-    """Every score of a comparison, for one model.
-
-    Args:
-        lm: the model, a KerasHub `CausalLM` with a preprocessor.
-        plan: the comparison.
-        task: its new task.
-    """
+    """Every score of a comparison, for one model."""
 
     def __init__(self, lm: keras.Model, plan: Plan, task: Task) -> None:
         self.scorer = Scorer(lm, batch_size=plan.batch_size)
@@ -62,12 +56,8 @@ class Scores:
     def run(self, on_event: Listener = lambda event: None) -> dict[str, Result]:
         """Score the model as it is now.
 
-        Args:
-            on_event: called with the progress.
-
-        Returns:
-            A result for each name: `new/...` for the new task and `old/...`
-            for each retention set.
+        Names of results begin with `new/` for the new task, `old/` for a
+        retention set.
         """
         results: dict[str, Result] = {}
         for name, score in self.functions.items():
@@ -76,11 +66,7 @@ class Scores:
         return results
 
     def run_smooth(self) -> dict[str, Loss]:
-        """Compute the scores that change smoothly: the loss and perplexities.
-
-        Returns:
-            Results with a loss for each example.
-        """
+        """Compute the scores that change smoothly: loss and perplexities."""
         return {name: score() for name, score in self.smooth.items()}
 
     def _add_retention(self, name: str, plan: Plan) -> None:

@@ -23,12 +23,9 @@ BUDGETS = (1.0, 2.0, 5.0)  # percent of perplexity
 class FrontPoint(NamedTuple):
     """A method at a share of its change, the mean over seeds.
 
-    Attributes:
-        method: its name.
-        share: the share of its change that is kept.
-        learned: loss of the new skill in nats per token, with the lower and the
-            upper end of its interval.
-        forgotten: rise of the old skill's perplexity in percent, likewise.
+    `learned` is the loss of the new skill in nats per token and `forgotten` the
+    rise of the old skill's perplexity in percent, each with the lower and the
+    upper end of its interval.
     """
 
     method: str
@@ -40,17 +37,7 @@ class FrontPoint(NamedTuple):
 def front_points(
     plan: Plan, rows: Mapping[Point, Mapping[str, Losses]], new: str, old: str
 ) -> list[FrontPoint]:
-    """The points of every method, the base first.
-
-    Args:
-        plan: the comparison.
-        rows: what `read_shares` returned.
-        new: name of the new skill's score.
-        old: name of the old skill's score, a perplexity.
-
-    Returns:
-        For each method that was scored with every seed and share, its points.
-    """
+    """The points of each method at shares scored with all seeds, base first."""
     base = rows[BASE, 0, 0.0]
     points = []
     for method in plan.methods:

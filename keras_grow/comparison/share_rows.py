@@ -31,11 +31,9 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True)
 class Losses:
-    """A loss for each example, from which a mean and its interval follow.
+    """The loss in nats and the tokens of each of N examples, both `[N]`.
 
-    Attributes:
-        losses: negative log-likelihood of each example, in nats `[N]`.
-        tokens: tokens of each example `[N]`.
+    A mean and its interval follow from them.
     """
 
     losses: NDArray[np.float64]
@@ -50,16 +48,7 @@ class Losses:
 def read_shares(folder: Path) -> dict[Point, dict[str, Losses]]:
     """Read the losses of runs at shares of their change.
 
-    Args:
-        folder: folder of the comparison.
-
-    Returns:
-        The losses by point and by the name of the score. An incomplete last
-        line, of a write that was killed, is left out.
-
-    Raises:
-        ValueError: if a line is not a valid row.
-        OSError: if there are none.
+    An incomplete last line, of a write that was killed, is left out.
     """
     path = folder / SHARES_FILE
     found: dict[Point, dict[str, Losses]] = {}

@@ -35,14 +35,7 @@ from keras_grow.saving.fingerprint import stored_array
 
 
 class Change:
-    """What a run changed in a model, of which a share can be kept.
-
-    Args:
-        lm: the trained model.
-        plan: the comparison.
-        method: the method of the run.
-        seed: its seed.
-    """
+    """What a run changed in a model, of which a share can be kept."""
 
     def __init__(
         self, lm: keras.Model, plan: Plan, method: Method, seed: int
@@ -101,15 +94,8 @@ def score_shares(
 ) -> None:
     """Score a trained model at every share of the plan not yet scored.
 
-    Args:
-        folder: folder of the comparison.
-        plan: the comparison.
-        method: the method.
-        seed: its seed.
-        lm: the trained model; it is restored at the end.
-        scores: its scores.
-        known: the results at shares that were scored already.
-        on_event: called with each new score.
+    The model is restored at the end. `known` are results that are not computed
+    again.
     """
     done = read_shares(folder) if (folder / SHARES_FILE).exists() else {}
     missing = [s for s in plan.shares if (method.name, seed, s) not in done]

@@ -23,15 +23,7 @@ from keras_grow.tasks.example import Example
 def split(
     examples: tuple[Example, ...], most: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Hold out a tenth of the training examples: at least one, at most `most`.
-
-    Args:
-        examples: training examples, at least two.
-        most: the most examples held out.
-
-    Returns:
-        The examples to train on and those held out, the last ones.
-    """
+    """Hold out the last tenth of the examples: at least one, at most `most`."""
     held = max(1, min(most, len(examples) // 10))
     return examples[:-held], examples[-held:]
 
@@ -42,13 +34,6 @@ def try_rate(
     """Train with one learning rate and write the loss that it ends with.
 
     The loss is that of the held-out examples, in nats per token.
-
-    Args:
-        folder: folder of the comparison, which holds its plan.
-        method: the method.
-        seed: seed of the data order and of new weights.
-        rate: one of the method's learning rates.
-        on_event: called with the loss.
     """
     plan = Plan.load(folder)
     train, held = split(plan.load_task().train, plan.examples)
@@ -72,11 +57,7 @@ def rate_file(folder: Path, method: Method, seed: int, rate: float) -> Path:
 
 
 def losses(folder: Path, method: Method, seed: int) -> dict[float, float]:
-    """The held-out loss of every learning rate that was tried so far.
-
-    Raises:
-        ValueError: if a file holds something else.
-    """
+    """The held-out loss of every learning rate that was tried so far."""
     found = {}
     for rate in method.learning_rates:
         path = rate_file(folder, method, seed, rate)

@@ -43,14 +43,7 @@ _UPDATES_LOOKED_AT = 2000
 
 
 class Watch(keras.callbacks.Callback):
-    """Reports updates, and ends `fit` when asked to.
-
-    Args:
-        on_event: called with each report.
-        should_stop: function called after each update.
-        start: updates made before.
-        stop: updates made when `fit` ends.
-    """
+    """Reports updates, and ends `fit` when asked to."""
 
     def __init__(
         self,
@@ -89,14 +82,7 @@ class Watch(keras.callbacks.Callback):
 class Training(NamedTuple):
     """A model that is ready to train, with its data.
 
-    Attributes:
-        lm: the prepared and compiled model.
-        data: token ids and masks, labels and weights of all examples.
-        lengths: what the rows of an update may be cut to.
-        callbacks: of `fit`.
-        plan: the comparison.
-        seed: seed of the data order.
-        shortened: the event about examples longer than a row, if there are any.
+    `lengths` are what the rows of an update may be cut to.
     """
 
     lm: keras.Model
@@ -116,15 +102,8 @@ class Training(NamedTuple):
     ) -> tuple[int, float]:
         """Make updates number `start` to `stop` inside plain `fit`.
 
-        Args:
-            start: updates made before.
-            stop: updates made in the end.
-            on_event: called with reports on updates.
-            should_stop: function called after each update; true ends it.
-
-        Returns:
-            Updates made in the end, and the mean training loss of these;
-            infinite where it is not a number.
+        Returns the updates made in the end and their mean training loss, which
+        is infinite where it is not a number.
         """
         watch = Watch(on_event, should_stop, start, stop)
         batches = LengthBuckets(
@@ -156,12 +135,7 @@ def prepare(
 ) -> Training:
     """Load the base model and make it ready to train by one method.
 
-    Args:
-        plan: the comparison.
-        method: the method.
-        learning_rate: of Adam.
-        seed: seed of the data order and of new weights.
-        examples: what to train on.
+    The seed is that of the data order and of new weights.
     """
     keras.utils.set_random_seed(seed)
     lm = method.prepare(load_causal_lm(plan.model, plan.dtype))
@@ -207,12 +181,6 @@ def lengths_of_updates(
 
     Each length is compiled once, so there are only as many as pay off within
     the updates of this plan.
-
-    Args:
-        used: positions that each example needs.
-        longest: positions of a row.
-        plan: the comparison.
-        seed: seed of the data order.
     """
     size = plan.batch_size
     drawn = min(plan.updates, _UPDATES_LOOKED_AT) * size

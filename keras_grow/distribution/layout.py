@@ -154,12 +154,7 @@ def _kernels(
 
 
 def _roles(layer: Any, out: bool) -> Roles:
-    """How a projection of attention is split: by heads or hidden dimension.
-
-    Args:
-        layer: the projection.
-        out: whether it leads out of attention.
-    """
+    """How a projection of attention is split: by heads or hidden dimension."""
     equation = getattr(layer, "equation", "ab,bc->ac")
     inputs, kernel, _ = re.split(",|->", equation)
     summed = [letter for letter in kernel if letter in inputs]

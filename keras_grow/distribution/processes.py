@@ -45,17 +45,10 @@ def is_spread(variable: Any) -> bool:
 
 
 def row_blocks(variable: Any, most: int) -> Iterator[NDArray[Any]]:
-    """The value of a variable that is spread, a few rows at a time.
+    """The value of a variable that is spread, in blocks along the first axis.
 
-    A process never holds more of it than a block, however large the variable
-    is.
-
-    Args:
-        variable: the variable.
-        most: the most bytes of a block. A single row may have more.
-
-    Yields:
-        Blocks along the first axis, in order.
+    A process never holds more of it than a block of at most `most` bytes (a
+    single row may have more), however large the variable is.
     """
     value = variable.value
     rows, *rest = value.shape

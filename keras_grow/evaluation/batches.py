@@ -11,32 +11,11 @@ from keras_grow.evaluation.tokens import Pair
 def group_requests(
     pairs: Sequence[Pair], max_length: int
 ) -> tuple[dict[tuple[int, ...], list[int]], int]:
-    """Requests by the tokens that the model has to read for them.
+    """Requests by the tokens to read for them, and how many lost tokens.
 
     Choices of one token share what is read, and so are read once. Requests
-    without a continuation are in no group.
-
-    Args:
-        pairs: N pairs of context and continuation.
-        max_length: the most tokens that the model reads; what is longer
-            loses tokens on its left.
-
-    Returns:
-        Indices of requests by the tokens to read, and how many requests lost
-        tokens.
-
-    Raises:
-        ValueError: if a context is empty or a continuation is longer than
-            `max_length`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.batches import group_requests
-
-    group_requests([([2, 5], [6]), ([2, 5], [7])], max_length=8)
-    # ({(2, 5): [0, 1]}, 0)
-    ```
+    without a continuation are in no group. What is longer than `max_length`
+    loses tokens on its left.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     cut = 0
@@ -63,22 +42,8 @@ def group_requests(
 def even_size(rows: int, most: int) -> int:
     """Rows of a batch, where all batches are of one size.
 
-    Sizes are quarters of `most`, for each of them is compiled.
-
-    Args:
-        rows: how many rows there are.
-        most: the most rows of a batch.
-
-    Returns:
-        The size; as few rows as can be fill up the last batch.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.batches import even_size
-
-    even_size(20, most=16)  # 12
-    ```
+    Sizes are quarters of `most`, for each of them is compiled; as few rows as
+    can be fill up the last batch.
     """
     batches = max(1, -(-rows // most))
     even = max(1, -(-rows // batches))
@@ -89,24 +54,7 @@ def even_size(rows: int, most: int) -> int:
 def pad_rows(
     rows: Sequence[Sequence[int]], batch_size: int, length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """A full batch of rows of tokens, padded on the right.
-
-    Args:
-        rows: at most `batch_size` rows of at most `length` tokens.
-        batch_size: B.
-        length: S.
-
-    Returns:
-        Token ids, int32 `[B, S]`, and padding mask, bool `[B, S]`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.batches import pad_rows
-
-    token_ids, padding_mask = pad_rows([[2, 5]], batch_size=2, length=4)
-    ```
-    """
+    """Token ids `[B, S]` and padding mask `[B, S]`, padded on the right."""
     token_ids = np.zeros((batch_size, length), dtype="int32")
     mask = np.zeros((batch_size, length), dtype=bool)
     # Attention over nothing would be NaN in the rows that fill up.
@@ -120,24 +68,10 @@ def pad_rows(
 def positions(
     wanted: Sequence[tuple[int, int]], pairs: Sequence[Pair]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """For each token to score: its request, its position, its id.
+    """For each token to score `[P]`: its request, its position, its id.
 
-    Args:
-        wanted: pairs of a request and the position, in the flattened batch,
-            whose logits predict the first token of its continuation.
-        pairs: the requests.
-
-    Returns:
-        Three arrays `[P]`: requests, positions and token ids.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.batches import positions
-
-    positions([(0, 7)], [([2, 5], [6, 9])])
-    # ([0, 0], [7, 8], [6, 9])
-    ```
+    `wanted` has pairs of a request and the position, in the flattened batch,
+    whose logits predict the first token of its continuation.
     """
     owners: list[int] = []
     index: list[int] = []

@@ -23,23 +23,9 @@ def compile_over(
 ) -> Callable[..., Any]:
     """Compile a function of tensors that reads a model's variables.
 
-    The variables are arguments of what is compiled, not constants in it:
-    values that change later, as in training, are seen by the next call.
-
-    Args:
-        function: function of tensors that calls `model` or parts of it.
-        model: the model; layers and switches are those it has now.
-
-    Returns:
-        A function of arrays or tensors, without gradients.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.compiled import compile_over
-
-    hidden = compile_over(lambda x: lm.backbone(x), lm.backbone)
-    ```
+    The variables are arguments of what is compiled, not constants in it: values
+    that change later, as in training, are seen by the next call. Layers and
+    switches are those the model has now. It computes no gradients.
     """
     backend = keras.backend.backend()
     if backend == "jax":
@@ -84,20 +70,8 @@ def _compile_jax(
 def compiled_length(length: int) -> int:
     """The length to pad rows of `length` tokens to.
 
-    Args:
-        length: tokens of the longest row.
-
-    Returns:
-        One of a few sizes, each of which is compiled once; on PyTorch, which
-        runs eagerly, `length` itself.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.compiled import compiled_length
-
-    compiled_length(100)  # 112, on PyTorch 100
-    ```
+    One of a few sizes, each of which is compiled once; on PyTorch, which runs
+    eagerly, `length` itself.
     """
     if keras.backend.backend() == "torch":
         return length
@@ -110,22 +84,8 @@ class PerState(Generic[T]):
     A trace freezes everything that is not a variable: which layers there are,
     and their switches, such as `growth_enabled`. So a trace is kept under the
     identity of the model's variables and the plain public attributes of its
-    layers, and is used again only where all of these are the same.
-
-    Args:
-        model: the model.
-        build: function without arguments that builds for the current state.
-        key: function without arguments whose hashable result is part of the
-            state, for switches that the layers do not hold. Defaults to `None`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.compiled import PerState
-
-    traces = PerState(lm.backbone, lambda: compile_over(f, lm.backbone))
-    traces.get()(inputs)
-    ```
+    layers, and is used again only where all of these are the same. `key` adds
+    switches that the layers do not hold.
     """
 
     def __init__(
@@ -152,23 +112,9 @@ class PerState(Generic[T]):
 
 
 def trace_state(model: keras.Model) -> Hashable:
-    """Everything of a model that a trace freezes.
+    """Everything of a model that a trace freezes, as a hashable value.
 
-    Args:
-        model: a Keras model.
-
-    Returns:
-        A hashable value; two traces that may differ have different values.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.compiled import trace_state
-
-    before = trace_state(lm.backbone)
-    with keras_grow.growth_disabled(lm):
-        trace_state(lm.backbone) == before  # False
-    ```
+    Two traces that may differ have different values.
     """
     attributes = tuple(
         (name, value)

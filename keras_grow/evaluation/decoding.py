@@ -30,27 +30,8 @@ class Decoder:
 
     It runs the function behind the model's own `generate`, with a greedy
     sampler. The model's sampler and its compiled function stay as they were.
-
-    Args:
-        lm: a KerasHub `CausalLM`.
-        tokenizer: its tokenizer.
-        batch_size: prompts at a time. Defaults to 16.
-        max_length: the most tokens of prompt and answer together. Longer
-            prompts lose tokens on their left, with a warning. Defaults to
-            1024, or fewer if the model has fewer positions.
-        add_start_token: whether prompts begin with the start token. Defaults
-            to `True`.
-        progress: see `Scorer`.
-        key: see `Scorer`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.decoding import Decoder
-
-    decoder = Decoder(lm, lm.preprocessor.tokenizer)
-    decoder.generate(["English: Yes\nFrench:"], max_new_tokens=8)
-    ```
+    `max_length` counts tokens of prompt and answer together; longer prompts
+    lose tokens on their left, with a warning.
     """
 
     def __init__(
@@ -80,17 +61,8 @@ class Decoder:
     ) -> list[str]:
         r"""Continue each prompt greedily.
 
-        Args:
-            prompts: N texts.
-            max_new_tokens: the most tokens written after a prompt.
-            stop: an answer ends before the first of these texts, or at an
-                end token. Defaults to `("\n",)`.
-
-        Returns:
-            N continuations, without prompt and stop text.
-
-        Raises:
-            ValueError: unless `0 < max_new_tokens < max_length`.
+        A continuation ends before the first of the stop texts, or at an end
+        token.
         """
         if not 0 < max_new_tokens < self.max_length:
             raise ValueError(
@@ -213,23 +185,7 @@ def end_tokens(tokenizer: Any) -> set[int]:
 
 
 def detokenize(tokenizer: Any, ids: Sequence[Sequence[int]]) -> list[str]:
-    """Texts of token ids.
-
-    Args:
-        tokenizer: a KerasHub tokenizer.
-        ids: N sequences of token ids; empty ones are empty texts.
-
-    Returns:
-        N texts.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.decoding import detokenize
-
-    detokenize(lm.preprocessor.tokenizer, [[5, 6], []])
-    ```
-    """
+    """Texts of token ids; empty sequences are empty texts."""
     filled = [list(row) for row in ids if len(row)]
     if not filled:
         return [""] * len(ids)

@@ -157,22 +157,9 @@ def sacrebleu(
 
 
 def final_number(text: str) -> str:
-    """The last number in a text, for `exact_match` on worked solutions.
+    """The last number in a text, for `exact_match` on worked solutions (GSM8K).
 
-    Args:
-        text: a solution that ends in its result, as in GSM8K.
-
-    Returns:
-        The number without thousands separators and trailing zeros, or `""`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation import exact_match
-    from keras_grow.evaluation.generation import final_number
-
-    exact_match(lm, examples, normalize=final_number)
-    ```
+    It has no thousands separators and trailing zeros; `""` if there is none.
     """
     found = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
     number = found[-1].replace(",", "") if found else ""

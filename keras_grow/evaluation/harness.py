@@ -119,11 +119,7 @@ class KerasHubLM(TemplateLM):
     def generate_until(
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[str]:
-        """Greedy continuations, up to each request's own stop texts.
-
-        Raises:
-            ValueError: if a request asks for sampling.
-        """
+        """Greedy continuations, up to each request's own stop texts."""
         groups: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
             groups[self._options(request.args[1])].append(number)

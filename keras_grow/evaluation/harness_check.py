@@ -29,14 +29,7 @@ TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """WinoGrande by lm-eval and by us.
-
-    Args:
-        rows: how many rows.
-        harness_accuracy: by lm-eval.
-        accuracy: by `multiple_choice`.
-        largest_difference: of any option's log-likelihood.
-    """
+    """WinoGrande by lm-eval and by us."""
 
     rows: int
     harness_accuracy: float
@@ -55,27 +48,7 @@ class Agreement:
 def winogrande_agreement(
     lm: keras.Model | Scorer, rows: Sequence[dict[str, str]]
 ) -> Agreement:
-    """Score WinoGrande rows by lm-eval and by us.
-
-    Args:
-        lm: a KerasHub `CausalLM`, or a `Scorer` of one.
-        rows: rows with `sentence`, `option1`, `option2` and `answer`.
-
-    Returns:
-        Both accuracies and the largest difference of log-likelihoods.
-
-    Raises:
-        ImportError: if lm-eval is not installed.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.harness_check import winogrande_agreement
-    from keras_grow.tasks.olmo_eval import winogrande_rows
-
-    winogrande_agreement(lm, winogrande_rows(limit=20)).holds
-    ```
-    """
+    """Score WinoGrande rows by lm-eval and by us."""
     import lm_eval  # type: ignore[import-untyped,unused-ignore]
     from lm_eval.tasks import TaskManager  # type: ignore[import-untyped,unused-ignore]
 
@@ -116,27 +89,8 @@ def winogrande_agreement(
 def harness_winogrande(rows: Sequence[dict[str, str]], folder: Path) -> str:
     """lm-eval's own WinoGrande task, over rows in a local file.
 
-    Args:
-        rows: rows with `sentence`, `option1`, `option2` and `answer`.
-        folder: folder for the file and lm-eval's cache of it.
-
-    Returns:
-        The path of a task definition that includes lm-eval's and says where
-        the rows are, as `lm_eval.simple_evaluate` and `lm_eval --tasks` take
-        it.
-
-    Raises:
-        ImportError: if lm-eval is not installed.
-
-    Example:
-
-    ```python
-    from pathlib import Path
-    from keras_grow.evaluation.harness_check import harness_winogrande
-
-    task = harness_winogrande(rows, Path("folder"))
-    lm_eval.simple_evaluate(KerasHubLM(lm), tasks=[task])
-    ```
+    Returns the path of a task definition that includes lm-eval's and says where
+    the rows are, as `lm_eval.simple_evaluate` and `lm_eval --tasks` take it.
     """
     import lm_eval.tasks  # type: ignore[import-untyped,unused-ignore]
 

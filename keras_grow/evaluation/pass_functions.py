@@ -24,15 +24,12 @@ MOST = 8
 class Functions:
     """What is compiled for one state of a model.
 
-    Attributes:
-        read: hidden states and cache after a piece of a prompt.
-        read_one: the same of one token; apart, because TensorFlow would make
-            one program of both lengths.
-        step: logits, the logarithms of the sums of their exponentials, and
-            cache after one more token.
-        write: ids and log-likelihoods of the likeliest tokens that follow,
-            up to `MOST`, and the cache.
-        logprobs: log-likelihood of a target at each hidden state.
+    `read` gives hidden states and cache after a piece of a prompt, and
+    `read_one` the same of one token: TensorFlow would make one program of both
+    lengths. `step` gives logits, the logarithms of the sums of their
+    exponentials, and cache after one more token. `write` gives ids and
+    log-likelihoods of up to `MOST` likeliest tokens that follow, and the cache;
+    `logprobs` the log-likelihood of a target at each hidden state.
     """
 
     read: Callable[..., Any]
@@ -45,13 +42,7 @@ class Functions:
 def functions_of(
     lm: keras.Model, head: OutputHead, max_length: int
 ) -> Functions:
-    """The functions of a model in its present state.
-
-    Args:
-        lm: the model.
-        head: its output head.
-        max_length: tokens that a cache holds.
-    """
+    """The functions of a model in its present state."""
     grown = bool(growths_of(lm)) and all(
         layer.growth_enabled for layer in grown_state(lm).grown_layers
     )

@@ -29,13 +29,10 @@ from keras_grow.training.head import OutputHead
 
 @dataclass(eq=False)
 class Rows:
-    """What is read together.
+    """What is read together: the scales of each row.
 
-    Attributes:
-        states: the scales of each row.
-        growths: those that the model had at the last pass.
-        functions: what was compiled for them. To find it takes a walk over
-            all layers, too long for every token.
+    `functions` were compiled for the `growths` of the last pass. To find them
+    takes a walk over all layers, too long for every token.
     """
 
     states: Sequence[State]
@@ -62,12 +59,7 @@ class _Part:
 class Passes:
     """What a `Streamer` computes: every row of a batch has its own dials.
 
-    Each pass locks the model.
-
-    Args:
-        lm: the model.
-        max_length: tokens that a cache holds.
-        piece: tokens of a prompt that are read at a time.
+    Each pass locks the model. `piece` tokens of a prompt are read at a time.
     """
 
     def __init__(self, lm: keras.Model, max_length: int, piece: int) -> None:
@@ -163,10 +155,8 @@ class Passes:
         """Write the likeliest tokens after those at `index`.
 
         Several in one call: what a program does with the weights before it
-        multiplies by them is then done once for all of them.
-
-        Returns:
-            Token ids and log-likelihoods, both `[rows, count]`, and the cache.
+        multiplies by them is then done once for all of them. Token ids and
+        log-likelihoods are `[rows, count]`.
         """
         with self._held(rows) as (functions, scales):
             ids, logprobs, cache = functions.write(

@@ -16,13 +16,7 @@ State = Mapping[str, float]
 
 
 class Reading:
-    """Keys and values of one sequence of tokens, a row for each state.
-
-    Args:
-        passes: what reads.
-        tokens: token ids of the prompt, at least one.
-        states: a row for each, at least one.
-    """
+    """Keys and values of one sequence of tokens, a row for each state."""
 
     def __init__(
         self,
@@ -45,8 +39,7 @@ class Reading:
     def read_piece(self) -> Any:
         """Read a piece of the prompt, or one token where padding would count.
 
-        Returns:
-            The hidden states `[rows, piece or 1, h]`.
+        The hidden states are `[rows, piece or 1, h]`.
         """
         piece = self._passes.piece
         part = self._tokens[:-1][self._read : self._read + piece]
@@ -65,13 +58,8 @@ class Reading:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Read one more token per row; the first time, the prompt's last.
 
-        Args:
-            tokens: the token that each row wrote. Defaults to `None`: the
-                prompt's last.
-
-        Returns:
-            Logits `[rows, vocabulary]` of what comes next, and the logarithm
-            of the sum of their exponentials, `[rows]`.
+        Returns logits `[rows, vocabulary]` of what comes next, and the
+        logarithm of the sum of their exponentials `[rows]`.
         """
         logits, total, self._cache = self._passes.step(
             self._last(tokens), self._at, self._held(), self._rows
@@ -82,14 +70,9 @@ class Reading:
     def write(
         self, count: int, tokens: Sequence[int] | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Let each row write the likeliest tokens.
+        """Let each row write the likeliest tokens, after `tokens` as in `step`.
 
-        Args:
-            count: how many.
-            tokens: see `step`.
-
-        Returns:
-            Token ids and their log-likelihoods, both `[rows, count]`.
+        Token ids and their log-likelihoods are both `[rows, count]`.
         """
         ids, logprobs, self._cache = self._passes.write(
             self._last(tokens), self._at, count, self._held(), self._rows

@@ -128,9 +128,7 @@ class Perplexity(Result):
 class MeanLoss(Result):
     """Negative log-likelihood of right answers; `score` is the one per token.
 
-    Args:
-        losses: negative log-likelihood of each answer, in nats.
-        token_counts: tokens of each answer.
+    `losses` are those of each answer, in nats.
     """
 
     losses: tuple[float, ...]
@@ -172,23 +170,7 @@ class SacreBleu(Result):
 
 
 def standard_error(accuracy: float, n: int) -> float:
-    """Standard error of a share over n examples.
-
-    Args:
-        accuracy: the share.
-        n: how many examples.
-
-    Returns:
-        The error; NaN for fewer than two examples.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.results import standard_error
-
-    standard_error(0.5, 1267)  # 0.014
-    ```
-    """
+    """Standard error of a share over n examples; NaN for fewer than two."""
     if n < 2:
         return math.nan
     return math.sqrt(accuracy * (1.0 - accuracy) / (n - 1))

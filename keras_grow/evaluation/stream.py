@@ -18,15 +18,11 @@ if TYPE_CHECKING:
 class Written:
     """One answer so far.
 
-    Attributes:
-        text: what has been written so far.
-        token_ids: its tokens, without those of the end token or stop text
-            that ended it.
-        logprobs: log-likelihood of each new token under the model, in nats.
-        lengths: characters of the text after each new token.
-        finished: `"end"` after an end token, `"stop"` after a stop text,
-            `"length"` at the limit of tokens; None before.
-        cut: tokens that the prompt lost on its left.
+    `token_ids` are without those of the end token or stop text that ended it.
+    `logprobs` has the log-likelihood of each new token in nats, `lengths` the
+    characters of the text after it. `finished` is `"end"` after an end token,
+    `"stop"` after a stop text, `"length"` at the limit of tokens; None before.
+    `cut` counts the tokens that the prompt lost on its left.
     """
 
     def __init__(
@@ -63,12 +59,7 @@ class Written:
         return self._sampling.choose(logits, self._rng)
 
     def take(self, token: int, logprob: float) -> str:
-        """Write a token; the text it adds, which may be empty.
-
-        Args:
-            token: its id.
-            logprob: its log-likelihood.
-        """
+        """Write a token and return the text it adds, which may be empty."""
         if token in self._streamer.ends:
             return self._finish("end", self._decoded())
         self.token_ids.append(token)
@@ -120,14 +111,6 @@ class Together:
     A token of each is one pass of the model over a batch, which on most
     machines costs little more than a pass for one. The likeliest tokens are
     computed a few ahead.
-
-    Args:
-        reading: the prompt in every state.
-        answers: what each state writes.
-        sampling: how tokens are chosen.
-
-    Attributes:
-        answers: a `Written` for each state.
     """
 
     def __init__(
@@ -158,11 +141,7 @@ class Together:
         self._reading.read_piece()
 
     def advance(self) -> list[str]:
-        """Write one more token of every answer that has not ended.
-
-        Returns:
-            The text added to each.
-        """
+        """Write one token of every open answer; return the text of each."""
         if not self._ahead:
             self._ahead = self._computed()
         column = self._ahead.pop(0)

@@ -19,31 +19,8 @@ def encode_pairs(
     """Encode contexts and continuations as they are read: together.
 
     White space at the end of a context moves to the continuation. The whole
-    text is encoded, then the context alone; the continuation is what the
-    whole has beyond the length of the context. An empty context is the start
-    token.
-
-    Args:
-        tokenizer: a KerasHub tokenizer.
-        contexts: N texts.
-        continuations: N texts.
-        add_start_token: whether the start token comes first. Defaults to
-            `True`.
-
-    Returns:
-        N pairs of token ids, the first of a pair never empty.
-
-    Raises:
-        ValueError: if there are not as many contexts as continuations.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.tokens import encode_pairs
-
-    tokenizer = lm.preprocessor.tokenizer
-    encode_pairs(tokenizer, ["The capital of France is"], [" Paris"])
-    ```
+    text is encoded, then the context alone; the continuation is what the whole
+    has beyond the length of the context. An empty context is the start token.
     """
     if len(contexts) != len(continuations):
         raise ValueError(
@@ -78,24 +55,6 @@ def windows(
     Every window begins with the start token, because models such as Gemma
     predict far worse without it; then come `max_length - stride` tokens that
     were scored before, as context, then up to `stride` tokens to score.
-
-    Args:
-        tokens: the text's token ids.
-        start_token: id of the start token.
-        max_length: tokens that the model reads at a time.
-        stride: tokens that a window scores, at most `max_length`.
-
-    Yields:
-        Pairs of context and continuation.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.tokens import windows
-
-    list(windows([5, 6, 7], start_token=2, max_length=2, stride=2))
-    # [([2], [5, 6]), ([2], [7])]
-    ```
     """
     begin = 0
     while begin < len(tokens):
@@ -109,20 +68,7 @@ def windows(
 def bucketed(length: int, smallest: int = 16) -> int:
     """Round a length up to one of four sizes per power of two.
 
-    Args:
-        length: the length.
-        smallest: the step of small lengths. Defaults to 16.
-
-    Returns:
-        The size: at most a quarter larger, above `4 * smallest`.
-
-    Example:
-
-    ```python
-    from keras_grow.evaluation.tokens import bucketed
-
-    [bucketed(n) for n in (7, 33, 100, 700)]  # [16, 48, 112, 768]
-    ```
+    Above `4 * smallest` that is at most a quarter larger.
     """
     step = smallest
     while step * 8 <= length:

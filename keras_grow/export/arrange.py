@@ -57,12 +57,9 @@ def rows_out_of_heads(kernel: Array) -> Array:
 def interleave_rotary(weight: Array, heads: int) -> Array:
     """Order the rows of a query or key kernel as in llama.cpp's Llama.
 
-    Hugging Face rotates the pair (i, i + size / 2) of a head; llama.cpp's
-    `llama` architecture rotates the pair (2 i, 2 i + 1).
-
-    Args:
-        weight: `[heads * size, in]`.
-        heads: number of heads, of queries or of keys.
+    The kernel is `[heads * size, in]`. Hugging Face rotates the pair (i, i +
+    size / 2) of a head; llama.cpp's `llama` architecture rotates the pair (2 i,
+    2 i + 1).
     """
     halves = weight.reshape(heads, 2, -1, *weight.shape[1:])
     return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(weight.shape)

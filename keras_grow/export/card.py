@@ -20,15 +20,8 @@ def model_card(
 ) -> str:
     """Return a model card in Markdown, with the front matter that hubs read.
 
-    Args:
-        model: the model that was exported.
-        family: its row.
-        dtype: dtype, or quantization, of the weights.
-        card: `base`, `license`, `data` and `scores`, each of them optional.
-        load: how to load it, in Markdown. Defaults to `transformers`.
-
-    Raises:
-        ValueError: if `card` has other fields.
+    `card` may have `base`, `license`, `data` and `scores`. `load` says how to
+    load it, in Markdown; the default is for `transformers`.
     """
     card = dict(card or {})
     unknown = sorted(card.keys() - set(_FIELDS))

@@ -26,19 +26,8 @@ def largest_difference(
     """Return the largest difference between our logits and `transformers'`.
 
     Each side computes in the dtype of its weights: about 1e-5 apart in float32,
-    and 1e-1 if either is in bfloat16.
-
-    Args:
-        model: a KerasHub `CausalLM` or backbone.
-        path: a folder or a GGUF file that was exported from it.
-        prompts: texts. Defaults to three texts, or to random tokens if the
-            model has no tokenizer.
-
-    Returns:
-        The largest absolute difference of a logit.
-
-    Raises:
-        ImportError: if `transformers` or torch is not installed.
+    and 1e-1 if either is in bfloat16. Without prompts it takes three texts, or
+    random tokens if the model has no tokenizer.
     """
     rows = _rows(model, prompts)
     theirs = load_transformers(path)
@@ -55,17 +44,7 @@ def check_comparable(
     prompts: Sequence[str] | None = None,
     gguf_file: bool = False,
 ) -> None:
-    """Refuse, before a model is written, what could not be compared later.
-
-    Args:
-        model: a KerasHub `CausalLM` or backbone.
-        prompts: see `largest_difference`.
-        gguf_file: whether a GGUF file will be loaded.
-
-    Raises:
-        ImportError: if a package that loads the export is missing.
-        ValueError: if there is nothing to compare on.
-    """
+    """Refuse, before a model is written, what could not be compared later."""
     needed = ["transformers", "torch", *(["accelerate"] if gguf_file else [])]
     missing = [name for name in needed if not importlib.util.find_spec(name)]
     if missing:
@@ -95,12 +74,7 @@ def load_transformers(path: str | os.PathLike[str]) -> Any:
 
 
 def logits(model: keras.Model, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Logits `[rows, length, vocabulary]` of a KerasHub model, in float32.
-
-    Args:
-        model: a `CausalLM` or backbone.
-        rows: token ids of each text. Shorter ones are padded at their end.
-    """
+    """Logits `[rows, length, vocabulary]` of a KerasHub model, in float32."""
     length = max(len(row) for row in rows)
     ids = np.zeros((len(rows), length), "int32")
     mask = np.zeros_like(ids)

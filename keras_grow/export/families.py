@@ -15,17 +15,10 @@ from keras_grow.export.weight_maps import WeightMap
 class ExportFamily:
     """One row of data: a family as `transformers` and llama.cpp know it.
 
-    Attributes:
-        model_type: its name in `transformers`.
-        architecture: its class with a head there.
-        weights: where the weights go.
-        config: makes its `config.json` from a backbone.
-        gguf: its architecture in llama.cpp, or None.
-        split: the pattern by which its byte-pair tokenizer splits text, a key
-            of `tokenizer_json.SPLITS`.
-        terms: name and address of its license, if the whole family has one.
-        eager: whether `transformers` computes it correctly only with eager
-            attention.
+    `architecture` is its class with a head in `transformers`, `gguf` its
+    architecture in llama.cpp. `split` is a key of `tokenizer_json.SPLITS`,
+    `terms` the name and address of a license that the whole family has. With
+    `eager`, `transformers` computes it correctly only with eager attention.
     """
 
     model_type: str
@@ -111,11 +104,7 @@ FAMILIES: dict[type, ExportFamily] = {
 
 
 def export_family_of(backbone: Any) -> ExportFamily:
-    """The row for a plain backbone.
-
-    Raises:
-        ValueError: if there is none.
-    """
+    """The row for a plain backbone."""
     for cls in type(backbone).__mro__:
         if cls is _models.GemmaBackbone and configs.is_gemma2(backbone):
             return GEMMA2

@@ -11,16 +11,8 @@ from pathlib import Path
 def write_whole(path: Path, needed: int) -> Iterator[Path]:
     """Provide a temporary sibling of `path`, which becomes `path` at the end.
 
-    Args:
-        path: the folder or file to write.
-        needed: bytes that it will take.
-
-    Yields:
-        A folder to write into. The caller leaves in it either the contents of
-        the folder `path`, or one file named as `path` is.
-
-    Raises:
-        OSError: if the disk does not have that much room, or fills up.
+    The caller leaves in it either the contents of the folder `path`, or one
+    file named as `path` is. `needed` bytes must be free on the disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
@@ -42,11 +34,7 @@ def write_whole(path: Path, needed: int) -> Iterator[Path]:
 
 
 def check_empty(folder: Path) -> None:
-    """Refuse a folder that is not empty, or a path that is not a folder.
-
-    Raises:
-        ValueError: if it exists and is not an empty folder.
-    """
+    """Refuse a folder that is not empty, or a path that is not a folder."""
     if not folder.exists():
         return
     if not folder.is_dir() or any(folder.iterdir()):

@@ -22,15 +22,8 @@ _ROTARY = re.compile(r"\.self_attn\.([qk])_proj\.(weight|bias)$")
 def metadata(arch: str, config: dict[str, Any]) -> dict[str, Any]:
     """The keys of a model, without `general` and `tokenizer`.
 
-    Args:
-        arch: `"gemma3"`, `"llama"`, `"qwen2"` or `"qwen3"`.
-        config: the `config.json` of the model.
-
-    Returns:
-        Values by key. Whole numbers are written as uint32, others as float32.
-
-    Raises:
-        ValueError: if llama.cpp computes such a model differently.
+    They are made from its `config.json`. Whole numbers are written as uint32,
+    others as float32. A model that llama.cpp computes differently is refused.
     """
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads

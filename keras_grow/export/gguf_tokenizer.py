@@ -27,12 +27,7 @@ def tokenizer_keys(
 ) -> dict[str, Any]:
     """Return the `tokenizer` keys of a GGUF file.
 
-    Args:
-        preprocessor: the preprocessor of a KerasHub task.
-        rows: rows of the embedding; tokens are padded to it.
-        split: how a byte-pair tokenizer splits text, see
-            `tokenizer_json.SPLITS`.
-        chat_template: a Jinja template, or None.
+    Tokens are padded to the `rows` of the embedding.
     """
     tokenizer = preprocessor.tokenizer
     if is_sentencepiece(tokenizer):

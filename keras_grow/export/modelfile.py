@@ -14,20 +14,7 @@ def modelfile(name: str, chat: ChatTemplate | None = None) -> str:
     Ollama does not run the Jinja of a GGUF file. It recognizes some published
     templates by their text, and with any other template passes bare prompts to
     the model. So the chat template is written in Ollama's own template
-    language.
-
-    Args:
-        name: the file's name.
-        chat: its chat template, or None for a model that continues texts.
-
-    Example:
-
-    ```python
-    from keras_grow.export.modelfile import modelfile
-    from keras_grow.tasks import ChatTemplate
-
-    print(modelfile("french.gguf", ChatTemplate.of("gemma")))
-    ```
+    language. Without one, the model continues texts.
     """
     lines = [f"FROM ./{name}"]
     if chat is not None:

@@ -7,15 +7,7 @@ from keras_grow.tasks.chat_template import ChatTemplate
 
 
 def longest_text(backbone: Any, max_positions: int | None) -> int:
-    """The longest text to promise, in tokens.
-
-    Args:
-        backbone: a plain KerasHub backbone.
-        max_positions: what the user asked for, or None.
-
-    Raises:
-        ValueError: if it is not a positive integer.
-    """
+    """The longest text to promise, in tokens."""
     if max_positions is None:
         return family_positions(backbone)
     if not isinstance(max_positions, int) or max_positions < 1:
@@ -27,12 +19,5 @@ def longest_text(backbone: Any, max_positions: int | None) -> int:
 
 
 def chat_of(template: str | ChatTemplate | None) -> ChatTemplate | None:
-    """The chat template to write, or None.
-
-    Args:
-        template: see `ChatTemplate.of`, or None.
-
-    Raises:
-        ValueError: if there is none of that name, or it is not valid Jinja.
-    """
+    """The chat template to write, or None."""
     return None if template is None else ChatTemplate.of(template)

@@ -14,19 +14,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
-    """Return the model in its current state, without keras_grow.
-
-    Args:
-        model: a KerasHub task or backbone, grown or not. It is not changed.
-        dtype: dtype to merge in. Defaults to the model's own.
-
-    Returns:
-        The merged model if it is grown, otherwise the model itself.
-
-    Raises:
-        TypeError: if it is not a KerasHub model.
-        ValueError: if it is quantized, or inside `growth_disabled`.
-    """
+    """Return the model in its current state, merged, without keras_grow."""
     backbone = backbone_of(model)
     if growths_of(model):
         return merge_growth(model, dtype=dtype)
@@ -41,11 +29,7 @@ def plain_model(model: keras.Model, dtype: str | None = None) -> keras.Model:
 
 
 def export_dtype(model: keras.Model, dtype: str | None) -> str:
-    """The dtype of the files: the one asked for, or that of the weights.
-
-    Raises:
-        ValueError: if there is no such dtype, or the weights have another.
-    """
+    """The dtype of the files: the one asked for, or that of the weights."""
     name = dtype
     if name is None:
         name = str(backbone_of(model).variable_dtype)

@@ -21,18 +21,10 @@ def write_shards(
     dtype: np.dtype[Any],
     shard_bytes: int,
 ) -> int:
-    """Write tensors as `transformers` reads them.
+    """Write tensors as `transformers` reads them, and count the files.
 
-    At most one tensor is in memory, however large the model.
-
-    Args:
-        tensors: what to write.
-        folder: where.
-        dtype: dtype of every tensor.
-        shard_bytes: the most bytes of a file.
-
-    Returns:
-        How many files there are, the index not counted.
+    At most one tensor is in memory, however large the model. The index is not
+    counted.
     """
     shards: list[list[Tensor]] = [[]]
     room = shard_bytes

@@ -16,13 +16,9 @@ from keras_grow.export.weight_maps import WeightMap
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor to be written.
+    """A tensor to be written, by its name and shape in the checkpoint.
 
-    Attributes:
-        name: its name in the checkpoint.
-        shape: its shape there.
-        row: the row of data that describes it.
-        holder: the block or the backbone that has its sources.
+    `holder` is the block or the backbone that has the sources of `row`.
     """
 
     name: str
@@ -40,12 +36,7 @@ class Tensor:
 
 
 def tensors_of(backbone: Any, weights: WeightMap) -> list[Tensor]:
-    """The tensors of a backbone, in the order of its blocks.
-
-    Args:
-        backbone: a plain KerasHub backbone.
-        weights: the map of its family.
-    """
+    """The tensors of a backbone, in the order of its blocks."""
     found = []
     for prefix, rows, holder in _holders(backbone, weights):
         for row in rows:
@@ -60,10 +51,6 @@ def padding(tensors: list[Tensor], weights: WeightMap) -> int:
 
     Blocks that grew less than others end with neurons whose up- and
     down-projection weights are all zero.
-
-    Args:
-        tensors: from `tensors_of`.
-        weights: the map that they are by.
     """
     count = 0
     for down in tensors:

@@ -24,16 +24,6 @@ def write_tokenizer(
     It gives the same ids as KerasHub's tokenizer, except for the names of
     control tokens in a text, such as `<bos>`: it finds the token, where
     SentencePiece finds letters. For byte pairs see `byte_pair_json`.
-
-    Args:
-        preprocessor: the preprocessor of a KerasHub task.
-        folder: where.
-        split: a key of `tokenizer_json.SPLITS`.
-        max_positions: the longest text.
-        chat_template: a Jinja template, or None.
-
-    Raises:
-        ValueError: if the tokenizer is neither SentencePiece nor byte pairs.
     """
     tokenizer = preprocessor.tokenizer
     start = start_token(preprocessor)
@@ -70,9 +60,7 @@ def write_tokenizer(
 def token_ids(preprocessor: Any, chat: bool = False) -> dict[str, Any]:
     """The ids of the special tokens, as a `config.json` names them.
 
-    Args:
-        preprocessor: the preprocessor of a KerasHub task, or None.
-        chat: whether the end of a turn also ends a text.
+    With `chat` the end of a turn also ends a text.
     """
     if preprocessor is None:
         return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))

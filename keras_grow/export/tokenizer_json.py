@@ -23,17 +23,8 @@ def sentencepiece_json(proto: bytes, start: str | None) -> dict[str, Any]:
     """Return a SentencePiece BPE model as a `tokenizer.json`.
 
     Merges are recovered from the pieces: SentencePiece merges the pair whose
-    piece has the highest score, so a pair's rank is that of its piece.
-
-    Args:
-        proto: the serialized model.
-        start: a token put before every text, or None.
-
-    Returns:
-        The values to write as JSON.
-
-    Raises:
-        ValueError: if the model is not a BPE model.
+    piece has the highest score, so a pair's rank is that of its piece. `start`
+    is a token put before every text.
     """
     model = parse_sentencepiece(proto)
     if model.trainer_spec.model_type != model.trainer_spec.BPE:
@@ -98,12 +89,8 @@ def byte_pair_json(
 
     Text is split as in the published tokenizer of the family. KerasHub's own
     differs in places: it keeps runs of digits and of punctuation whole that
-    Llama 3 and Qwen saw in pieces during training.
-
-    Args:
-        tokenizer: the tokenizer.
-        split: a key of `SPLITS`.
-        start: a token put before every text, or None.
+    Llama 3 and Qwen saw in pieces during training. `start` is a token put
+    before every text.
     """
     vocabulary = dict(tokenizer.vocabulary)
     special = special_tokens(tokenizer)

@@ -21,12 +21,9 @@ from keras_grow.export.arrange import transpose
 class Row:
     """One tensor of the checkpoint and the weights that it is made of.
 
-    Attributes:
-        target: name of the tensor, within the block or the model.
-        sources: attributes, with dots. Several are put one after another.
-        arrange: the change of layout for each of them.
-        axis: the axis along which several are joined.
-        optional: whether a model may lack it.
+    `target` is its name within the block or the model, `sources` are
+    attributes, with dots. Each is changed by `arrange`; then several are joined
+    along `axis`. A model may lack it if it is `optional`.
     """
 
     target: str
@@ -38,14 +35,10 @@ class Row:
 
 @dataclass(frozen=True)
 class WeightMap:
-    """The tensors of a checkpoint.
+    """The tensors of a checkpoint: rows of the backbone and of each block.
 
-    Attributes:
-        model: rows of the backbone.
-        block: rows of each transformer block.
-        prefix: the beginning of the names of block `index`.
-        down: target in a block of the MLP's output.
-        neurons: axis of `down` along which its neurons lie.
+    `down` is the target in a block of the MLP's output, and `neurons` the axis
+    of it along which the neurons lie.
     """
 
     model: tuple[Row, ...]

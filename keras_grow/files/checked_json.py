@@ -24,17 +24,9 @@ _SHORT.maxstring = 100
 def parse_json(text: str, what: str, max_bytes: int = MAX_BYTES) -> Any:
     """Parse JSON, whatever it is.
 
-    Args:
-        text: the JSON.
-        what: what it should be, in words: `"a growth config"`.
-        max_bytes: the most characters to parse.
-
-    Returns:
-        The value.
-
-    Raises:
-        ValueError: if the text is not JSON, is too long, or holds integers of
-            thousands of digits or thousands of nested lists.
+    Text that is not JSON or is too long is a `ValueError`, and so are integers
+    of thousands of digits and thousands of nested lists. `what` says in words
+    what it should be: `"a growth config"`.
     """
     if len(text) > max_bytes:
         raise ValueError(
@@ -53,20 +45,7 @@ def parse_json(text: str, what: str, max_bytes: int = MAX_BYTES) -> Any:
 def read_json(
     path: str | os.PathLike[str], what: str, max_bytes: int = MAX_BYTES
 ) -> Any:
-    """Read a JSON file, whatever it holds.
-
-    Args:
-        path: the file.
-        what: what it should be, in words: `"the plan of a comparison"`.
-        max_bytes: the most bytes to read.
-
-    Returns:
-        The value.
-
-    Raises:
-        ValueError: as for `parse_json`, or if the file is not UTF-8.
-        OSError: if the file cannot be read.
-    """
+    """Read a JSON file, whatever it holds, as `parse_json` does."""
     with in_file(path):
         with Path(path).open("rb") as file:
             data = file.read(max_bytes + 1)
@@ -98,17 +77,7 @@ def check_fields(
     required: Collection[str],
     optional: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Refuse anything but a JSON object of exactly these fields.
-
-    Args:
-        values: what was read.
-        what: what it should be, in words.
-        required: names that must be there.
-        optional: names that may be.
-
-    Returns:
-        `values`.
-    """
+    """Refuse anything but a JSON object of exactly these fields."""
     if not isinstance(values, dict):
         raise ValueError(
             f"Expected {what} to be an object with the fields "

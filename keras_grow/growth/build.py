@@ -99,16 +99,7 @@ def grow_mlp(
 def grow_blocks(
     blocks: Sequence[Layer], family: Family, config: GrowthConfig
 ) -> dict[Layer, dict[str, GrowableDense]]:
-    """The grown layers of every block of `config`, with nothing changed yet.
-
-    Args:
-        blocks: the blocks of the backbone.
-        family: its row of data.
-        config: the growth.
-
-    Returns:
-        For each block, the grown layer for each attribute of the block.
-    """
+    """The grown layers of every block of `config`, with nothing changed yet."""
     for index in config.layers:
         family.check_block(blocks[index], index)
         *ups, down = family.mlp_of(blocks[index])

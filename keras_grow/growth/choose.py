@@ -30,13 +30,7 @@ Figure = Callable[[keras.Model], SupportsFloat | HasScore]
 
 @dataclass(frozen=True)
 class Tried:
-    """One scale and what was measured there.
-
-    Attributes:
-        scale: the scale.
-        old: the figure of the old skill; lower is better.
-        new: the figure of the new skill; `None` where none was asked for.
-    """
+    """One scale and what was measured there; lower figures are better."""
 
     scale: float
     old: float

@@ -43,8 +43,7 @@ _PACKAGE = "keras_grow"
 class Grown:
     """What every grown class adds: a model that cannot train says so.
 
-    Attributes:
-        plain_class: the class that the object had before it grew.
+    `plain_class` is the class that the object had before it grew.
     """
 
     plain_class: type
@@ -89,8 +88,7 @@ class GrownTask(Grown):
 class GrownBackbone(Grown):
     """What a grown backbone adds to its KerasHub class: it can be saved.
 
-    Attributes:
-        growths: the growths of the backbone, oldest first.
+    `growths` are oldest first.
     """
 
     growths: tuple[GrowthConfig, ...] = ()
@@ -122,12 +120,7 @@ class GrownBackbone(Grown):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base backbone and grow it as it was grown.
-
-        Raises:
-            ValueError: if the growths in the config are malformed or do not fit
-                the base.
-        """
+        """Build the base backbone and grow it as it was grown."""
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
         names = [growth.name for growth in growths]
@@ -164,13 +157,8 @@ class GrownBackbone(Grown):
     ) -> None:
         """Enable LoRA beside the growth: both train, nothing else does.
 
-        Args:
-            rank: the rank of the factorization.
-            target_layer_names: names of the layers, query and value by
-                default. The grown MLPs cannot be among them.
-
-        Raises:
-            ValueError: if a layer of a grown MLP is named.
+        The target is query and value by default. The grown MLPs cannot be among
+        the named layers.
         """
         state = ModelState.of(self)
         grown = {layer.name for layer in state.grown_layers}
@@ -198,9 +186,6 @@ def add_growth(state: ModelState, config: GrowthConfig) -> None:
     """Grow a backbone in place: new layers and classes, the rest frozen.
 
     Everything that can fail happens before the first change.
-
-    Raises:
-        ValueError: if the backbone cannot be grown so.
     """
     grown = build.grow_blocks(state.blocks, state.family, config)
     for block, layers in grown.items():
@@ -232,11 +217,7 @@ def train_growth(state: ModelState) -> None:
 
 
 def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
-    """Scales by the names of growths, each a number.
-
-    Raises:
-        ValueError: if one has no such growth, or is no number.
-    """
+    """Scales by the names of growths, each a number."""
     if not isinstance(scales, dict) or set(scales) - set(names):
         raise ValueError(
             f"Expected scales by the names of growths, out of {list(names)}. "

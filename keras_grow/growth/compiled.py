@@ -31,11 +31,9 @@ _KEPT = 8
 def reset_compiled(model: keras.Model) -> None:
     """Forget every compiled function, and the state of the optimizer.
 
-    The model stays compiled, with a new optimizer of the same settings: the
-    old one holds moments for variables that no longer train.
-
-    Args:
-        model: a task or a backbone; models inside it are reset too.
+    The model stays compiled, with a new optimizer of the same settings: the old
+    one holds moments for variables that no longer train. Models inside it are
+    reset too.
     """
     for part in models_in(model):
         for name in compiled_names(part):
@@ -46,14 +44,7 @@ def reset_compiled(model: keras.Model) -> None:
 
 
 def check_resettable(model: keras.Model) -> None:
-    """Refuse a model for which `reset_compiled` would fail.
-
-    Args:
-        model: a task or a backbone.
-
-    Raises:
-        ValueError: if its optimizer cannot be rebuilt from its config.
-    """
+    """Refuse a model whose optimizer `reset_compiled` could not rebuild."""
     for part in models_in(model):
         optimizer = getattr(part, "optimizer", None)
         try:
@@ -111,13 +102,7 @@ def compiled_names(model: keras.Model) -> list[str]:
 
 
 def exchange(model: keras.Model, old: Hashable, new: Hashable) -> None:
-    """Set aside what was compiled for one state; restore that of another.
-
-    Args:
-        model: a task or a backbone; models inside it are included.
-        old: the state that the model leaves.
-        new: the state that it enters.
-    """
+    """Set aside what was compiled for one state; restore that of another."""
     if old == new:
         return
     for part in models_in(model):
@@ -156,10 +141,6 @@ def own_step(model: Any, name: str) -> contextlib.AbstractContextManager[None]:
 
     JAX reuses the trace of a function that equals another, and a method of a
     model equals itself in each state, while a trace is of one state alone.
-
-    Args:
-        model: a model whose train or test function is being made.
-        name: name of the step.
     """
     step = getattr(model, name)
     own = {name: lambda *arguments: step(*arguments)}

@@ -156,17 +156,8 @@ class GrowthConfig:
 def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
     """Turn any accepted form of `layers` into ascending block indices.
 
-    Args:
-        layers: `None` (all blocks), an int `n` (the last `n`), or an iterable
-            of block indices, such as a list or `LayerScores`.
-        num_blocks: number of blocks of the model.
-
-    Returns:
-        Tuple of block indices, ascending.
-
-    Raises:
-        ValueError: if there are none, one is repeated or out of range.
-        TypeError: if `layers` has another type.
+    None is all blocks, an int `n` the last `n`; else an iterable of indices,
+    such as a list or `LayerScores`.
     """
     if layers is None:
         return tuple(range(num_blocks))
@@ -203,12 +194,7 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
 
 
 def check_name(name: Any) -> str:
-    """Refuse what cannot be the name of a growth.
-
-    Raises:
-        ValueError: unless `name` is text of 1 to 64 letters, digits, `_`, `.`
-            and `-` that begins with a letter or a digit.
-    """
+    """Refuse what cannot be the name of a growth."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise ValueError(
@@ -218,11 +204,7 @@ def check_name(name: Any) -> str:
 
 
 def check_scale(value: Any, name: str = "scale") -> float:
-    """Refuse what cannot be the scale of a growth.
-
-    Raises:
-        ValueError: unless `value` is a finite number.
-    """
+    """Refuse what cannot be the scale of a growth."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     # An int of hundreds of digits does not fit a float.
     if number and abs(value) <= MAX_SCALE and math.isfinite(value):

@@ -26,17 +26,12 @@ ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a base model that its costs depend on.
+    """The sizes of a base model that its costs depend on, in weights.
 
-    Attributes:
-        num_blocks: transformer blocks.
-        attention: average weights of a block outside its MLP: those of its
-            attention, and of the experts beside a shared one.
-        up: weights of the up-projections of a block.
-        down: weights of its down-projection.
-        head: weights of the output head, tied to the embedding or not.
-        heads_dim: query heads times their dimension.
-        parameters: all parameters of the model.
+    `attention` is the average of a block outside its MLP: its attention, and
+    the experts beside a shared one. `up` and `down` are of one block. `head` is
+    the output head, tied to the embedding or not. `heads_dim` is the number of
+    query heads times their dimension.
     """
 
     num_blocks: int
@@ -156,19 +151,11 @@ def growth_step_flops(
     length: int = 512,
     supervised: float = 1.0,
 ) -> float:
-    """Operations per token of a training step of a grown model.
+    """Operations per token, forward and backward, of a step of a grown model.
 
     The last growth trains. Nothing below its lowest block needs a backward
-    pass.
-
-    Args:
-        shape: the base model.
-        growths: its growths, oldest first.
-        length: tokens of a sequence.
-        supervised: share of the positions whose logits are computed.
-
-    Returns:
-        Operations, forward and backward.
+    pass. `length` is in tokens; `supervised` is the share of the positions
+    whose logits are computed.
     """
     last = growths[-1]
     lowest = min(last.layers)

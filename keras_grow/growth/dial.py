@@ -15,15 +15,8 @@ def dial_restored(
 ) -> Iterator[dict[str, float]]:
     """Put the dial of a grown model back when the block ends, or fails.
 
-    Args:
-        model: a grown KerasHub task or backbone.
-        only_after_errors: leave the dial as the block set it if it ends well.
-
-    Yields:
-        The scale of each growth as it was.
-
-    Raises:
-        ValueError: if the dial cannot be turned now, see `set_growths`.
+    It yields the scale of each growth as it was. With `only_after_errors`, a
+    block that ends well leaves the dial as it set it.
     """
     before = {name: growth.scale for name, growth in growths(model).items()}
     # Changes nothing, but refuses what could not be put back later.

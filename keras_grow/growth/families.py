@@ -126,11 +126,7 @@ EXPERTS_ONLY = (
 
 
 def backbone_of(model: Any) -> keras.Model:
-    """The KerasHub backbone of a task, or the backbone itself.
-
-    Raises:
-        TypeError: if `model` is neither.
-    """
+    """The KerasHub backbone of a task, or the backbone itself."""
     if isinstance(model, keras_hub.models.Backbone):
         return model
     backbone = getattr(model, "backbone", None)
@@ -144,12 +140,7 @@ def backbone_of(model: Any) -> keras.Model:
 
 
 def family_of(backbone: keras.Model) -> Family:
-    """The row that describes `backbone`.
-
-    Raises:
-        ValueError: if no registered family has this backbone class, or the
-            backbone lacks an attribute that the row names.
-    """
+    """The row that describes `backbone`."""
     for cls in type(backbone).__mro__:
         if cls in FAMILIES:
             row = FAMILIES[cls]

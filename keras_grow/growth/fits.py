@@ -24,17 +24,8 @@ def check_fits(
 ) -> tuple[GrowthConfig, ...]:
     """Check stored growths and LoRA ranks against the model they are for.
 
-    Args:
-        state: a base, or a grown model to which they will be added.
-        growths: the growths, oldest first.
-        lora: rank and alpha by the path of a layer.
-
-    Returns:
-        The growths, with slices in float32 where the model computes in a dtype
-        other than the saved one.
-
-    Raises:
-        ValueError: if the model cannot be grown so.
+    The growths, oldest first, are returned with slices in float32 where the
+    model computes in a dtype other than the saved one.
     """
     dtype = state.backbone.compute_dtype
     fitting = tuple(growth.for_compute_dtype(dtype) for growth in growths)

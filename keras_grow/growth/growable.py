@@ -16,17 +16,7 @@ from keras_grow.layers.int8 import weights_only
 def check_mlp(
     ups: Sequence[Layer], down: Layer, config: GrowthConfig, where: str = ""
 ) -> None:
-    """Refuse an MLP that cannot grow as `config` says.
-
-    Args:
-        ups: its up-projections.
-        down: its down-projection.
-        config: the growth.
-        where: words for the message, such as `" of block 3"`.
-
-    Raises:
-        ValueError: with what is wrong.
-    """
+    """Refuse an MLP that cannot grow as `config` says."""
     for layer in (*ups, down):
         base = base_of(layer)
         name = f"the layer `{layer.name}`{where}"

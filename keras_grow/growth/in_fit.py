@@ -27,14 +27,9 @@ _LOOPS = (
 def loop_over(model: keras.Model) -> str | None:
     """Name a Keras loop that is running on any of a model's weights.
 
-    Args:
-        model: a task or a backbone. Loops of other models count that share
-            a weight with it: a sibling task over the same backbone, a model
-            around it, or a part of it.
-
-    Returns:
-        `"fit"`, `"evaluate"`, `"predict"` or one of their `_on_batch` forms;
-        None where none runs, in any thread.
+    It is `"fit"`, `"evaluate"`, `"predict"` or one of their `_on_batch` forms,
+    in any thread. Loops of other models count that share a weight with it: a
+    sibling task over the same backbone, a model around it, or a part of it.
     """
     weights = {id(variable) for variable in model.variables}
     for frame in _frames():
@@ -52,21 +47,7 @@ def loop_over(model: keras.Model) -> str | None:
 def check_not_in_fit(model: keras.Model, what: str) -> None:
     """Refuse to change a model that a Keras loop is running on.
 
-    Call it before the first change. To train in several phases, call `fit`
-    several times and change the model in between:
-
-    ```python
-    lm.fit(first, epochs=2)
-    keras_grow.grow_model(lm)
-    lm.fit(second, epochs=2)
-    ```
-
-    Args:
-        model: the model that would be changed.
-        what: what would change it, for the message: `"grow_model"`.
-
-    Raises:
-        ValueError: if `loop_over(model)` names a loop.
+    Call it before the first change.
     """
     loop = loop_over(model)
     if loop is not None:
@@ -80,15 +61,7 @@ def check_not_in_fit(model: keras.Model, what: str) -> None:
 
 
 def check_readable(model: keras.Model, what: str) -> None:
-    """Refuse to read weights that a running loop holds on JAX.
-
-    Args:
-        model: the model that would be read.
-        what: what would read it, for the message: `"Scorer"`.
-
-    Raises:
-        ValueError: if a variable of `model` has no value.
-    """
+    """Refuse to read weights that a running loop holds on JAX."""
     if keras.config.backend() != "jax":
         return
     missing = [

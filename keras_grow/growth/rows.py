@@ -19,12 +19,8 @@ def rows_computed(
 ) -> Iterator[None]:
     """Compute what any row of a batch needs, and no other slice.
 
-    The scales themselves stay as they are; see `row_scales`.
-
-    Args:
-        model: a grown KerasHub task or backbone, switched on.
-        rows: for each row, the scales of growths by name; what is not named
-            is 0.
+    The scales themselves stay as they are; see `row_scales`. A growth that a
+    row does not name has scale 0 there.
     """
     layers = grown_state(model).grown_layers
     before = [(layer.active, layer.base_active) for layer in layers]
@@ -45,14 +41,10 @@ def rows_computed(
 
 @contextmanager
 def row_scales(model: keras.Model, scales: Any) -> Iterator[None]:
-    """Give every row of a batch scales of its own.
+    """Give every row of a batch scales of its own, float32 `[rows, growths]`.
 
-    Inside a function that is compiled, so that turning the dial compiles
-    nothing.
-
-    Args:
-        model: a grown KerasHub task or backbone, inside `rows_computed`.
-        scales: float32 `[rows, growths]`, the model's growths oldest first.
+    It is entered inside a function that is compiled, so that turning the dial
+    compiles nothing, and inside `rows_computed`. Growths are oldest first.
     """
     state = grown_state(model)
     names = state.names

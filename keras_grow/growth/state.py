@@ -18,11 +18,7 @@ from keras_grow.layers.growable_dense import GrowableDense
 class ModelState:
     """A model, its backbone, the row of its family, and its blocks.
 
-    Attributes:
-        model: what the caller holds, a task or a backbone.
-        backbone: its backbone.
-        family: the row of data that describes the backbone.
-        blocks: the transformer blocks, lowest first.
+    `model` is a task or a backbone; the lowest block comes first.
     """
 
     model: Any
@@ -99,11 +95,7 @@ class ModelState:
             )
 
     def check_name(self, name: str | None) -> str:
-        """The name of a growth of this model; `None` if it has only one.
-
-        Raises:
-            ValueError: if there is no such growth, or `None` is ambiguous.
-        """
+        """The name of a growth of this model; `None` if it has only one."""
         if name is None and len(self.growths) == 1:
             return self.names[0]
         if name in self.names:
@@ -120,11 +112,7 @@ def growths_of(model: Any) -> tuple[GrowthConfig, ...]:
 
 
 def grown_state(model: Any) -> ModelState:
-    """The state of a grown model.
-
-    Raises:
-        ValueError: if the model is not grown.
-    """
+    """The state of a grown model; any other model is refused."""
     backbone = backbone_of(model)
     # The base's family may have no row: growths come first.
     if not getattr(backbone, "growths", ()):
@@ -137,11 +125,7 @@ def grown_state(model: Any) -> ModelState:
 
 
 def check_only_mlps(backbone: keras.Model) -> None:
-    """Refuse a backbone with an ablation that a call would lose.
-
-    Raises:
-        ValueError: if its attention is grown or blocks were inserted.
-    """
+    """Refuse a backbone with an ablation that a call would lose."""
     marks = {getattr(layer, "ablation", None) for layer in layers_of(backbone)}
     if marks - {None}:
         raise ValueError(

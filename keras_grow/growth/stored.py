@@ -19,15 +19,7 @@ MAX_RANK = 1 << 16
 def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
     """Make the growths of a model from what a file or a config says of them.
 
-    Args:
-        values: a list of what `GrowthConfig.to_dict` returned, oldest first.
-
-    Returns:
-        The growths.
-
-    Raises:
-        ValueError: if there are none, one is malformed, or no model can have
-            them together.
+    That is a list of what `GrowthConfig.to_dict` returned, oldest first.
     """
     growths: list[GrowthConfig] = []
     for number, entry in enumerate(
@@ -58,12 +50,6 @@ def check_total_width(growths: Iterable[GrowthConfig]) -> None:
 
     All the growths of a block may make it up to 64 times as wide as the base
     has it, so that no file makes a model allocate more than that.
-
-    Args:
-        growths: the growths of a model.
-
-    Raises:
-        ValueError: if a block would be wider.
     """
     widths: dict[int, int] = {}
     for growth in growths:
@@ -82,9 +68,6 @@ def check_strategies(growths: Iterable[GrowthConfig]) -> None:
 
     Growths that were each trained on the bare base lie side by side, whatever
     their strategies.
-
-    Raises:
-        ValueError: if one lies on top of another, and either is G-Train.
     """
     by_name: dict[str, GrowthConfig] = {}
     for growth in growths:
@@ -117,14 +100,8 @@ def missing_beneath(growths: Iterable[GrowthConfig]) -> list[str]:
 def parse_lora(values: Any) -> dict[str, dict[str, float]]:
     """Rank and alpha of layers under LoRA, from what was stored of them.
 
-    Args:
-        values: what `lora_ranks` returned.
-
-    Returns:
-        `{"rank": ..., "alpha": ...}` by the path of the layer.
-
-    Raises:
-        ValueError: if the values are of another form.
+    They are `{"rank": ..., "alpha": ...}` by the path of the layer, as
+    `lora_ranks` returns them.
     """
     if not isinstance(values, dict):
         raise ValueError(

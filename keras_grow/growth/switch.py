@@ -81,11 +81,7 @@ def switch_state(model: keras.Model) -> Hashable:
 
 
 def check_switched_on(model: keras.Model) -> None:
-    """Refuse a model that is switched off.
-
-    Raises:
-        ValueError: inside `growth_disabled`.
-    """
+    """Refuse a model inside `growth_disabled`."""
     if not all(getattr(layer, name) for layer, name in _switches(model)):
         raise ValueError(
             "Expected a grown model that is switched on. Received: "

@@ -12,11 +12,7 @@ _POSITIONS = "position_ids"  # Gemma 4 takes them too.
 
 
 def check_reads_text(backbone: keras.Model) -> None:
-    """Refuse a backbone that takes more than text.
-
-    Raises:
-        ValueError: with the inputs that text does not give.
-    """
+    """Refuse a backbone that takes more than text."""
     names = {tensor.name for tensor in backbone.inputs}
     more = sorted(names - {*_TEXT, _POSITIONS})
     if more:
@@ -42,9 +38,7 @@ def text_inputs(
 ) -> dict[str, Any]:
     """Token ids and mask, with the positions where a backbone takes them.
 
-    Args:
-        backbone: a backbone of text alone.
-        inputs: `token_ids` and `padding_mask`, `[B, S]`, arrays or tensors.
+    All are `[B, S]`, arrays or tensors.
     """
     found = {name: inputs[name] for name in _TEXT}
     if _POSITIONS in {tensor.name for tensor in backbone.inputs}:

@@ -13,12 +13,7 @@ from keras_grow.keras_internals import set_own_trainable
 
 
 def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
-    """Freeze `model`, except `layers` and LoRA kernels.
-
-    Args:
-        model: a task or a backbone.
-        layers: the layers to train, anywhere below it.
-    """
+    """Freeze `model`, except `layers` anywhere below it and LoRA kernels."""
     keep = {id(layer) for layer in layers}
     keep |= {
         id(below)
@@ -30,20 +25,12 @@ def train_only(model: keras.Model, layers: Iterable[Layer]) -> None:
 
 
 def train_all(model: keras.Model) -> None:
-    """Let every weight of `model` train, the base's of a grown one included.
-
-    Args:
-        model: a task or a backbone.
-    """
+    """Let every weight of `model` train, the base's of a grown one included."""
     train_only(model, flatten_layers(model))
 
 
 class TrainableFlags:
-    """What of a model trained, to be set again later.
-
-    Args:
-        model: a task or a backbone.
-    """
+    """What of a model trained, to be set again later."""
 
     def __init__(self, model: keras.Model) -> None:
         self._layers = [

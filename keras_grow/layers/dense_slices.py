@@ -18,9 +18,8 @@ EinsumDense = keras.layers.EinsumDense
 def check_growable(layer: Any) -> None:
     """Refuse a layer that `GrowableDense` cannot replace.
 
-    Raises:
-        ValueError: unless `layer` is a `Dense`, or an `EinsumDense` that
-            multiplies the last axis of its input by a matrix.
+    It replaces a `Dense`, or an `EinsumDense` that multiplies the last axis of
+    its input by a matrix.
     """
     if isinstance(layer, Dense):
         return
@@ -56,18 +55,10 @@ def slice_like(
 ) -> keras.layers.Layer:
     """An unbuilt layer of `layer`'s kind that adds `width` neurons to it.
 
-    Args:
-        layer: the base, a `Dense` or `EinsumDense`.
-        grows: `"output"`: the slice has `width` columns, and the base's
-            activation, and a bias where the base has one. `"input"`: the
-            slice has no bias and no activation: those stay with the base.
-        width: number of neurons.
-        name: name of the new layer.
-        slice_dtype: dtype of its variables: `"float32"`, or the dtype that
-            the base computes in.
-
-    Returns:
-        The layer, whose kernel and bias will be zero when it is built.
+    `grows="output"`: the slice has `width` columns, and the base's activation,
+    and a bias where the base has one. `grows="input"`: the slice has no bias
+    and no activation, which stay with the base. Kernel and bias are built as
+    zeros, in float32 or the dtype that the base computes in.
     """
     config = layer.get_config()
     compute = layer.compute_dtype

@@ -21,49 +21,30 @@ Array = Any
 
 
 def copy_columns(kernel: Array, copies: int) -> Array:
-    """Put `copies` copies of an up-projection side by side.
+    """Copies of an up-projection side by side: `[h, p]` to `[h, copies * p]`.
 
-    Args:
-        kernel: array `[h, p]`, or a bias `[p]`.
-        copies: number of copies, at least 1.
-
-    Returns:
-        Array `[h, copies * p]`, or `[copies * p]`, that shares no memory
-        with `kernel`.
+    A bias `[p]` becomes `[copies * p]`. The result shares no memory with
+    `kernel`.
     """
     return ops.copy(ops.concatenate([kernel] * copies, axis=-1))
 
 
 def copy_rows(kernel: Array, copies: int, scale: float) -> Array:
-    """Stack `copies` copies of a down-projection, each scaled.
+    """Stack scaled copies of a down-projection: `[p, h]` to `[copies * p, h]`.
 
-    Args:
-        kernel: array `[p, h]`.
-        copies: number of copies, at least 1.
-        scale: factor on every copy: `1 / k` in the paper.
-
-    Returns:
-        Array `[copies * p, h]`.
+    The scale of every copy is `1 / k` in the paper.
     """
     return ops.concatenate([kernel * scale] * copies, axis=0)
 
 
 def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
-    """Shares of the down-projection that each of `factor` copies carries.
+    """Shares `[k, p]` of the down-projection that each of `k` copies carries.
 
     The shares of a neuron sum to one, so any choice preserves the function.
     `"equal"` is the paper's `1 / k`. With `"unequal"`, neuron `j` favors copy
     `j mod k`, whose share is `k`; the share of every other copy is `-1`. The
     copies of a neuron then receive gradients of different size and sign, and
     for `k = 2` the sum `2 h - h` is still exact in floating point.
-
-    Args:
-        factor: number of copies `k`.
-        width: number of neurons `p`.
-        kind: `"equal"` or `"unequal"`.
-
-    Returns:
-        Float32 array `[k, p]` whose columns sum to one.
     """
     if kind == "equal":
         return np.full((factor, width), 1.0 / factor, "float32")
@@ -74,15 +55,9 @@ def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
 def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
     """Sum the copies of every neuron, weighted by their shares.
 
-    `fold(act(x W1')) W2` equals `act(x W1') W2'` with the shares written into
-    `W2'`, at the cost of one product with `W2` in place of `k`.
-
-    Args:
-        hidden: activations `[..., k * p]`.
-        shares: array `[k, p]`, see `copy_shares`.
-
-    Returns:
-        Array `[..., p]`.
+    `fold(act(x W1')) W2` equals `act(x W1') W2'` with the shares `[k, p]`
+    written into `W2'`, at the cost of one product with `W2` in place of `k`.
+    `[..., k p]` becomes `[..., p]`.
     """
     factor, width = shares.shape
     total = None
@@ -94,14 +69,10 @@ def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
 
 
 def share_rows(kernel: Array, shares: np.ndarray) -> Array:
-    """Write shares into a stacked down-projection.
+    """Write shares `[k, p]` into a stacked down-projection.
 
-    Args:
-        kernel: array `[p, h]`.
-        shares: array `[k, p]`.
-
-    Returns:
-        Array `[k * p, h]`: what `fold_copies` and `kernel` do together.
+    `[p, h]` becomes `[k p, h]`, which does what `fold_copies` and `kernel` do
+    together.
     """
     rows = [kernel * ops.array(share)[:, None] for share in shares]
     return ops.concatenate(rows, axis=0)
@@ -115,21 +86,13 @@ def slice_specs(
     kernel_shape: Sequence[int],
     has_bias: bool,
 ) -> dict[str, tuple[int, ...]]:
-    """The variables that a growth adds beside one dense layer.
+    """The variables that a growth adds beside one dense layer: shapes by name.
 
     Building, growth files, costs and forecasts all follow from here.
-
-    Args:
-        name: name of the growth.
-        factor: width of the grown MLP over the base's, `k`.
-        strategy: `"g_freeze"`, `"g_freeze_up"` or `"g_train"`.
-        grows: `"output"` (up-projection) or `"input"` (down-projection).
-        kernel_shape: shape of the base's kernel, `[h, p]` or `[p, h]`.
-        has_bias: whether the base has a bias.
-
-    Returns:
-        The shape of each new variable by its name: `name/kernel` and
-        `name/bias`, or for G-Train `name/copy_0/kernel` and so on.
+    `kernel_shape` is the base's: `[h, p]` of an up-projection (`grows` is
+    `"output"`) or `[p, h]` of a down-projection (`"input"`). Names are
+    `name/kernel` and `name/bias`, or for G-Train `name/copy_0/kernel` and so
+    on.
     """
     rows, columns = kernel_shape
     if grows == "input":
@@ -150,17 +113,9 @@ def slice_specs(
 
 
 def pad_width(kernel: Array, width: int, axis: int) -> Array:
-    """Widen a kernel with zeros, which preserves the MLP's function.
+    """Widen an axis of a kernel with zeros, which preserves the MLP's function.
 
     Zero columns of an up-projection meet zero rows of the down-projection.
-
-    Args:
-        kernel: array of any rank.
-        width: size of `axis` afterwards.
-        axis: the axis that grows.
-
-    Returns:
-        The padded array.
     """
     padding = [(0, 0)] * len(kernel.shape)
     padding[axis] = (0, width - kernel.shape[axis])

@@ -14,22 +14,9 @@ from keras_grow.layers import expand
 class CopiedDense(keras.layers.Layer):
     """An up-projection as `k` dense layers side by side, all trainable.
 
-    Each copy has the base's shape, so that its product rounds like the
-    base's. See G-Train in section 3 of arXiv 2603.08647.
-
-    Args:
-        copies: the `k` layers, each of which maps `[..., h]` to `[..., p]`.
-        **kwargs: see `keras.layers.Layer`.
-
-    Example:
-
-    ```python
-    import keras
-    from keras_grow.layers.folded_dense import CopiedDense
-
-    layer = CopiedDense([keras.layers.Dense(4), keras.layers.Dense(4)])
-    layer(keras.ops.ones((2, 3))).shape  # (2, 8)
-    ```
+    Each copy maps `[..., h]` to `[..., p]`: it has the base's shape, so that
+    its product rounds like the base's. See G-Train in section 3 of arXiv
+    2603.08647.
     """
 
     def __init__(
@@ -81,23 +68,8 @@ class Fold(keras.layers.Layer):
     """Sum the copies of every neuron, weighted by their shares.
 
     The result passes through the base's down-projection once, instead of
-    through `k` copies of it. The layer has no weights.
-
-    Args:
-        factor: int, the number of copies `k`.
-        width: int, the number of neurons `p` of one copy.
-        shares: `"equal"` or `"unequal"`, see `copy_shares`.
-        total: what the shares of a neuron sum to. Defaults to 1.
-        **kwargs: see `keras.layers.Layer`.
-
-    Example:
-
-    ```python
-    import keras
-    from keras_grow.layers.folded_dense import Fold
-
-    Fold(factor=2, width=4)(keras.ops.ones((3, 8))).shape  # (3, 4)
-    ```
+    through `k` copies of it. The shares of a neuron sum to `total`. The layer
+    has no weights.
     """
 
     def __init__(

@@ -11,15 +11,7 @@ from keras_grow.keras_internals import kernel_variable
 
 
 def float_kernel(layer: keras.layers.Layer) -> Any:
-    """The kernel that a dense layer multiplies with.
-
-    Args:
-        layer: a built `Dense` or `EinsumDense`, in float or with its weights
-            in int8.
-
-    Returns:
-        The kernel itself, or the int8 kernel dequantized to float32.
-    """
+    """The kernel of a dense layer; one in int8 is dequantized to float32."""
     if layer.quantization_mode is None:
         return layer.kernel
     scale = kernel_scale(layer)

@@ -14,11 +14,9 @@ if TYPE_CHECKING:
 
 
 def merged_kernel(layer: "GrowableDense") -> Any:
-    """The kernel of what is active in `layer`.
+    """The kernel of what is active in `layer`, in float32.
 
-    Returns:
-        Array `[h, width]` (`grows="output"`) or `[width, h]`
-        (`grows="input"`), in float32.
+    It is `[h, width]` (`grows="output"`) or `[width, h]` (`grows="input"`).
     """
     up = layer.grows == "output"
     base = ops.cast(float_kernel(layer.base), "float32")
@@ -39,11 +37,9 @@ def merged_kernel(layer: "GrowableDense") -> Any:
 
 
 def merged_bias(layer: "GrowableDense") -> Any:
-    """The bias that belongs to `merged_kernel`.
+    """The bias that belongs to `merged_kernel`, in float32, if there is one.
 
-    Returns:
-        Array `[width]` (`grows="output"`) or `[h]` (`grows="input"`), in
-        float32, or None where the base has no bias.
+    It is `[width]` (`grows="output"`) or `[h]` (`grows="input"`).
     """
     if layer.base.bias is None:
         return None

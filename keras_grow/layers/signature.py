@@ -36,11 +36,7 @@ def write_signature(layer: "GrowableDense", store: Any) -> None:
 
 
 def check_signature(layer: "GrowableDense", store: Any) -> None:
-    """Refuse weights of a growth other than that of `layer`.
-
-    Raises:
-        ValueError: unless `store` has the signature of `layer`.
-    """
+    """Refuse weights of a growth other than that of `layer`."""
     own = json.dumps(signature_of(layer))
     found = "no growth"
     if _KEY in store.keys():  # noqa: SIM118

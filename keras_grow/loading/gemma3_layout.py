@@ -35,12 +35,8 @@ _BLOCKS_OF_27B = 62
 class Slot:
     """One weight of the backbone and the tensor that holds it.
 
-    Args:
-        tensor: The tensor's name in the file.
-        shape: The shape that it must have there, in NumPy's order.
-        layer: The name of the backbone's layer that owns the weight.
-        weight: The dotted path from that layer to the weight.
-        arrange: Turns the tensor into the weight's value.
+    `shape` is the tensor's in the file, in NumPy's order. `weight` is a dotted
+    path from `layer`. `arrange` turns the tensor into the weight's value.
     """
 
     tensor: str
@@ -51,18 +47,7 @@ class Slot:
 
 
 def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `Gemma3Backbone`, all but the vocabulary size.
-
-    Args:
-        metadata: The metadata of a GGUF file.
-
-    Returns:
-        Keyword arguments, of any size of the Gemma 3 text family.
-
-    Raises:
-        ValueError: If it is another architecture, a key is missing or invalid,
-            or KerasHub's Gemma 3 cannot express it.
-    """
+    """Return the arguments of `Gemma3Backbone`, all but the vocabulary size."""
     architecture = metadata.get("general.architecture")
     if architecture != ARCHITECTURE:
         raise ValueError(
@@ -125,16 +110,7 @@ def query_gain(metadata: Mapping[str, Any]) -> float:
 def slots(
     arguments: Mapping[str, Any], vocabulary_size: int, gain: float = 1.0
 ) -> Iterator[Slot]:
-    """Yield every weight of the backbone, the largest first.
-
-    Args:
-        arguments: From `backbone_arguments`.
-        vocabulary_size: Rows of the token embedding.
-        gain: From `query_gain`.
-
-    Yields:
-        A `Slot` for each weight.
-    """
+    """Yield every weight of the backbone, the largest first."""
     d, f = arguments["hidden_dim"], arguments["intermediate_dim"]
     n, k = arguments["num_query_heads"], arguments["num_key_value_heads"]
     h = arguments["head_dim"]

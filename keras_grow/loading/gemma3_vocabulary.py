@@ -34,17 +34,9 @@ _MARKERS = (
 def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
     """Return the serialized SentencePiece model of a Gemma 3 GGUF.
 
-    Args:
-        metadata: The metadata of a GGUF file.
-
-    Returns:
-        A BPE model with byte fallback, for `Gemma3Tokenizer(proto=...)`.
-        Gemma's control tokens are whole tokens in it; one warning names
-        those to which the file gives another type.
-
-    Raises:
-        ValueError: If the lists are missing, disagree in length, or do not
-            make a Gemma vocabulary.
+    It is a BPE model with byte fallback, for `Gemma3Tokenizer(proto=...)`.
+    Gemma's control tokens are whole tokens in it; one warning names those to
+    which the file gives another type.
     """
     from sentencepiece import sentencepiece_model_pb2
 

@@ -20,11 +20,7 @@ _CHUNK = 1 << 19
 class GgufFile:
     """The checked header of a GGUF file; tensors are read on demand.
 
-    Args:
-        path: The file.
-        metadata: Its keys and values. A list of numbers is a NumPy array, a
-            list of strings is a list.
-        tensors: Where each tensor lies, by name.
+    A list of numbers in the metadata is a NumPy array.
     """
 
     path: pathlib.Path
@@ -62,16 +58,7 @@ class GgufFile:
 def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
     """Read and check the header of a GGUF file.
 
-    Args:
-        path: The file, GGUF version 2 or 3, little-endian.
-
-    Returns:
-        Its metadata and the places of its tensors; no tensor is read yet.
-
-    Raises:
-        ValueError: If the file is not such a GGUF file, is truncated, or claims
-            more than its length allows.
-        OSError: If the file cannot be read.
+    The version is 2 or 3, little-endian. No tensor is read yet.
     """
     path = pathlib.Path(path)
     with open(path, "rb") as file:

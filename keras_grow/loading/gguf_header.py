@@ -47,11 +47,9 @@ _SMALLEST_TENSOR = 8 + 4 + 4 + 8
 class GgufTensor:
     """The place of a tensor in its file.
 
-    Args:
-        shape: Its shape in NumPy's order, rows first (the file has them last).
-        kind: Its GGML type number, which names the quantization.
-        offset: Bytes from the start of the file.
-        nbytes: Bytes that it takes there.
+    `shape` is in NumPy's order, rows first (the file has them last). `kind` is
+    the GGML type number, which names the quantization. `offset` and `nbytes`
+    are in bytes, from the start of the file.
     """
 
     shape: tuple[int, ...]
@@ -63,18 +61,7 @@ class GgufTensor:
 def parse_header(
     file: BinaryIO, path: pathlib.Path
 ) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    """Return the metadata of a GGUF file, and where its tensors lie.
-
-    Args:
-        file: The file, open at its start.
-        path: Its path, for messages.
-
-    Returns:
-        Values by key, and a `GgufTensor` by name.
-
-    Raises:
-        ValueError: If a claim of the header cannot be true.
-    """
+    """Return the metadata of a GGUF file, and where its tensors lie."""
     return _Header(file, path).parse()
 
 

@@ -25,11 +25,7 @@ _MAX_LENGTH = 1024
 def features_of(
     lm: keras.Model, kind: str, block: int | None, start_token: int
 ) -> "EmbeddingMeans | HiddenMeans":
-    """The function that reads prompts, by the kind of its features.
-
-    Raises:
-        ValueError: if there is no such kind, or `block` does not go with it.
-    """
+    """The function that reads prompts, by the kind of its features."""
     check_choice(kind, "features", ("embeddings", "hidden"))
     if (block is None) == (kind == "hidden"):
         raise ValueError(
@@ -42,11 +38,7 @@ def features_of(
 
 
 class EmbeddingMeans:
-    """The mean of a prompt's token embeddings: no forward pass.
-
-    Args:
-        lm: a KerasHub `CausalLM` of a family that grows.
-    """
+    """The mean of a prompt's token embeddings: no forward pass."""
 
     def __init__(self, lm: keras.Model) -> None:
         self._lm = lm
@@ -75,14 +67,6 @@ class HiddenMeans:
     """The mean of the base's hidden states after a block: a partial pass.
 
     The start token is read but not counted.
-
-    Args:
-        lm: a grown KerasHub `CausalLM` of token ids and a padding mask.
-        start_token: id of its start token.
-        block: index of the block.
-
-    Raises:
-        ValueError: if there is no such block.
     """
 
     def __init__(self, lm: keras.Model, start_token: int, block: int) -> None:

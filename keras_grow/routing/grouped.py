@@ -37,17 +37,10 @@ def run_grouped(
 ) -> None:
     """Call a function once for each growth that has prompts.
 
-    Args:
-        lm: the grown model.
-        names: the growth of each prompt, or `"none"`.
-        scales: the scale at which each growth runs.
-        run: function of a name and the indices of its prompts. When it is
-            called, the model computes with that growth and those that it was
-            trained on; for `"none"`, which comes first, it is the base.
-
-    Raises:
-        ValueError: if a growth is missing, or the dial cannot be turned now.
-            The dial is as it was, also after any error of `run`.
+    `names` has the growth of each prompt, or `"none"`. `run` takes a name and
+    the indices of its prompts. When it is called, the model computes with that
+    growth, at its scale, and those that it was trained on; for `"none"`, which
+    comes first, it is the base. The dial is put back, also after any error.
     """
     check_names(lm, [name for name in names if name != NONE])
     configs = {name: growth.config for name, growth in growths(lm).items()}
@@ -64,11 +57,7 @@ def run_grouped(
 
 
 def check_names(lm: keras.Model, names: Sequence[str]) -> None:
-    """Refuse names that no growth of the model has.
-
-    Raises:
-        ValueError: if there is one, or it is `"none"`.
-    """
+    """Refuse names that no growth of the model has, and `"none"`."""
     known = list(growths(lm))
     missing = sorted({name for name in names if name not in known})
     if missing or NONE in names:
@@ -79,11 +68,7 @@ def check_names(lm: keras.Model, names: Sequence[str]) -> None:
 
 
 def checked_texts(texts: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """The texts of each class.
-
-    Raises:
-        ValueError: if a class has fewer than two, or one is empty.
-    """
+    """The texts of each class: two at least, none of them empty."""
     for name, own in texts.items():
         if isinstance(own, str) or len(own) < 2:
             raise ValueError(

@@ -26,14 +26,10 @@ _LEAST_THRESHOLD = 0.5
 class Judge:
     """A fitted decision between the skills and none of them.
 
-    Attributes:
-        mean: mean of each feature, `[d]`.
-        spread: spread of each feature, `[d]`.
-        logistic: the classifier of standardized features; its last class is
-            none of the skills.
-        middles: mean standardized features of each skill, `[skills, d]`.
-        reaches: how far from its middle a skill reaches, `[skills]`.
-        threshold: the lowest probability of a skill, exclusive.
+    Features are standardized by their mean and spread `[d]`; the last class of
+    the classifier is none of the skills. A skill reaches as far as `reaches`
+    `[skills]` from its middle, its mean standardized features `[skills, d]`.
+    Its probability must be above `threshold`.
     """
 
     mean: Array
@@ -91,18 +87,14 @@ class HeldOut:
 def fit_judge(
     features: Array, labels: NDArray[np.int64], skills: int, false_alarm: float
 ) -> tuple[Judge, HeldOut]:
-    """Fit a judge, and its threshold on held-out prompts.
+    """Fit a judge to `[rows, d]`, and its threshold on held-out prompts.
 
-    Args:
-        features: `[rows, d]`.
-        labels: the class of each row; the number `skills` stands for none of
-            them. Each class has at least two rows.
-        skills: how many there are.
-        false_alarm: the share of general text that may be taken for a skill.
-            The threshold is the quantile of the held-out certainties of general
-            text that keeps it: a new text drawn like those passes with that
-            probability or less. With few texts the threshold is the highest
-            certainty, and the bound is larger than requested.
+    The label `skills` stands for none of the skills; each class has at least
+    two rows. `false_alarm` is the share of general text that may be taken for a
+    skill. The threshold is the quantile of the held-out certainties of general
+    text that keeps it: a new text drawn like those passes with that probability
+    or less. With few texts the threshold is the highest certainty, and the
+    bound is larger than requested.
     """
     certainty = np.zeros(len(labels))
     taken = np.zeros(len(labels), dtype="int64")

@@ -18,12 +18,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Logistic:
-    """A fitted classifier.
-
-    Attributes:
-        weights: `[d, classes]`.
-        bias: `[classes]`.
-    """
+    """A fitted classifier: weights `[d, classes]` and bias `[classes]`."""
 
     weights: Array
     bias: Array
@@ -45,17 +40,9 @@ def fit_logistic(
 ) -> Logistic:
     """Fit the classifier of least loss, with all classes weighted equally.
 
-    The loss is `mean over classes of mean over its rows of -log p(label)`
-    and `ridge / 2 * sum(weights ** 2)`; biases are free.
-
-    Args:
-        features: float64 `[rows, d]`.
-        labels: the class of each row; every class has at least one.
-        classes: how many there are.
-        ridge: positive.
-
-    Returns:
-        The minimum, to a gradient of 1e-9.
+    The loss is `mean over classes of mean over its rows of -log p(label)` and
+    `ridge / 2 * sum(weights ** 2)`; biases are free. Every class has a row of
+    `[rows, d]`. The minimum is found to a gradient of 1e-9.
     """
     rows = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     targets = np.eye(classes)[labels]

@@ -35,14 +35,8 @@ _FIELDS = ("format", "version", "router", "base", "checksum")
 class RouterFile:
     """The contents of a fitted router, and of its file.
 
-    Attributes:
-        judge: the fitted decision.
-        held_out: how it did on held-out prompts.
-        classes: names of the growths, then `"none"`.
-        scales: the scale at which each growth runs.
-        features: the kind of features.
-        block: index of a block, or `None`.
-        base: fingerprint of the base; empty until it is written.
+    `classes` are the names of the growths, then `"none"`. `base` is the
+    fingerprint of the base, empty until it is written.
     """
 
     judge: Judge
@@ -86,12 +80,7 @@ def write_router_file(
 
 
 def read_router_file(path: str | os.PathLike[str]) -> RouterFile:
-    """Read a router, whatever the file holds.
-
-    Raises:
-        ValueError: if it is damaged or not a router.
-        OSError: if it cannot be read.
-    """
+    """Read a router, whatever the file holds."""
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"Expected a router file. Received: path={os.fspath(path)!r}, "

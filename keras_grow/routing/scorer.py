@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 class RoutedScorer(Scorer):
-    """A `Scorer` over a router: requests grouped, results in order.
-
-    Args:
-        router: a fitted router.
-        **kwargs: what `Scorer` takes besides the model.
-    """
+    """A `Scorer` over a router: requests grouped, results in order."""
 
     def __init__(self, router: "GrowthRouter", **kwargs: Any) -> None:
         super().__init__(router.lm, **kwargs)

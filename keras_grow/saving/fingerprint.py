@@ -124,13 +124,8 @@ def slice_variables(
 ) -> dict[str, Any]:
     """Variables of a growth's slices, as growth files name them.
 
-    Args:
-        state: the grown model.
-        name: the growth.
-        called: what the growth is called in the names. Defaults to `name`.
-
-    Returns:
-        The variables by `blocks.INDEX.SLOT/GROWTH/VARIABLE`.
+    Names are `blocks.INDEX.SLOT/GROWTH/VARIABLE`; the growth in them is
+    `called`, or `name`.
     """
     variables = {}
     for index, mlp in state.mlps.items():

@@ -48,19 +48,8 @@ def read_growth_file(
 ) -> GrowthFile:
     """Read a growth file, whatever it holds.
 
-    Args:
-        path: the file.
-        allow_non_finite: whether weights may be NaN or infinite. Defaults to
-            `False`.
-
-    Returns:
-        The contents, checked for consistency: the dtypes of the tensors are
-        those that the growths name.
-
-    Raises:
-        ValueError: if the file is damaged, is not a growth file, or has
-            contents that are not valid; the message names the field.
-        OSError: if the file cannot be read.
+    The contents are checked for consistency: the dtypes of the tensors are
+    those that the growths name.
     """
     path = Path(path)
     if not path.is_file():

@@ -25,15 +25,10 @@ _SLICE = re.compile(r"blocks\.[^/]+/([^/]+)/.+")
 class GrowthFile:
     """The contents of a growth file.
 
-    Attributes:
-        family: class name of the base backbone.
-        growths: the growths, oldest first.
-        scales: the scale of each growth by its name.
-        beneath: fingerprints by name of the growths that those in the file were
-            trained on and that the file does not hold.
-        lora: rank and alpha by the path of a layer under LoRA.
-        base: fingerprint of the base.
-        tensors: slices and LoRA kernels by name.
+    `family` is the class name of the base backbone, `base` its fingerprint.
+    `growths` are oldest first. `beneath` has the fingerprints of growths that
+    those in the file were trained on and that the file does not hold. `lora`
+    has rank and alpha by the path of a layer.
     """
 
     family: str
@@ -75,9 +70,6 @@ def check_zeros(file: GrowthFile) -> None:
     """Refuse weights that growths made with `init="zeros"` cannot have.
 
     Every gradient of such a slice is zero, so training leaves it as it is.
-
-    Raises:
-        ValueError: if a slice of such a growth is not all zeros.
     """
     for name, tensor in file.tensors.items():
         growth = growth_of(name, file.growths)

@@ -30,12 +30,8 @@ _DEEPEST = 3  # names in the path of a slot
 class Kernels:
     """Where the kernels of each block can be read; none is read yet.
 
-    Args:
-        num_blocks: number of transformer blocks.
-        family: the row of data that names the slots of a block.
-        read: function of a block index and a slot (the attribute of the block,
-            such as `"gating_ffw"`) that returns the kernel as an array.
-        name: what is read, for messages.
+    `read` returns the kernel of a block index and a slot, an attribute of the
+    block such as `"gating_ffw"`. `name` is what is read, for messages.
     """
 
     num_blocks: int
@@ -51,15 +47,9 @@ Source: TypeAlias = keras.Model | str | os.PathLike[str] | Kernels
 def slots_of(family: Family, over: str | Sequence[str]) -> tuple[str, ...]:
     """The slots of a block that `over` stands for.
 
-    Args:
-        family: the row of data of the model's family.
-        over: `"mlp"` (up- and down-projections), `"up"` (up-projections
-            alone), `"all"` (MLP and attention), or attributes of a block,
-            such as `["gating_ffw", "attention.query_dense"]`.
-
-    Raises:
-        ValueError: if `over` names nothing, or attention that the family's
-            row does not name.
+    `"mlp"` (up- and down-projections), `"up"` (up-projections alone), `"all"`
+    (MLP and attention), or attributes of a block, such as `["gating_ffw",
+    "attention.query_dense"]`.
     """
     mlp = family.slots
     named = {"mlp": mlp, "up": family.up, "all": (*family.attention, *mlp)}

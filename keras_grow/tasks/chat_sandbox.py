@@ -13,18 +13,10 @@ BEGIN, END = "\U0010fffd\ue000", "\U0010fffd\ue001"
 
 @functools.lru_cache(maxsize=32)
 def compiled(source: str) -> Any:
-    """A template, ready to be rendered in transformers' sandbox.
+    """A Jinja template, ready to be rendered in transformers' sandbox.
 
-    Args:
-        source: the template, in Jinja.
-
-    Returns:
-        A `jinja2.Template`, which puts `BEGIN` and `END` where its tags
-        `generation` and `endgeneration` are.
-
-    Raises:
-        ValueError: if `source` is not valid Jinja.
-        ImportError: if jinja2 is not installed.
+    It puts `BEGIN` and `END` where its tags `generation` and `endgeneration`
+    are.
     """
     try:
         import jinja2

@@ -21,13 +21,6 @@ def chat_tokens(
     If no token crosses the border of an answer, they are the tokens of the
     whole text, as in transformers. Otherwise the text is cut at the borders
     first, as happens when the model answers.
-
-    Args:
-        chats: the turns of each chat.
-        tokenize: function of texts that returns the token ids of each.
-
-    Returns:
-        For each chat its token ids, and whether each is to be learned.
     """
     pieces = [
         [
@@ -63,14 +56,7 @@ def with_marks(tokenize: Tokenize, marks: Mapping[str, int]) -> Tokenize:
     """A tokenizer that also recognizes the texts of some tokens.
 
     SentencePiece splits `</s>` in a text into letters; in a chat it is one
-    token.
-
-    Args:
-        tokenize: function of texts that returns the token ids of each.
-        marks: token ids by text.
-
-    Returns:
-        Such a function that puts these ids where these texts are.
+    token. `marks` are token ids by text.
     """
     if not marks:
         return tokenize

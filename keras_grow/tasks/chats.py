@@ -67,15 +67,8 @@ def chat_example(
 def messages_of(row: Mapping[str, Any]) -> list[Message]:
     """The turns of a row with `messages` or `conversations`.
 
-    Args:
-        row: a row with a list of turns (or its JSON, as in a CSV) and,
-            optionally, the text of a system turn in `system`.
-
-    Returns:
-        The turns with the keys `role` and `content`; roles are not checked yet.
-
-    Raises:
-        ValueError: if there is no list of turns.
+    They are a list, or its JSON, as in a CSV; the text of a system turn may be
+    in `system`. Roles are not checked yet.
     """
     field = "messages" if "messages" in row else "conversations"
     value = row[field]
@@ -99,14 +92,10 @@ def messages_of(row: Mapping[str, Any]) -> list[Message]:
 
 
 def alpaca_messages(row: Mapping[str, Any]) -> list[Message]:
-    """The two turns of a row of Alpaca's form.
+    """The turns of the user and the assistant in a row of Alpaca's form.
 
-    Args:
-        row: a row with `instruction`, `output` and, optionally, `input`, which
-            comes below the instruction.
-
-    Returns:
-        A turn of the user and one of the assistant.
+    The row has `instruction`, `output` and, optionally, `input`, which comes
+    below the instruction.
     """
     asked = [row["instruction"], row.get("input") or ""]
     for name, value in zip(("instruction", "input"), asked, strict=True):

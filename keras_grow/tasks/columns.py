@@ -25,11 +25,8 @@ class Columns:
     """The columns of a source under the names of a format's fields.
 
     Names are compared without regard to case and surrounding spaces; an exact
-    match comes first.
-
-    Args:
-        columns: the columns' names.
-        names: the source's own name for a field, where it differs.
+    match comes first. `names` has the source's own name for a field, where it
+    differs.
     """
 
     def __init__(

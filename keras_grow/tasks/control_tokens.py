@@ -27,24 +27,10 @@ CONTROL_TOKENS = (
 def control_tokens(
     tokenizer: Any, names: tuple[str, ...] = CONTROL_TOKENS
 ) -> dict[str, int]:
-    """Ids of the control tokens that a vocabulary has.
+    """Ids, by text, of the control tokens that a vocabulary has.
 
     A tokenizer may have a token and still split its text into letters, as
     KerasHub's Qwen tokenizer does with `<|im_end|>`.
-
-    Args:
-        tokenizer: a KerasHub tokenizer.
-        names: the tokens' texts. Defaults to all that mark turns.
-
-    Returns:
-        Ids by text, of those that are in the vocabulary.
-
-    Example:
-    ```python
-    from keras_grow.tasks.control_tokens import control_tokens
-
-    control_tokens(lm.preprocessor.tokenizer)  # {"<end_of_turn>": 106, ...}
-    ```
     """
     found = {}
     for name in names:

@@ -19,22 +19,13 @@ def read_csv(
     known: Collection[str],
     separator: str | None = None,
 ) -> Iterator[tuple[str, Any]]:
-    """Rows of a CSV file with a header.
+    """Rows, with their places, of a CSV file with a header.
 
     The separator is the one of comma, semicolon, tab and bar that gives the
-    header the most known names, then the most names. A warning reports a
-    separator other than a comma or an encoding other than UTF-8.
-
-    Args:
-        data: the file's bytes: UTF-8 or UTF-16 with or without a mark, or
-            Windows-1252.
-        name: the file's name, for messages.
-        known: names of columns, in lowercase, that may be expected.
-        separator: what separates fields. Defaults to `None`: found as above.
-
-    Yields:
-        Place and row of each record below the header; instead of a malformed
-        row, the reason as a string.
+    header the most known names (in lowercase), then the most names. A warning
+    reports a separator other than a comma, or an encoding other than UTF-8,
+    which may be UTF-16 with or without a mark, or Windows-1252. The reason, a
+    string, stands in place of a malformed row.
     """
     text = _decoded(data, name)
     previous = csv.field_size_limit(sys.maxsize)

@@ -173,23 +173,9 @@ def tfds_task(
 
 
 def math_qa_options(text: str) -> list[str]:
-    """The options in MathQA's `options` field.
+    """The options in MathQA's `options` field, without their letters.
 
-    Args:
-        text: `"a ) 38 , b ) 27.675 , ..."`, or the same as a Python list.
-
-    Returns:
-        The options without their letters.
-
-    Raises:
-        ValueError: if the text has neither form.
-
-    Example:
-    ```python
-    from keras_grow.tasks.datasets import math_qa_options
-
-    math_qa_options("a ) 38 , b ) 27")  # ["38", "27"]
-    ```
+    The field is `"a ) 38 , b ) 27.675 , ..."`, or the same as a Python list.
     """
     if text.startswith("["):
         try:

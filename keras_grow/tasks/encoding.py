@@ -148,20 +148,6 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without start or end token.
 
     The markers of turns are whole tokens wherever the vocabulary has them.
-
-    Args:
-        tokenizer: a KerasHub tokenizer.
-        texts: the texts.
-
-    Returns:
-        A list of ids for each text.
-
-    Example:
-    ```python
-    from keras_grow.tasks.encoding import tokenize
-
-    tokenize(lm.preprocessor.tokenizer, ["hello", "world"])
-    ```
     """
     marks = {
         text: token

@@ -16,14 +16,7 @@ from keras_grow.tasks.rows import Row
 
 @dataclasses.dataclass(frozen=True)
 class RowFormat:
-    """The fields a row needs, and how they become an example.
-
-    Args:
-        fields: names of the fields.
-        make: function of a row that has these fields.
-        metric: the metric of a task of such rows.
-        optional: names of further fields that a row may have.
-    """
+    """The fields a row needs, and how they become an example."""
 
     fields: tuple[str, ...]
     make: Callable[[Row], Example]
@@ -63,25 +56,10 @@ def _choices(value: Any) -> list[str]:
 
 
 def answer_index(answer: Any, choices: list[str]) -> int:
-    """Index of the choice that `answer` names.
+    """Index of the one choice that `answer` names.
 
-    Args:
-        answer: an index (int), a choice's text, or, where that is no choice's
-            text, a capital letter or an index in digits.
-        choices: the choices.
-
-    Returns:
-        The index.
-
-    Raises:
-        ValueError: if it names no choice, or more than one.
-
-    Example:
-    ```python
-    from keras_grow.tasks.formats import answer_index
-
-    answer_index("B", ["yes", "no"])  # 1
-    ```
+    It is an index (int), a choice's text, or, where that is no choice's text, a
+    capital letter or an index in digits.
     """
     found: set[int] = set()
     if isinstance(answer, int) and not isinstance(answer, bool):
@@ -180,14 +158,7 @@ CHATS = {
 
 
 def chat_formats(template: str | ChatTemplate) -> dict[str, RowFormat]:
-    """The formats of chats, and of pairs as chats of two turns.
-
-    Args:
-        template: see `ChatTemplate.of`.
-
-    Returns:
-        Formats by name.
-    """
+    """The formats, by name, of chats, and of pairs as chats of two turns."""
     template = ChatTemplate.of(template)
 
     def messages(row: Row) -> Example:

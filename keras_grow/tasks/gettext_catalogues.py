@@ -75,25 +75,10 @@ def gettext_en_fr(validation_share: float = 0.2) -> Task:
 
 
 def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
-    """Singular messages of a compiled gettext catalogue.
+    """Singular messages of a compiled gettext catalogue, with translations.
 
-    Args:
-        path: a `.mo` file.
-
-    Yields:
-        Pairs of a message and its translation, without the header, plural
-        forms and messages that a context tells apart.
-
-    Raises:
-        ValueError: if the file is not a compiled catalogue.
-
-    Example:
-    ```python
-    from pathlib import Path
-    from keras_grow.tasks.gettext_catalogues import read_catalogue
-
-    dict(read_catalogue(Path("fr.mo")))
-    ```
+    The header, plural forms and messages that a context tells apart are left
+    out.
     """
     data = path.read_bytes()
     order = next(

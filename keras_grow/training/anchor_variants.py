@@ -14,16 +14,12 @@ from keras_grow.training.passages import token_arrays
 
 
 def replay(lm: keras.Model, anchor: KLAnchor) -> KLAnchor:
-    """Let an anchor hold a model to the text itself, not to its base.
+    """Let an unprepared anchor hold a model to the text, not to its base.
 
     Its penalty becomes the mean cross-entropy of each passage's next tokens:
     the divergence of the model from distributions that are sure of them. This
     is rehearsal (Robins 1995, "Catastrophic forgetting, rehearsal and
     pseudorehearsal").
-
-    Args:
-        lm: the model that will be trained.
-        anchor: an anchor that is not prepared.
     """
     inputs = token_arrays(anchor.passages, lm, anchor.length)
     inputs = shuffled(inputs, anchor.seed)
@@ -50,20 +46,14 @@ def target_masked(
     sample_weight: NDArray[Any],
     **options: Any,
 ) -> KLAnchor:
-    """An anchor on rows of the task, their labels left out.
+    """An anchor on rows `[N, S]` of the task, their labels left out.
 
-    At each supervised position the label is taken out of the predictions of
-    the base and of the model, and what is left is scaled to one: the model is
-    held to what the base thinks of the alternatives, and is free to learn the
-    label. No other text is needed (Xu et al. 2026, "Mask the Target", arXiv
-    2605.29498, which does so on the rows of the update itself).
-
-    Args:
-        lm: the model, before it trains.
-        x: token ids and padding mask of shape `(rows, length)`.
-        y: next tokens, of the same shape.
-        sample_weight: zero where nothing is supervised.
-        **options: of `KLAnchor`.
+    At each supervised position the label is taken out of the predictions of the
+    base and of the model, and what is left is scaled to one: the model is held
+    to what the base thinks of the alternatives, and is free to learn the label.
+    No other text is needed (Xu et al. 2026, "Mask the Target", arXiv
+    2605.29498, which does so on the rows of the update itself). `lm` is the
+    model before it trains.
     """
     anchor = KLAnchor(x, **options)
     inputs = shuffled(

@@ -43,11 +43,7 @@ class _AnchorLoss(keras.metrics.Mean):
 
 
 class AnchoredLoss:
-    """Adds the divergence from the base to a task's loss.
-
-    Args:
-        anchor: a prepared anchor.
-    """
+    """Adds the divergence from the base to a task's loss."""
 
     def __init__(self, anchor: KLAnchor) -> None:
         self.anchor = anchor
@@ -82,20 +78,11 @@ class AnchoredLoss:
         rows: Any,
         chunk_size: int,
     ) -> Any:
-        """The loss of a training step.
+        """The loss of a training step: `task_loss + weight * divergence`.
 
-        Args:
-            task_loss: scalar.
-            lm: the model.
-            head: its head.
-            step: number of updates so far, scalar int tensor: it chooses the
-                passages.
-            rows: rows of the task's batch, which weigh this step in the logs
-                as Keras weighs its loss.
-            chunk_size: maximum number of positions whose logits exist at once.
-
-        Returns:
-            `task_loss + weight * divergence`.
+        `step`, the number of updates so far, chooses the passages. `rows` of
+        the task's batch weigh this step in the logs as Keras weighs its loss.
+        Logits exist at no more than `chunk_size` positions at once.
         """
         arrays = self._batch(step)
         hidden = lm.backbone(text_inputs(lm.backbone, arrays), training=True)

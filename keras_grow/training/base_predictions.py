@@ -45,17 +45,11 @@ def base_predictions(
 def read_base(
     lm: Any, inputs: dict[str, np.ndarray], function: Callable[..., Any]
 ) -> Any:
-    """What a function makes of the base's logits, as arrays.
+    """What a function makes of the base's logits, arrays `[N, S, ...]`.
 
-    Args:
-        lm: the model.
-        inputs: `token_ids`, `padding_mask` and what else the function needs,
-            arrays of shape `(rows, length)`.
-        function: function of logits `(positions, vocabulary)` and the inputs
-            as tensors, whose results begin with the axis of positions.
-
-    Returns:
-        Arrays of shape `(rows, length, ...)`.
+    `inputs` are `token_ids`, `padding_mask` and what else the function needs,
+    `[N, S]`. The function takes logits `[positions, vocabulary]` and the inputs
+    as tensors; its results begin with the axis of positions.
     """
     with base_of(lm):
         # One row at a time: its logits may be large.

@@ -34,23 +34,13 @@ def sum_over_positions(
 ) -> tuple[Any, list[Any]]:
     """Sum a term over the positions whose weight is not zero.
 
-    Args:
-        term: `term(hidden, weights, targets, state)` on a chunk returns the
-            chunk's weighted sum, a float32 scalar, and the new state. Rows of
-            weight zero must add nothing. It may use the variables of `layer`.
-        layer: the layer that `term` applies; differentiated by its trainable
-            variables where there are any.
-        hidden: tensor of shape `(positions, hidden_dim)`.
-        weights: tensor of shape `(positions,)`. Zero at any number of
-            positions: which ones may change from call to call.
-        targets: tensors whose first axis is `positions`.
-        state: tensors carried from chunk to chunk, metrics for instance.
-        chunk_size: maximum number of positions handled at once.
-        differentiate: whether the sum will be differentiated.
+    `term(hidden, weights, targets, state)` on a chunk of at most `chunk_size`
+    positions returns its weighted sum, a float32 scalar, and the new state,
+    such as metrics. Rows of weight zero must add nothing.
 
-    Returns:
-        The sum, differentiable by `hidden` and by the trainable variables of
-        `layer`, and the last state.
+    `hidden` is `[positions, hidden_dim]`, `weights` `[positions]`: which ones
+    are zero may change from call to call. The sum is differentiable by `hidden`
+    and by the trainable variables of `layer`, which `term` may use.
     """
     positions = hidden.shape[0]
     if positions is None:

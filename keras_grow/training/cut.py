@@ -18,22 +18,12 @@ MASK = "padding_mask"
 class Cut:
     """Where the unchanging lower part of a causal language model ends.
 
-    Everything below the lowest block that trains is constant for each row, as
-    long as nothing there is random.
-
-    Args:
-        lm: a KerasHub `CausalLM` of a known family.
-
-    Attributes:
-        block: index of the lowest block that trains.
-        width: width of the hidden states that enter it.
-        dtype: dtype of these states.
-
-    Raises:
-        TypeError: `lm` is not a causal language model.
-        ValueError: no states can be kept: the embedding or the lowest block
-            trains, a layer below has dropout, or the blocks above read more
-            than the states and the padding mask.
+    Everything below `block`, the lowest that trains, is constant for each row,
+    as long as nothing there is random. No states can be kept, and a
+    `ValueError` says so, if the embedding or the lowest block trains, a layer
+    below has dropout, or the blocks above read more than the states and the
+    padding mask. `width` and `dtype` are those of the hidden states that enter
+    `block`.
     """
 
     def __init__(self, lm: Any) -> None:
@@ -55,9 +45,8 @@ class Cut:
     def top(self) -> keras.Model:
         """The part above the cut: a model of hidden states and a mask.
 
-        Returns:
-            A Keras model with the layers of `lm` above the cut, not copies of
-            them. Its `backbone` is the part of `lm`'s backbone.
+        Its layers are those of `lm`, not copies. Its `backbone` is the part of
+        `lm`'s backbone.
         """
         inputs = self._new_inputs()
         known = {
@@ -116,14 +105,9 @@ def _without_table(operation: Any, kwargs: dict[str, Any]) -> Any:
 def replay(tensor: Any, known: dict[int, Any]) -> Any:
     """Make a symbolic tensor again, from other inputs.
 
-    Args:
-        tensor: the tensor.
-        known: new tensors by the identity of those that they replace. All
-            tensors made on the way are added to it.
-
-    Returns:
-        The new tensor. Every operation is called once more; of an untied
-        embedding, only its output half.
+    `known` has new tensors by the identity of those that they replace; all
+    tensors made on the way are added to it. Every operation is called once
+    more; of an untied embedding, only its output half.
     """
     if id(tensor) not in known:
         operation, node = history_of(tensor)

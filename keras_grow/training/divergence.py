@@ -21,15 +21,9 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 def likeliest(logits: Any, k: int) -> tuple[Any, Any]:
-    """The `k` likeliest tokens and the classes that they make.
+    """The `k` likeliest tokens `[positions, k]` and their classes.
 
-    Args:
-        logits: float tensor of shape `(positions, vocabulary)`.
-        k: number of tokens with their own class.
-
-    Returns:
-        Token ids, shape `(positions, k)`, and the log-probabilities of
-        `bucketed_log_probs`.
+    The classes are the log-probabilities of `bucketed_log_probs`.
     """
     indices = ops.cast(ops.top_k(logits, k)[1], "int32")
     return indices, bucketed_log_probs(logits, indices)
@@ -38,13 +32,9 @@ def likeliest(logits: Any, k: int) -> tuple[Any, Any]:
 def bucketed_log_probs(logits: Any, indices: Any) -> Any:
     """Log-probabilities of the tokens `indices` and of all others together.
 
-    Args:
-        logits: float tensor of shape `(positions, vocabulary)`.
-        indices: int tensor of shape `(positions, k)`, distinct in a row.
-
-    Returns:
-        Float32 tensor of shape `(positions, k + 1)`; each row's exponentials
-        sum to one.
+    Of logits `[positions, vocabulary]` and indices `[positions, k]`, distinct
+    in a row, it makes float32 `[positions, k + 1]`; each row's exponentials sum
+    to one.
     """
     logits = ops.cast(logits, "float32")
     rows, k = ops.shape(logits)[0], indices.shape[1]
@@ -68,9 +58,7 @@ def bucketed_log_probs(logits: Any, indices: Any) -> Any:
 def without(logits: Any, labels: Any) -> Any:
     """Logits that give one token of each position no probability.
 
-    Args:
-        logits: float tensor of shape `(positions, vocabulary)`.
-        labels: int tensor of shape `(positions,)`.
+    Logits are `[positions, vocabulary]`, labels `[positions]`.
     """
     logits = ops.cast(logits, "float32")
     rows = ops.arange(ops.shape(logits)[0], dtype="int32")
@@ -84,17 +72,12 @@ def without(logits: Any, labels: Any) -> Any:
 def divergence(
     base: Any, model: Any, direction: Direction = "base_to_model"
 ) -> Any:
-    """The Kullback-Leibler divergence of each position, in nats.
+    """The Kullback-Leibler divergence `[positions]`, in nats.
 
-    Args:
-        base: log-probabilities of shape `(positions, classes)`.
-        model: log-probabilities of the same classes.
-        direction: `"base_to_model"` for KL(base || model), the mean over what
-            the base would say; `"model_to_base"` for KL(model || base), the
-            mean over what the model would say.
-
-    Returns:
-        Float tensor of shape `(positions,)`.
+    Both sides are log-probabilities `[positions, classes]`. `"base_to_model"`
+    is KL(base || model), the mean over what the base would say;
+    `"model_to_base"` is KL(model || base), the mean over what the model would
+    say.
     """
     p, q = (base, model) if direction == "base_to_model" else (model, base)
     return ops.sum(ops.exp(p) * (p - q), axis=-1)

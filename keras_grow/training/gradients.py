@@ -13,14 +13,8 @@ def value_and_gradients(
 ) -> tuple[Any, Any, list[Any]]:
     """Evaluate `function` and differentiate it by every argument.
 
-    Args:
-        function: takes the arguments, returns a scalar and anything else that
-            the caller needs.
-        arguments: floating-point tensors.
-
-    Returns:
-        The scalar, what came with it, and one gradient per argument. None of
-        them is differentiable further.
+    It returns a scalar and anything else that the caller needs. Nothing that
+    comes back is differentiable further.
     """
     arguments = list(arguments)
     backend = keras.config.backend()
@@ -59,12 +53,8 @@ def with_gradients(
 ) -> Any:
     """Return `value`, differentiable by `arguments` with known `gradients`.
 
-    Args:
-        value: scalar tensor.
-        arguments: the tensors that `value` depends on.
-        gradients: the derivative of `value` by each argument. It may be wider
-            than its argument (float32 for a float16 argument): it is scaled by
-            what comes from above before it is rounded.
+    A gradient may be wider than its argument (float32 for a float16 argument):
+    it is scaled by what comes from above before it is rounded.
     """
     dtypes = [keras.backend.standardize_dtype(a.dtype) for a in arguments]
 

@@ -19,14 +19,7 @@ from keras_grow.layers.int8 import weights_only
 class OutputHead:
     """What a causal language model does with its backbone's output.
 
-    Args:
-        lm: a KerasHub `CausalLM`.
-
-    Attributes:
-        hidden: the symbolic output of the backbone in `lm`.
-
-    Raises:
-        TypeError: `lm` is not a functional model of a backbone and a head.
+    `hidden` is the symbolic output of the backbone in `lm`.
     """
 
     def __init__(self, lm: Any) -> None:
@@ -57,9 +50,8 @@ class OutputHead:
     def check_trains(self) -> None:
         """Refuse a head that cannot train at some positions alone.
 
-        Raises:
-            ValueError: it rounds its inputs (Keras' own int8), or gives a
-                position logits that depend on other positions.
+        Such a head rounds its inputs (Keras' own int8), or gives a position
+        logits that depend on other positions.
         """
         for layer in self.layers:
             if not weights_only(layer):
@@ -122,14 +114,9 @@ def _behind_backbone(lm: Any) -> tuple[Any, list[Any]]:
 
 
 def label_log_probs(labels: Any, logits: Any) -> Any:
-    """The log-probability of each label.
+    """The log-probability of each label, float32 `[positions]`.
 
-    Args:
-        labels: int tensor of shape `(positions,)`.
-        logits: float tensor of shape `(positions, vocabulary)`.
-
-    Returns:
-        Float32 tensor of shape `(positions,)`.
+    Logits are `[positions, vocabulary]`.
     """
     logits = ops.cast(logits, "float32")
     labels = ops.cast(labels, "int32")[:, None]

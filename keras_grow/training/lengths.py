@@ -9,23 +9,10 @@ from numpy.typing import NDArray
 
 
 def row_lengths(*marks: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of each row up to the last one that is marked.
+    """Positions of each row up to the last one that is marked `[N]`.
 
-    Args:
-        *marks: arrays `[N, S]`, not zero where a position is used: a padding
-            mask, sample weights.
-
-    Returns:
-        Int array `[N]`, at least 1.
-
-    Example:
-
-    ```python
-    import numpy as np
-    from keras_grow.training.lengths import row_lengths
-
-    row_lengths(np.array([[1, 1, 0], [1, 0, 0]]))  # [2, 1]
-    ```
+    They are at least 1. `marks` `[N, S]`, a padding mask or sample weights, are
+    not zero where a position is used.
     """
     used = np.any([np.asarray(mark) != 0 for mark in marks], axis=0)
     from_the_end = np.argmax(used[:, ::-1], axis=1)
@@ -41,23 +28,8 @@ def choose_lengths(
 ) -> tuple[int, ...]:
     """The lengths to pad rows to that pad least, by dynamic programming.
 
-    Args:
-        rows: the length of each row.
-        count: the most lengths; each is a shape that is compiled. Defaults
-            to 4.
-        multiple_of: what lengths are rounded up to. Defaults to 8.
-        longest: no length is rounded above this one. Defaults to `None`.
-
-    Returns:
-        At most `count` lengths, ascending; the longest row fits in the last.
-
-    Example:
-
-    ```python
-    from keras_grow.training.lengths import choose_lengths
-
-    choose_lengths([3, 5, 20, 24, 60], count=2)  # (24, 64)
-    ```
+    There are at most `count`, ascending, for each is a shape that is compiled;
+    the longest row fits in the last. None is rounded above `longest`.
     """
     lengths = np.asarray(rows, dtype="int64")
     rounded = _rounded(lengths, multiple_of, longest)
@@ -97,27 +69,11 @@ def cheapest_lengths(
     multiple_of: int = 16,
     longest: int | None = None,
 ) -> tuple[int, ...]:
-    """The cheapest lengths, if each new length has a price.
+    """The cheapest lengths, ascending, if each new length has a price.
 
-    Args:
-        rows: the length of each row.
-        known: lengths that cost nothing, for they are compiled already.
-        price: positions that one may pad to save a new length. Defaults to
-            8192.
-        multiple_of: what new lengths are rounded up to. Defaults to 16.
-        longest: no length is rounded above this one. Defaults to `None`.
-
-    Returns:
-        Lengths, ascending; the longest row fits in the last.
-
-    Example:
-
-    ```python
-    from keras_grow.training.lengths import cheapest_lengths
-
-    cheapest_lengths([20] * 99 + [100] * 9)  # (112,)
-    cheapest_lengths([20] * 99 + [100] * 9, known=[32])  # (32, 112)
-    ```
+    The price is in positions that one may pad to save a new length. Those in
+    `known` cost nothing, for they are compiled already. The longest row fits in
+    the last; no length is rounded above `longest`.
     """
     lengths = np.asarray(rows, dtype="int64")
     rounded = _rounded(lengths, multiple_of, longest)
@@ -144,23 +100,7 @@ def cheapest_lengths(
 def length_for(
     lengths: Sequence[int], row: int | Sequence[int] | NDArray[Any]
 ) -> NDArray[np.int64]:
-    """Which of some lengths is the shortest that holds a row.
-
-    Args:
-        lengths: lengths, ascending.
-        row: positions of a row, or of each of several.
-
-    Returns:
-        The index of the length.
-
-    Example:
-
-    ```python
-    from keras_grow.training.lengths import length_for
-
-    length_for((24, 64), 25)  # 1
-    ```
-    """
+    """The index of the shortest of ascending lengths that holds a row."""
     return np.asarray(np.searchsorted(lengths, row), dtype="int64")
 
 
@@ -169,22 +109,8 @@ def example_order(
 ) -> NDArray[np.int64]:
     """Indices of examples, epoch after epoch, each in its own order.
 
-    Args:
-        count: examples of the data set.
-        seed: seed of the order.
-        first: position in the endless sequence.
-        length: indices wanted.
-
-    Returns:
-        Int array `[length]`.
-
-    Example:
-
-    ```python
-    from keras_grow.training.lengths import example_order
-
-    example_order(3, seed=0, first=3, length=3)  # The second epoch.
-    ```
+    `first` is a position in that endless sequence, `length` the number of
+    indices.
     """
     epochs = range(first // count, (first + length - 1) // count + 1)
     order = np.concatenate(

@@ -21,15 +21,9 @@ def on_disk(
 ) -> Iterator[None]:
     """Keep the values of variables on disk inside a `with` block.
 
-    Nothing that holds one of them can be used meanwhile. On TensorFlow,
-    functions compiled over them keep them in memory: discard those first.
-
-    Args:
-        variables: the variables.
-        folder: where to make a folder for them, which is removed at the end.
-
-    Raises:
-        OSError: the disk is full.
+    They are in a folder inside `folder` that is removed at the end. Nothing
+    that holds one of them can be used meanwhile. On TensorFlow, functions
+    compiled over them keep them in memory: discard those first.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix="below-") as place:
         shapes = []

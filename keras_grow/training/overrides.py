@@ -22,12 +22,8 @@ _METHODS = {
 def check_not_overridden(lm: Any) -> None:
     """Refuse a model with its own training path.
 
-    Args:
-        lm: a causal language model.
-
-    Raises:
-        ValueError: its class, or the object itself, overrides a method that is
-            replaced, or that would receive hidden states in place of logits.
+    Its class, or the object itself, overrides a method that is replaced, or
+    that would receive hidden states in place of logits.
     """
     for name, known in _METHODS.items():
         owner = next(

@@ -32,14 +32,8 @@ class Steps:
     """The train and test step of `lm`, with hidden states as outputs.
 
     Keras' own steps run on each backend; only the model's outputs, loss and
-    metrics are replaced.
-
-    Args:
-        lm: the model.
-        head: its head.
-        chunk_size: maximum number of positions whose logits exist at once.
-        anchored: what an anchor adds to the loss, or None.
-        token_weights: how the loss of each token is weighted in training.
+    metrics are replaced. Logits exist at no more than `chunk_size` positions at
+    once.
     """
 
     def __init__(

@@ -20,17 +20,11 @@ STORED: dict[str, np.dtype[Any]] = {
 
 
 class StoredStates:
-    """Hidden states of rows of different lengths, one after the other.
+    """Hidden states `[N, S, width]` of rows of different lengths.
 
-    The file holds only the positions that a row has. Only what a batch needs is
-    read: `states[rows, :length]`, padded with zeros.
-
-    Args:
-        path: the `.npy` file, memory-mapped.
-        lengths: positions of each row, `[N]`.
-        positions: S, the maximum number of positions of a row.
-        width: width of a hidden state.
-        dtype: `"float32"` or `"bfloat16"`.
+    They lie one after the other in a memory-mapped `.npy` file, which holds
+    only the positions that a row has. Only what a batch needs is read:
+    `states[rows, :length]`, padded with zeros.
     """
 
     def __init__(
@@ -76,12 +70,8 @@ class StoredStates:
     def write(self, batches: Iterable[tuple[Any, Any]]) -> None:
         """Write the file, whole or not at all.
 
-        Args:
-            batches: pairs of the rows of a batch and their states, `[B, S,
-                width]`; of each row, only its length is kept.
-
-        Raises:
-            OSError: there is less room on the disk than the file takes.
+        `batches` are pairs of the rows of a batch and their states `[B, S,
+        width]`; of each row, only its length is kept.
         """
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)

@@ -36,17 +36,9 @@ def mask_unlikely(
 
     Selective token masking (Wu et al. 2025, "Mitigating Forgetting in LLM
     Fine-Tuning via Low-Perplexity Token Learning", arXiv 2501.14315).
-
-    Args:
-        lm: the model, before it trains; of a grown one, its base is asked.
-        x: token ids and padding mask of shape `(rows, length)`.
-        y: next tokens, of the same shape.
-        sample_weight: of the same shape.
-        perplexity: the highest of a token that is kept, one over the
-            probability that the base gives it.
-
-    Returns:
-        `sample_weight`, and zero where a token is above `perplexity`.
+    `perplexity` is the highest of a token that is kept, one over the
+    probability that the base gives it. All arrays are `[rows, length]`; of a
+    grown model, its base is asked.
     """
     log_probs = read_base(
         lm,
