@@ -57,6 +57,7 @@ ANCHORED = dataclasses.replace(
 )
 
 DIAL = (0.0, 0.5, 1.0)
+ANSWER_TOKENS = 16
 PROMPTS = (
     "English: Your password was changed.\nFrench:",
     "The capital of France is",
@@ -67,7 +68,7 @@ PROMPTS = (
 def answers(lm: keras.Model) -> list[str]:
     """One greedy line for each prompt."""
     scorer = Scorer(lm, batch_size=len(PROMPTS))
-    return generate(scorer, PROMPTS, max_new_tokens=16, stop=["\n"])
+    return generate(scorer, PROMPTS, max_new_tokens=ANSWER_TOKENS, stop=["\n"])
 
 
 def offer_app(folder: Path) -> None:

@@ -39,6 +39,11 @@ def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
         batch_size=2,
     )
     monkeypatch.setitem(main.__globals__, "PLAN", plan)
+    # Short and of one length: on TensorFlow, which is not traced here, each
+    # token takes its time.
+    prompts = ("the quick", "the brown", "lazy dogs")
+    monkeypatch.setitem(main.__globals__, "PROMPTS", prompts)
+    monkeypatch.setitem(main.__globals__, "ANSWER_TOKENS", 4)
     folder = tmp_path / "demo"
     command = ["demo.py", "--folder", str(folder), "--updates", "2"]
     for words, grown in (
