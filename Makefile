@@ -19,10 +19,12 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --quiet \
 PYTEST := $(BIN)/python -m pytest -q
 # Files go whole to one of two workers, the longest first (tests/conftest.py).
 BOTH := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
-# XLA compiles a tiny program far longer than it runs: without its optimizers
-# in a fifth of the time. Tests marked `exact` have those that users have.
+# XLA compiles a tiny program far longer than it runs: without its optimizers,
+# and in one piece, in a sixth of the time. Tests marked `exact` have what users
+# have.
 QUICK := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false \
-	--xla_backend_optimization_level=0"
+	--xla_backend_optimization_level=0 \
+	--xla_cpu_parallel_codegen_split_count=1"
 
 .PHONY: demo app check test lint collect lowest docs clean
 

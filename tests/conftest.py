@@ -34,16 +34,25 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     )
 )
 
-import keras
 import pytest
 from budgets import budget
 from budgets import over_budget
 from xdist.scheduler import LoadFileScheduling
 
-# Not looked through for garbage, see `little_garbage`; and what was compiled,
-# a million objects after some hundred tests, less often.
-gc.freeze()
-gc.set_threshold(50_000, 20, 20)
+BACKEND = os.environ["KERAS_BACKEND"]
+
+
+def pytest_configure(config):
+    """Import Keras where tests run, for which their workers do not wait.
+
+    What is imported is not looked through for garbage, see `little_garbage`;
+    and what was compiled, a million objects after some hundred tests, less
+    often.
+    """
+    if config.getoption("dist", "no") == "no":
+        importlib.import_module("keras")
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):
@@ -58,6 +67,8 @@ def pytest_addoption(parser):
 @pytest.fixture(autouse=True)
 def _fresh_keras_state():
     """Seed every test and drop the graphs that the previous one built."""
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.backend.clear_session(free_memory=False)
@@ -81,7 +92,7 @@ def _traced_where_that_is_tested(request):
 
     It traces a tiny program for far longer than it runs it.
     """
-    if keras.config.backend() != "tensorflow" or _of_programs(request.node):
+    if BACKEND != "tensorflow" or _of_programs(request.node):
         yield
         return
     import tensorflow as tf
@@ -89,6 +100,32 @@ def _traced_where_that_is_tested(request):
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(autouse=True)
+def _traced_once(request, monkeypatch):
+    """Optimizers on TensorFlow, built before the step and not within it.
+
+    It traces a step that makes variables twice. Tests of a first call and of
+    exact programs leave that to Keras, as users do.
+    """
+    if (
+        BACKEND != "tensorflow"
+        or not _of_programs(request.node)
+        or request.node.get_closest_marker("exact")
+        or request.node.get_closest_marker("real")
+        or "first_call" in _file(request.node)
+    ):
+        return
+
+    import keras
+
+    def build(model, **_):
+        optimizer = model.optimizer
+        if model.built and optimizer is not None and not optimizer.built:
+            optimizer.build(model.trainable_variables)
+
+    monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", build)
 
 
 def _of_programs(item):
@@ -139,13 +176,12 @@ def runs_in_this_process(monkeypatch):
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what runs on another backend; the longest files first."""
-    backend = keras.config.backend()
     kept, left = [], []
     for item in items:
-        (kept if backend in _backends(item, backend) else left).append(item)
+        (kept if BACKEND in _backends(item, BACKEND) else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
-    items[:] = sorted(kept, key=lambda item: -budget(backend, _file(item)))
+    items[:] = sorted(kept, key=lambda item: -budget(BACKEND, _file(item)))
 
 
 def _backends(item, backend):
@@ -183,7 +219,7 @@ def pytest_terminal_summary(terminalreporter):
         for report in reports:
             if hasattr(report, "duration") and hasattr(report, "nodeid"):
                 seconds[_file(report.nodeid)] += report.duration
-    late = over_budget(keras.config.backend(), seconds)
+    late = over_budget(BACKEND, seconds)
     if late:
         terminalreporter.section("over their budget (tests/shared/budgets.py)")
     for file, took, allowed in late:
