@@ -166,7 +166,7 @@ def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
 def test_a_run_that_is_asked_to_stop_is_scored_kept_and_reported(
     sources, tmp_path
 ):
-    whole = plan(sources, GROWN, updates=40, evaluations=2)
+    whole = plan(sources, GROWN, updates=40, evaluations=2, generated=0)
     (tmp_path / "plan.json").write_text(whole.to_json(), "utf-8")
     events = []
 

@@ -51,6 +51,8 @@ def plan(tmp_path_factory):
         batch_size=4,
         evaluations=2,
         sweep_updates=2,
+        # What is written by a model is tested in `test_compare.py`.
+        generated=0,
         shares=(),
     )
 
