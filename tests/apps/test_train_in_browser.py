@@ -105,6 +105,8 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     # Or it might come to its end before the page asks about it.
     with held_still(own.parent):
         app.kill()
+        # Or the page, once it is answered again, loads itself in between.
+        page.goto("about:blank")
         app.start()
         # The same visitor, whose browser knows who started it.
         page.goto(app.url)
