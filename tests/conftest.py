@@ -102,32 +102,6 @@ def _traced_where_that_is_tested(request):
     tf.config.run_functions_eagerly(False)
 
 
-@pytest.fixture(autouse=True)
-def _traced_once(request, monkeypatch):
-    """Optimizers on TensorFlow, built before the step and not within it.
-
-    It traces a step that makes variables twice. Tests of a first call and of
-    exact programs leave that to Keras, as users do.
-    """
-    if (
-        BACKEND != "tensorflow"
-        or not _of_programs(request.node)
-        or request.node.get_closest_marker("exact")
-        or request.node.get_closest_marker("real")
-        or "first_call" in _file(request.node)
-    ):
-        return
-
-    import keras
-
-    def build(model, **_):
-        optimizer = model.optimizer
-        if model.built and optimizer is not None and not optimizer.built:
-            optimizer.build(model.trainable_variables)
-
-    monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", build)
-
-
 def _of_programs(item):
     """Whether a test is of what the backend makes of the code."""
     folder = _file(item).split("/")[1]

@@ -14,11 +14,7 @@ _GROWTHS = "*.grow.safetensors"
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Add `dial` to the commands.
-
-    Args:
-        subparsers: what `ArgumentParser.add_subparsers` returned.
-    """
+    """Add `dial` to the commands."""
     parser = subparsers.add_parser(
         "dial",
         help="choose the largest scale of a growth that a budget allows",
@@ -83,17 +79,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Choose the scale, print the table, write the scale into the file.
-
-    Args:
-        options: what `add_parser` describes.
-
-    Raises:
-        ValueError: if a folder does not hold one growth, its base is not
-            known or another, or a file or an argument is not what it should
-            be.
-        OSError: if a file cannot be read or written.
-    """
+    """Choose the scale, print the table, write the scale into the file."""
     with quiet_start():
         from keras_grow.evaluation import Scorer
         from keras_grow.evaluation import loglikelihood
@@ -136,13 +122,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_scale(path: Path, name: str, scale: float) -> None:
-    """Write another scale into a growth file; nothing else changes.
-
-    Args:
-        path: the growth file.
-        name: a growth that it holds.
-        scale: the scale.
-    """
+    """Write another scale into a growth file; nothing else changes."""
     import dataclasses
 
     from keras_grow.files import save_tensors
