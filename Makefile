@@ -2,7 +2,7 @@
 #             ANCHORED=1 adds a growth that is held to its base
 # make app    the page: compare, see, train, take away; RUN=runs/demo
 # make check  what to run before a commit: lint, types, that every test can be
-#             collected, and the tiny tests on JAX; 5 minutes on two busy cores
+#             collected, and the tiny tests on JAX; 4 minutes on two quiet cores
 # make test   lint, types, every test on the three backends, and the lowest
 #             versions that pyproject.toml allows; 34 minutes on two quiet cores
 # make docs   the reference, from docstrings and examples/reference, as pages
