@@ -100,10 +100,8 @@ def _whole_table(data: Front) -> list[str]:
         "KL per token, new inputs |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    base = data.base
-    for method, runs in data.runs.items():
-        sweep = data.sweep(method)
-        run = runs[min(sweep, key=lambda rate: sweep[rate]), 0]
+    for method in data.runs:
+        run = data.best(method)[1]
         shares = run["meta"].get("shares", SHARES)
         for at, share in enumerate(shares):
             if share not in (0.5, 1.0):
@@ -113,15 +111,12 @@ def _whole_table(data: Front) -> list[str]:
                 plain, drawn = data.curve(run, name)
                 cells.append(_show(plain[at + 1], drawn[:, at + 1], ".3f"))
             for name in ("lambada", "winogrande"):
-                gain = 100.0 * (
-                    run[f"{name}_right"][at].astype(float)
-                    - base[f"{name}_right"][0]
-                )
-                drawn = ratio(gain, np.ones(len(gain)), data.draws[name])
-                cells.append(_show(gain.mean(), drawn, "+.1f"))
+                gain = data.gain(run, name, at)
+                cells.append(_show(*data.mean(gain, name), "+.1f"))
             plain, drawn = data.curve(run, "captions")
             cells.append(_show(plain[at + 1], drawn[:, at + 1]))
-            kl, sizes = run["validation_kl"][at], base["validation_tokens"]
+            kl = run["validation_kl"][at]
+            sizes = data.base["validation_tokens"]
             drawn = ratio(kl, sizes, data.draws["validation"])
             cells.append(_show(kl.sum() / sizes.sum(), drawn))
             lines.append(f"| {method} | {share:g} | {' | '.join(cells)} |")
@@ -155,25 +150,15 @@ def _routed_table(data: Front) -> list[str]:
     sft = data.routed(data.best("sft")[1], "validation")
     for method in data.runs:
         rate, run = data.best(method)
-        cells = []
-        for name, form in (
-            ("validation", ".3f"), ("wikitext", "+.3f"),
-        ):  # fmt: skip
-            plain, drawn = data.routed(run, name)
-            cells.append(_show(plain, drawn, form))
-        gain = (
-            data.routes["lambada"]
-            * 100.0
-            * (
-                run["lambada_right"][-1].astype(float)
-                - data.base["lambada_right"][0]
-            )
-        )
-        drawn = ratio(gain, np.ones(len(gain)), data.draws["lambada"])
-        cells.append(_show(gain.mean(), drawn, "+.1f"))
-        cells.append(_show(*data.routed(run, "captions", True), "+.4f"))
         plain, drawn = data.routed(run, "validation")
-        cells.append(_show(plain - sft[0], drawn - sft[1], "+.3f"))
+        gain = data.routes["lambada"] * data.gain(run, "lambada", -1)
+        cells = [
+            _show(plain, drawn),
+            _show(*data.routed(run, "wikitext"), "+.3f"),
+            _show(*data.mean(gain, "lambada"), "+.1f"),
+            _show(*data.routed(run, "captions", True), "+.4f"),
+            _show(plain - sft[0], drawn - sft[1], "+.3f"),
+        ]
         lines.append(f"| {method} | {rate:g} | {' | '.join(cells)} |")
     return lines
 

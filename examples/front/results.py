@@ -107,6 +107,16 @@ class Front:
             return plain[0] - plain[1], drawn[0] - drawn[1]
         return plain[0], drawn[0]
 
+    def gain(self, run: Run, name: str, at: int) -> Any:
+        """Points of accuracy that each row of a set gains at a share."""
+        right = run[f"{name}_right"][at].astype(float)
+        return 100.0 * (right - self.base[f"{name}_right"][0])
+
+    def mean(self, values: Any, name: str) -> tuple[float, Any]:
+        """The mean over the rows of a set, and resampled."""
+        drawn = ratio(values, np.ones(len(values)), self.draws[name])
+        return float(values.mean()), drawn
+
     def best(self, method: str) -> tuple[float, Run]:
         """The rate that is best for the new task, and its run of seed 0."""
         sweep = self.sweep(method)

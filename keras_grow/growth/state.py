@@ -41,7 +41,7 @@ class ModelState:
     @property
     def growths(self) -> tuple[GrowthConfig, ...]:
         """The growths of the backbone, oldest first."""
-        return tuple(getattr(self.backbone, "growths", ()))
+        return growths_on(self.backbone)
 
     @property
     def names(self) -> list[str]:
@@ -108,14 +108,18 @@ class ModelState:
 
 def growths_of(model: Any) -> tuple[GrowthConfig, ...]:
     """The growths of a task or backbone, oldest first; empty if ungrown."""
-    return tuple(getattr(backbone_of(model), "growths", ()))
+    return growths_on(backbone_of(model))
+
+
+def growths_on(backbone: Any) -> tuple[GrowthConfig, ...]:
+    """The growths of a backbone, whose family may have no row."""
+    return tuple(getattr(backbone, "growths", ()))
 
 
 def grown_state(model: Any) -> ModelState:
     """The state of a grown model; any other model is refused."""
     backbone = backbone_of(model)
-    # The base's family may have no row: growths come first.
-    if not getattr(backbone, "growths", ()):
+    if not growths_on(backbone):
         raise ValueError(
             "Expected a grown model. Received: "
             f"{type(model).__name__} `{model.name}`, which is not grown. Call "

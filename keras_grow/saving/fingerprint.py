@@ -18,6 +18,7 @@ from keras_grow.distribution.processes import row_blocks
 from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import growths_on
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.folded_dense import CopiedDense
 from keras_grow.layers.growable_dense import GrowableDense
@@ -48,9 +49,8 @@ def base_fingerprint(model: keras.Model) -> str:
     ```
     """
     backbone = backbone_of(model)
-    if getattr(backbone, "growths", ()):
+    if growths_on(backbone):
         return state_fingerprint(ModelState.over(model, backbone))
-    # The base's family may have no row.
     return _fingerprint(backbone, ())
 
 

@@ -1,24 +1,15 @@
 """The reports of `examples/front` against the rows that lie beside them."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from front_modules import front_modules
 
-FOLDER = Path(__file__).parents[2] / "examples" / "front"
 pytestmark = pytest.mark.no_backend
 
 
 @pytest.fixture(scope="module")
 def modules():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import report
-        import results
-    finally:
-        sys.path.remove(str(FOLDER))
-    return report, results
+    return front_modules("report", "results")
 
 
 @pytest.mark.parametrize("task", ["captions", "science"])

@@ -1,28 +1,19 @@
 """The scores of `examples/front` against the model's own logits, in NumPy."""
 
-import sys
-from pathlib import Path
-
 import jax
 import keras
 import numpy as np
 import pytest
+from front_modules import front_modules
 
 if keras.backend.backend() != "jax":
     pytest.skip("the example runs on JAX", allow_module_level=True)
 
-FOLDER = Path(__file__).parents[2] / "examples" / "front"
+prepare, scoring, token_rows = front_modules("prepare", "scoring", "token_rows")
 
 
 @pytest.fixture(scope="module")
 def made():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import prepare
-        import scoring
-        import token_rows  # noqa: F401
-    finally:
-        sys.path.remove(str(FOLDER))
     rng = np.random.default_rng(0)
     data = {}
     for name in scoring.SETS:
@@ -82,7 +73,6 @@ def test_scores_are_those_of_the_full_logits(made, share):
 
 
 def test_a_batch_supervises_the_response_alone(made):
-    token_rows = sys.modules["token_rows"]
     data = made[3]
     rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
     x, labels, weights = token_rows.Rows(rows, 4, 0, 0, 1)[0]
@@ -93,7 +83,7 @@ def test_a_batch_supervises_the_response_alone(made):
 
 
 def test_what_a_method_does_not_train_stays(made):
-    prepare, data = sys.modules["prepare"], made[3]
+    data = made[3]
     rows = {key: data[f"tuning_{key}"] for key in ("ids", "first", "length")}
     method = prepare.Trained(
         "sft_up+self", prepare.base(None), 2, [], rows, data["tuning_ids"]
