@@ -11,10 +11,15 @@ PYTHON ?= python3
 BACKEND ?= jax
 RUN ?= runs/demo$(if $(filter-out jax,$(BACKEND)),-$(BACKEND))
 BIN := .venv/bin
+# Modules are compiled when they are first imported, and once: pip would take
+# a minute to compile all of what is installed.
+export PYTHONDONTWRITEBYTECODE :=
 # Errors alone: pip warns of each place where it looks, and setuptools of every
 # editable install.
-PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --quiet \
-	--disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check \
+	--no-compile
+PIP := PYTHONWARNINGS=ignore $(BIN)/python $(PIP_INSTALL) \
+	--constraint constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -q
 # Files go whole to one of two workers, the longest first (tests/conftest.py).
@@ -106,13 +111,12 @@ docs: .venv/docs
 
 .venv/python: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --quiet \
-		--disable-pip-version-check --upgrade pip
+	$(BIN)/python $(PIP_INSTALL) --upgrade pip
 	touch $@
 
 .venv-lowest/test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet \
+	.venv-lowest/bin/python $(PIP_INSTALL) \
 		--constraint constraints-lowest.txt --editable '.[jax]' \
 		filelock pytest pytest-xdist tensorflow
 	touch $@
