@@ -62,7 +62,7 @@ def mean_head_activations(
     Example:
 
     ```python
-    from keras_grow.analysis import mean_head_activations
+    from keras_grow.analysis.causal_heads import mean_head_activations
 
     means = mean_head_activations(lm, drawn.clean)
     means.activations.shape  # (18, 4, 256)
@@ -142,7 +142,7 @@ def causal_indirect_effects(
     Example:
 
     ```python
-    from keras_grow.analysis import causal_indirect_effects
+    from keras_grow.analysis.causal_heads import causal_indirect_effects
 
     effects = causal_indirect_effects(lm, drawn.corrupted, means.activations)
     average = effects.mean(axis=0)

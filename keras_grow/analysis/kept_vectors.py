@@ -54,7 +54,10 @@ def compare_with_base(
         tuned: the same by name of model, then task.
 
     Returns:
-        One row for each model and task, in the order given.
+        One row for each model and task, in the order given: names of `model`
+        and `task`; `shared_heads`, the share of the base's causal heads that
+        are also those of the tuned model; `cosine`, the cosine similarity of
+        the two vectors.
 
     Raises:
         ValueError: if a tuned model lacks a task of the base.

@@ -133,7 +133,11 @@ def task_prompts(
         seed: seed of the draw. Defaults to 0.
 
     Returns:
-        `TaskPrompts`, the same questions in all three.
+        The prompts in three forms, for the same questions: `clean`, whose
+        examples show the task; `corrupted`, with the outputs of the examples
+        shuffled, so that they show none; `zero_shot`, with no example. Each
+        has `token_ids`, padded on the right, `lengths`, and `targets`, the
+        first token of each answer.
 
     Raises:
         ValueError: if the task has too few pairs.

@@ -71,7 +71,9 @@ class RankMap:
     """Ranks of `W_t - W_(t-1)` by step, block and kernel.
 
     Args:
-        changes: one row for each step, block and kernel.
+        changes: one row for each step, block and kernel, with `previous`
+            and `step`, `block`, `slot`, `effective_rank`, `stable_rank`,
+            `threshold_rank` and `norm`, the Frobenius norm of the change.
         energy: the share of energy of `threshold_rank`.
         full_rank: the largest rank that the kernels could have.
     """

@@ -25,8 +25,8 @@ def effective_rank(singular_values: Array) -> float:
     Example:
 
     ```python
-    from keras_grow.analysis import effective_rank
-    from keras_grow.selection import singular_values
+    from keras_grow.analysis.ranks import effective_rank
+    from keras_grow.selection.svd import singular_values
 
     effective_rank(singular_values(after - before))
     ```

@@ -51,7 +51,9 @@ def zero_shot(
         batch_size: prompts per pass. Defaults to 16.
 
     Returns:
-        `ZeroShot`.
+        A tuple: `accuracy`, how often the likeliest next token is the
+        answer's first, and `log_probability`, the mean log-probability of
+        that token in nats.
 
     Raises:
         ValueError: if only one of `vector` and `layer` is given, or they do

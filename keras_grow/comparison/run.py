@@ -40,8 +40,8 @@ from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically
 from keras_grow.loading.load import load_causal_lm
-from keras_grow.saving import load_growth
-from keras_grow.saving import save_growth
+from keras_grow.saving.growth_file import load_growth
+from keras_grow.saving.growth_file import save_growth
 
 
 def run_method(
@@ -62,8 +62,8 @@ def run_method(
         folder: folder of the comparison, which holds its plan.
         method: the method.
         seed: seed of the data order and of new weights.
-        on_event: function that is called with an `Event` for each thing that
-            happens. Defaults to printing it.
+        on_event: function that is called with each thing that happens, which
+            has a `line` for people and `to_json()`. Defaults to printing it.
         should_stop: function called after each update. Once it returns true,
             the run ends early, and is scored and saved as a run of fewer
             updates. Defaults to never.

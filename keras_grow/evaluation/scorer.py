@@ -144,7 +144,7 @@ class Scorer:
             continuations: N texts; an empty one has log-likelihood 0.
 
         Returns:
-            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+            `logprob`, `n_tokens` and `is_greedy`, see `loglikelihood`.
         """
         pairs = encode_pairs(
             self.tokenizer, contexts, continuations, self.add_start_token
@@ -158,7 +158,7 @@ class Scorer:
             pairs: N pairs of context and continuation; contexts not empty.
 
         Returns:
-            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+            `logprob`, `n_tokens` and `is_greedy`, see `loglikelihood`.
 
         Raises:
             ValueError: if a context is empty or a continuation is longer

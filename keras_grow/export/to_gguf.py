@@ -78,7 +78,7 @@ def export_gguf(
         card: see `export_transformers`.
 
     Returns:
-        An `Export`: sizes, and the largest difference.
+        What was written: see `export_transformers`.
 
     Raises:
         TypeError: if `model` is not a KerasHub model.

@@ -65,7 +65,7 @@ class GrowableDense(keras.layers.Layer):
 
     ```python
     import keras
-    from keras_grow.layers import GrowableDense
+    from keras_grow import GrowableDense
 
     layer = GrowableDense(
         keras.layers.Dense(4, activation="relu"),

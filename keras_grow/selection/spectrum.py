@@ -31,7 +31,7 @@ def signal_to_noise(kernel: Array) -> float:
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import signal_to_noise
+    from keras_grow.selection.spectrum import signal_to_noise
 
     signal_to_noise(np.random.default_rng(0).normal(size=(64, 256)))
     ```

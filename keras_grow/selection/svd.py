@@ -23,7 +23,7 @@ def singular_values(matrix: Array) -> Array:
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import singular_values
+    from keras_grow.selection.svd import singular_values
 
     singular_values(np.diag([3.0, 2.0]))  # [3., 2.]
     ```
@@ -64,7 +64,7 @@ def randomized_singular_values(
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import randomized_singular_values
+    from keras_grow.selection.svd import randomized_singular_values
 
     values, error = randomized_singular_values(np.ones((30, 40)), rank=1)
     ```

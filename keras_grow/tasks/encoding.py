@@ -81,7 +81,14 @@ def encode(
             few shapes compile. Defaults to 16.
 
     Returns:
-        `Encoded`; with N the number of examples kept, or of their windows.
+        What `fit` takes, to be unpacked as below. With N the number of
+        examples kept, or of their windows: `x`, a dictionary of `token_ids`,
+        int32 `[N, S]`, and `padding_mask`, bool `[N, S]`; `y`, the next
+        tokens, int32 `[N, S]`; `sample_weight`, float32 `[N, S]`, 1 where a
+        token of the response or the end token is predicted, otherwise 0. And
+        three counts: `cut_prompts`, of prompts that lost tokens on their
+        left; `left_out`, of examples that did not fit; `cut_texts`, of texts
+        cut into windows.
 
     Raises:
         ValueError: if an example is too long and `too_long="raise"`; if an
