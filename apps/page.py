@@ -20,7 +20,7 @@ from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Runs
-from .training import Trainer
+from .trainer import Trainer
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")

@@ -17,8 +17,8 @@ from .lesson import WATCHED
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
-from .training import Busy
-from .training import Trainer
+from .trainer import Busy
+from .trainer import Trainer
 
 _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "

@@ -9,8 +9,8 @@ from . import words
 from .forecast import duration
 from .lesson import CUT
 from .lesson import LONG
-from .progress import Progress
 from .quick_gradio import gradio as gr
+from .training_status import Progress
 
 _SHOWN = 5
 _POINTS = 200  # Of a curve that is drawn anew with every update.

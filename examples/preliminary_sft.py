@@ -25,7 +25,7 @@ from keras_grow import rank_layers
 from keras_grow.analysis import KernelSnapshots
 from keras_grow.analysis import effective_rank_map
 from keras_grow.comparison import Method
-from keras_grow.comparison.training import prepare
+from keras_grow.comparison.method_training import prepare
 from keras_grow.tasks import load_task
 
 UPDATES = 24

@@ -28,6 +28,7 @@ from keras_grow.comparison.layout import RESULTS_FILE
 from keras_grow.comparison.layout import WEIGHTS_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
+from keras_grow.comparison.method_training import prepare
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.results import append_result
 from keras_grow.comparison.results import read_results
@@ -35,7 +36,6 @@ from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.shares import grown_alone
 from keras_grow.comparison.shares import score_shares
 from keras_grow.comparison.sweep import chosen_rate
-from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically

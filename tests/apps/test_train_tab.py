@@ -10,9 +10,6 @@ from keras_grow.app.forecast import duration
 from keras_grow.app.forecast import sentence
 from keras_grow.app.lesson import PRESETS
 from keras_grow.app.lesson import Lesson
-from keras_grow.app.progress import Account
-from keras_grow.app.progress import Clock
-from keras_grow.app.progress import Progress
 from keras_grow.app.runs import Runs
 from keras_grow.app.train_form import check as choosers
 from keras_grow.app.train_form import settings
@@ -20,6 +17,9 @@ from keras_grow.app.train_words import progress
 from keras_grow.app.train_words import shown
 from keras_grow.app.train_words import thinned
 from keras_grow.app.train_words import upload
+from keras_grow.app.training_status import Account
+from keras_grow.app.training_status import Clock
+from keras_grow.app.training_status import Progress
 from keras_grow.app.uploads import Reading
 from keras_grow.app.uploads import Refused
 from keras_grow.app.uploads import UnknownColumns
