@@ -90,11 +90,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             offers = [gr.skip()] * len(offered)
             if finished != listed:
                 offers = _offers(runs, models)
-            look = repr((line, headings, trainer.progress, owner))
+            look = repr((line, headings, trainer.status, owner))
             shown = [
                 line,
                 *headings,
-                *train_words.shown(trainer.progress, owner),
+                *train_words.shown(trainer.status, owner),
             ]
             if look == seen:
                 shown = [gr.skip()] * len(shown)
@@ -118,7 +118,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
 
         def compare_trained(*chosen: Any) -> list[Any]:
             """The first panes as they are, and the new model beside them."""
-            key = trainer.progress.key
+            key = trainer.status.key
             entry = runs.entry(key)
             keys, dials = chosen[:PANES], chosen[PANES : 2 * PANES]
             opened = chosen[-1]

@@ -102,7 +102,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         stop = gr.Button("Stop and keep", elem_id="train-stop")
     said = gr.HTML(elem_id="train-said")
     view = gr.HTML(
-        train_words.progress(trainer.progress), elem_id="train-progress"
+        train_words.progress(trainer.status), elem_id="train-progress"
     )
     curves = gr.HTML(elem_id="train-curves")
     compare = gr.Button(

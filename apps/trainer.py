@@ -19,7 +19,7 @@ from . import training_folders
 from .lesson import METHODS
 from .lesson import Lesson
 from .training_status import Account
-from .training_status import Progress
+from .training_status import TrainingStatus
 from .uploads import Rows
 
 _LOOK = 0.3  # Seconds between two looks at what a process says.
@@ -49,10 +49,10 @@ class Trainer:
             self._adopt()
 
     @property
-    def progress(self) -> Progress:
+    def status(self) -> TrainingStatus:
         """How the training stands now."""
         account = self._account
-        return account.progress(time.time()) if account else Progress()
+        return account.status(time.time()) if account else TrainingStatus()
 
     def start(
         self,
@@ -112,7 +112,7 @@ class Trainer:
         Returns what to tell the visitor.
         """
         with self._lock:
-            now = self.progress
+            now = self.status
             if now.state != "running" or self._account is None:
                 return "Nothing is being trained."
             if owner != now.owner:
@@ -126,9 +126,9 @@ class Trainer:
         self.finished += 1
 
     def _refuse_second(self, owner: str) -> None:
-        if self.progress.state != "running":
+        if self.status.state != "running":
             self._adopt()
-        now = self.progress
+        now = self.status
         if now.state == "running":
             raise Busy(
                 "A training is under way, started by "
@@ -169,7 +169,7 @@ class Trainer:
         plan = Plan.load(own)
         ((method, seed),) = plan.runs
         run = RunFolder(own, method, seed)
-        begun = Progress(
+        begun = TrainingStatus(
             "running",
             "Starting.",
             own.name,
@@ -196,7 +196,7 @@ class Trainer:
 
     def _tell(self, account: Account, moment: float, event: Event) -> None:
         account.take(moment, event)
-        if account.progress(moment).state == "done":
+        if account.status(moment).state == "done":
             self.say_changed()
 
     def _follow(
@@ -217,7 +217,7 @@ class Trainer:
             start = self._take(account, own, start)
             if not ended:
                 time.sleep(_LOOK)
-        if account.progress(time.time()).state == "running":
+        if account.status(time.time()).state == "running":
             code = process.returncode if process else None
             account.change(state="failed", message=why_ended(own, code))
 

@@ -1,6 +1,5 @@
 """What each attention head does: mean activations and activation patching."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,8 @@ from keras_grow.analysis.blocks import as_array
 from keras_grow.analysis.blocks import at
 from keras_grow.analysis.blocks import without_gradients
 from keras_grow.analysis.prompts import PromptBatch
+from keras_grow.evaluation.progress import ProgressCallback
 from keras_grow.selection.kernels import Array
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def mean_head_activations(
     lm: Any,
     prompts: PromptBatch,
     batch_size: int = 16,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> HeadMeans:
     """Average the output of every head at the last token of clean prompts.
 
@@ -105,7 +103,7 @@ def causal_indirect_effects(
     prompts: PromptBatch,
     activations: Array,
     heads_per_batch: int = 128,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Array:
     """Patch one head at a time and see how much likelier the answer gets.
 

@@ -40,14 +40,14 @@ def model(tmp_path_factory):
 
 
 def wait(trainer, ready):
-    """Wait until the progress is as it should be, and return it."""
+    """Wait until the status is as it should be, and return it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        now = trainer.progress
+        now = trainer.status
         if ready(now):
             return now
         time.sleep(0.05)
-    raise AssertionError(trainer.progress)
+    raise AssertionError(trainer.status)
 
 
 @pytest.mark.once
@@ -63,7 +63,7 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     wait(first, lambda now: now.step >= 500 and len(now.rows) > 1)
     # As after a restart: an app that did not start it.
     second = Trainer(made, model, "float32")
-    now = second.progress
+    now = second.status
     assert (now.state, now.owner) == ("running", "ann")
     assert now.step >= 500
     with pytest.raises(Busy, match="started by you"):
@@ -110,7 +110,7 @@ def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
     trainer = Trainer(tmp_path / "runs", "model", "float32")
     with pytest.raises(ValueError, match=r"has 18 blocks.*Received: 25"):
         trainer.start(Lesson(method, layers=25), ROWS, "ann", num_blocks=18)
-    assert trainer.progress.state == "idle"
+    assert trainer.status.state == "idle"
     assert not (tmp_path / "runs").exists()
 
 
