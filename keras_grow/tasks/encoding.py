@@ -16,8 +16,6 @@ from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Turn
 
-Array = NDArray[Any]
-
 _TOO_LONG = ("raise", "cut_prompt", "leave_out", "window")
 
 
@@ -37,9 +35,9 @@ class Encoded:
         cut_texts: how many plain texts were cut into windows, one row each.
     """
 
-    x: dict[str, Array]
-    y: Array
-    sample_weight: Array
+    x: dict[str, NDArray[Any]]
+    y: NDArray[Any]
+    sample_weight: NDArray[Any]
     cut_prompts: int = 0
     left_out: int = 0
     cut_texts: int = 0
@@ -274,7 +272,7 @@ def _refuse(
 
 def _pack(
     rows: list[Tokens], start: list[int], padding: int, sequence_length: int
-) -> tuple[dict[str, Array], Array, Array]:
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """Arrays of S + 1 tokens, split into inputs and next tokens."""
     shape = (len(rows), sequence_length + 1)
     token_ids = np.full(shape, padding, dtype="int32")
