@@ -295,6 +295,6 @@ class GrowableDense(keras.layers.Layer):
         return cls(**{**config, "base": base, "slices": slices})
 
 
-def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
+def base_layer_of(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The layer that was in the place of `layer` before it grew."""
     return layer.base if isinstance(layer, GrowableDense) else layer
