@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
         ) from error
     from .models import Models
     from .runs import Runs
-    from .training import Trainer
+    from .trainer import Trainer
 
     runs = Runs.of(options.target, options.folder)
     models = Models(runs)

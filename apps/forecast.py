@@ -8,14 +8,14 @@ from keras_grow.comparison.layout import finished_runs
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.results import read_done
 
-from . import trainings
+from . import training_folders
 from .lesson import BATCH
 from .lesson import EVALUATIONS
 from .lesson import METHODS
 from .lesson import Lesson
-from .progress import Clock
 from .runs import Runs
 from .runs import read_plan
+from .training_status import Clock
 from .uploads import Rows
 
 
@@ -113,6 +113,6 @@ def _of(folder: Path, lesson: Lesson) -> list[Measured]:
 
 def _clock(folder: Path, plan: Plan) -> Clock:
     clock = Clock(plan)
-    for time, event in trainings.read_events(folder)[0]:
+    for time, event in training_folders.read_events(folder)[0]:
         clock.take(time, event)
     return clock

@@ -197,9 +197,9 @@ class Models(Catalog):
 
     def _load_base(self) -> Turns:
         self._say(BASE, "loading", "Starts Keras.")
+        from keras_grow import load_causal_lm
         from keras_grow.evaluation.streaming import Streamer
         from keras_grow.growth.state import ModelState
-        from keras_grow.loading import load_causal_lm
 
         self._say(BASE, "loading", f"Loads {self.runs.model}.")
         lm = load_causal_lm(self.runs.model, self.runs.dtype)

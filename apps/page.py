@@ -20,7 +20,7 @@ from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Runs
-from .training import Trainer
+from .trainer import Trainer
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")
@@ -90,11 +90,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             offers = [gr.skip()] * len(offered)
             if finished != listed:
                 offers = _offers(runs, models)
-            look = repr((line, headings, trainer.progress, owner))
+            look = repr((line, headings, trainer.status, owner))
             shown = [
                 line,
                 *headings,
-                *train_words.shown(trainer.progress, owner),
+                *train_words.shown(trainer.status, owner),
             ]
             if look == seen:
                 shown = [gr.skip()] * len(shown)
@@ -118,7 +118,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
 
         def compare_trained(*chosen: Any) -> list[Any]:
             """The first panes as they are, and the new model beside them."""
-            key = trainer.progress.key
+            key = trainer.status.key
             entry = runs.entry(key)
             keys, dials = chosen[:PANES], chosen[PANES : 2 * PANES]
             opened = chosen[-1]

@@ -17,7 +17,7 @@ from keras_grow.comparison.layout import finished_runs
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.results import read_results
 
-from . import trainings
+from . import training_folders
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 def _entry(run: RunFolder, seeds: int) -> Entry:
     folder, seed = run.comparison, run.seed
     label = run.method.name + (f", seed {seed}" if seeds > 1 else "")
-    note = trainings.read_note(folder)
+    note = training_folders.read_note(folder)
     return Entry(
         f"{folder.name}/{run.path.name}",
         note.name if note and note.name else f"{label} ({folder.name})",

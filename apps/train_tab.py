@@ -17,8 +17,8 @@ from .lesson import WATCHED
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
-from .training import Busy
-from .training import Trainer
+from .trainer import Busy
+from .trainer import Trainer
 
 _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "
@@ -102,7 +102,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         stop = gr.Button("Stop and keep", elem_id="train-stop")
     said = gr.HTML(elem_id="train-said")
     view = gr.HTML(
-        train_words.progress(trainer.progress), elem_id="train-progress"
+        train_words.progress(trainer.status), elem_id="train-progress"
     )
     curves = gr.HTML(elem_id="train-curves")
     compare = gr.Button(

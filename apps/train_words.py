@@ -9,8 +9,8 @@ from . import words
 from .forecast import duration
 from .lesson import CUT
 from .lesson import LONG
-from .progress import Progress
 from .quick_gradio import gradio as gr
+from .training_status import TrainingStatus
 
 _SHOWN = 5
 _POINTS = 200  # Of a curve that is drawn anew with every update.
@@ -55,7 +55,7 @@ def upload(rows: uploads.Rows) -> str:
     )
 
 
-def shown(now: Progress, owner: str) -> list[Any]:
+def shown(now: TrainingStatus, owner: str) -> list[Any]:
     """Progress, curves and the way to the first tab, for a visitor."""
     return [
         progress(now, owner),
@@ -64,7 +64,7 @@ def shown(now: Progress, owner: str) -> list[Any]:
     ]
 
 
-def progress(now: Progress, owner: str = "") -> str:
+def progress(now: TrainingStatus, owner: str = "") -> str:
     """How the training stands, in words and as a bar."""
     if now.state == "idle":
         return words.note("info", "Nothing is being trained.")
@@ -87,7 +87,7 @@ def progress(now: Progress, owner: str = "") -> str:
     )
 
 
-def _curves(now: Progress) -> str:
+def _curves(now: TrainingStatus) -> str:
     if not now.losses and not now.rows:
         return ""
     title = "Training loss (lower is better)"

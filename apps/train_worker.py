@@ -18,9 +18,9 @@ from keras_grow.comparison.plan import Plan
 from keras_grow.files import only_one
 from keras_grow.quiet_start import quiet_start
 
-from .trainings import EVENTS_FILE
-from .trainings import LOCK_FILE
-from .trainings import STOP_FILE
+from .training_folders import EVENTS_FILE
+from .training_folders import LOCK_FILE
+from .training_folders import STOP_FILE
 
 
 def train(folder: Path, say: Callable[[Event], None]) -> None:

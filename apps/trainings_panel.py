@@ -3,12 +3,12 @@
 import dataclasses
 from typing import Any
 
-from . import trainings
+from . import training_folders
 from . import words
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
-from .training import Busy
-from .training import Trainer
+from .trainer import Busy
+from .trainer import Trainer
 
 
 def build(trainer: Trainer, owner: Any) -> None:
@@ -41,31 +41,31 @@ def build(trainer: Trainer, owner: Any) -> None:
     asked = [question, yes, no]
 
     def listed(value: str | None = None) -> Any:
-        found = trainings.all_of(trainer.folder)
+        found = training_folders.all_of(trainer.folder)
         names = [folder.name for folder in found]
         return gr.Dropdown(
-            choices=[(trainings.name_of(f), f.name) for f in found],
+            choices=[(training_folders.name_of(f), f.name) for f in found],
             value=value if value in names else None,
         )
 
     def look(value: str | None) -> list[Any]:
-        folder = trainings.find(trainer.folder, value)
-        note = trainings.read_note(folder) if folder else None
+        folder = training_folders.find(trainer.folder, value)
+        note = training_folders.read_note(folder) if folder else None
         if folder is None or note is None:
             # What was said of one that was deleted stays.
             return [gr.skip(), "", "", *unasked()]
         return [_about(folder), note.name, note.notes, *unasked()]
 
     def keep(value: str | None, name: str, notes: str) -> list[Any]:
-        folder = trainings.find(trainer.folder, value)
-        note = trainings.read_note(folder) if folder else None
+        folder = training_folders.find(trainer.folder, value)
+        note = training_folders.read_note(folder) if folder else None
         if folder is None or note is None:
             return [words.note("error", "Choose a training."), gr.skip()]
         name = name.strip() or note.name
         if name != note.name:
-            name = trainings.free_name(trainer.folder, name)
+            name = training_folders.free_name(trainer.folder, name)
         try:
-            trainings.write_note(
+            training_folders.write_note(
                 folder, dataclasses.replace(note, name=name, notes=notes or "")
             )
         except OSError as error:
@@ -74,10 +74,10 @@ def build(trainer: Trainer, owner: Any) -> None:
         return [words.note("good", f"Saved: {name}."), listed(value)]
 
     def resume(value: str | None, owner: str) -> str:
-        folder = trainings.find(trainer.folder, value)
+        folder = training_folders.find(trainer.folder, value)
         if folder is None:
             return words.note("error", "Choose a training.")
-        if not trainings.can_go_on(folder):
+        if not training_folders.can_go_on(folder):
             return words.note("info", "It has already ended.")
         try:
             trainer.go_on(folder, owner)
@@ -86,10 +86,12 @@ def build(trainer: Trainer, owner: Any) -> None:
         return words.note("good", "It goes on; see above.")
 
     def wonder(value: str | None) -> list[Any]:
-        folder = trainings.find(trainer.folder, value)
+        folder = training_folders.find(trainer.folder, value)
         if folder is None:
             return unasked()
-        text = f"Delete {trainings.name_of(folder)} and its model for good?"
+        text = (
+            f"Delete {training_folders.name_of(folder)} and its model for good?"
+        )
         return [
             gr.HTML(words.note("warning", text), visible=True),
             gr.Button(visible=True),
@@ -97,12 +99,12 @@ def build(trainer: Trainer, owner: Any) -> None:
         ]
 
     def remove(value: str | None) -> list[Any]:
-        folder = trainings.find(trainer.folder, value)
+        folder = training_folders.find(trainer.folder, value)
         if folder is None:
             said = words.note("error", "It is not there any more.")
         else:
             try:
-                trainings.delete(folder)
+                training_folders.delete(folder)
                 said = words.note("good", "Deleted.")
             except (OSError, ValueError) as error:
                 said = words.note("error", str(error))
@@ -125,9 +127,9 @@ def unasked() -> list[Any]:
 
 
 def _about(folder: Any) -> str:
-    if trainings.is_running(folder):
+    if training_folders.is_running(folder):
         return words.note("info", "It is running.")
-    if trainings.is_done(folder):
+    if training_folders.is_done(folder):
         return words.note("good", "It is done; its model can be compared.")
     return words.note(
         "warning",

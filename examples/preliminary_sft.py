@@ -21,11 +21,11 @@ from pathlib import Path
 from real_comparison import TASKS
 from real_comparison import plan
 
+from keras_grow import rank_layers
 from keras_grow.analysis import KernelSnapshots
 from keras_grow.analysis import effective_rank_map
 from keras_grow.comparison import Method
-from keras_grow.comparison.training import prepare
-from keras_grow.selection import rank_layers
+from keras_grow.comparison.method_training import prepare
 from keras_grow.tasks import load_task
 
 UPDATES = 24

@@ -3,14 +3,12 @@
 Implements "Grow, Don't Overwrite: Fine-tuning Without Forgetting"
 (arXiv 2603.08647) for Keras 3 on JAX, TensorFlow and PyTorch.
 
-Begin with `grow_model`. Other modules: `keras_grow.tasks` (data),
+Begin with `grow_model`. The names here are all that growing, training, routing,
+saving and exporting a model take. Beside them: `keras_grow.tasks` (data),
 `keras_grow.evaluation` (scores, streaming), `keras_grow.comparison` (methods
-compared fairly), `keras_grow.loading` (models by name, Gemma 3 from GGUF
-files), `keras_grow.selection` and `keras_grow.analysis` (which blocks, and what
-changed in them), `keras_grow.training` (losses and callbacks),
-`keras_grow.distribution` (several devices), `keras_grow.export` (transformers,
-GGUF), `keras_grow.routing` (a growth for each prompt), `keras_grow.ablations`
-(what the paper compares with).
+compared fairly), `keras_grow.selection` and `keras_grow.analysis` (which blocks
+to grow, and what changed in them), `keras_grow.distribution` (several devices),
+`keras_grow.ablations` (what the paper compares with).
 """
 
 import importlib
@@ -21,40 +19,38 @@ from keras_grow.registration import register_with_keras
 from keras_grow.version import __version__
 
 if TYPE_CHECKING:
-    from keras_grow.distribution import layout_map
-    from keras_grow.export import export_gguf
-    from keras_grow.export import export_transformers
-    from keras_grow.growth import Family
-    from keras_grow.growth import Growth
-    from keras_grow.growth import GrowthConfig
-    from keras_grow.growth import GrowthReport
-    from keras_grow.growth import PreservationReport
-    from keras_grow.growth import choose_scale
-    from keras_grow.growth import grow_mlp
-    from keras_grow.growth import grow_model
-    from keras_grow.growth import growth_disabled
-    from keras_grow.growth import growth_report
-    from keras_grow.growth import growths
-    from keras_grow.growth import merge_growth
-    from keras_grow.growth import quantize_base
-    from keras_grow.growth import register_family
-    from keras_grow.growth import remove_growth
-    from keras_grow.growth import set_growths
-    from keras_grow.growth import trainable_mask
-    from keras_grow.growth import verify_preserved
-    from keras_grow.layers import GrowableDense
-    from keras_grow.loading import load_causal_lm
-    from keras_grow.routing import GrowthRouter
-    from keras_grow.saving import load_growth
-    from keras_grow.saving import save_growth
-    from keras_grow.selection import LayerScores
-    from keras_grow.selection import rank_layers
-    from keras_grow.training import L2SP
-    from keras_grow.training import KLAnchor
-    from keras_grow.training import LengthBuckets
-    from keras_grow.training import LowerStates
-    from keras_grow.training import add_anchor
-    from keras_grow.training import supervised_logits
+    from keras_grow.distribution.layout import layout_map
+    from keras_grow.export.to_gguf import export_gguf
+    from keras_grow.export.to_transformers import export_transformers
+    from keras_grow.growth.build import grow_mlp
+    from keras_grow.growth.choose import choose_scale
+    from keras_grow.growth.config import GrowthConfig
+    from keras_grow.growth.families import Family
+    from keras_grow.growth.grow import grow_model
+    from keras_grow.growth.grow import remove_growth
+    from keras_grow.growth.merge import merge_growth
+    from keras_grow.growth.merge import trainable_mask
+    from keras_grow.growth.quantize import quantize_base
+    from keras_grow.growth.register import register_family
+    from keras_grow.growth.report import growth_report
+    from keras_grow.growth.scale import Growth
+    from keras_grow.growth.scale import growths
+    from keras_grow.growth.scale import set_growths
+    from keras_grow.growth.switch import growth_disabled
+    from keras_grow.growth.verify import verify_preserved
+    from keras_grow.layers.growable_dense import GrowableDense
+    from keras_grow.loading.load import load_causal_lm
+    from keras_grow.routing.router import GrowthRouter
+    from keras_grow.saving.growth_file import load_growth
+    from keras_grow.saving.growth_file import save_growth
+    from keras_grow.selection.layer_scores import LayerScores
+    from keras_grow.selection.update import rank_layers
+    from keras_grow.training.anchor import KLAnchor
+    from keras_grow.training.l2sp import L2SP
+    from keras_grow.training.length_buckets import LengthBuckets
+    from keras_grow.training.lower_states import LowerStates
+    from keras_grow.training.supervised import add_anchor
+    from keras_grow.training.supervised import supervised_logits
 
 __all__ = [
     "L2SP",
@@ -62,13 +58,11 @@ __all__ = [
     "GrowableDense",
     "Growth",
     "GrowthConfig",
-    "GrowthReport",
     "GrowthRouter",
     "KLAnchor",
     "LayerScores",
     "LengthBuckets",
     "LowerStates",
-    "PreservationReport",
     "__version__",
     "add_anchor",
     "choose_scale",
@@ -94,65 +88,64 @@ __all__ = [
     "verify_preserved",
 ]
 
-# Where the names above are; a folder is imported when one of its names is used.
-_NAMES_OF = {
-    "ablations": (),
-    "analysis": (),
-    "app": (),
-    "comparison": (),
-    "distribution": ("layout_map",),
-    "evaluation": (),
-    "export": ("export_gguf", "export_transformers"),
-    "files": (),
-    "growth": (
-        "Family",
-        "Growth",
-        "GrowthConfig",
-        "GrowthReport",
-        "PreservationReport",
-        "choose_scale",
-        "grow_mlp",
-        "grow_model",
-        "growth_disabled",
-        "growth_report",
-        "growths",
-        "merge_growth",
-        "quantize_base",
-        "register_family",
-        "remove_growth",
-        "set_growths",
-        "trainable_mask",
-        "verify_preserved",
-    ),
-    "layers": ("GrowableDense",),
-    "loading": ("load_causal_lm",),
-    "routing": ("GrowthRouter",),
-    "saving": ("load_growth", "save_growth"),
-    "selection": ("LayerScores", "rank_layers"),
-    "tasks": (),
-    "training": (
-        "KLAnchor",
-        "L2SP",
-        "LengthBuckets",
-        "LowerStates",
-        "add_anchor",
-        "supervised_logits",
-    ),
+# Where the names above are: a module is imported when a name is first used.
+_MODULE_OF = {
+    "L2SP": "training.l2sp",
+    "Family": "growth.families",
+    "GrowableDense": "layers.growable_dense",
+    "Growth": "growth.scale",
+    "GrowthConfig": "growth.config",
+    "GrowthRouter": "routing.router",
+    "KLAnchor": "training.anchor",
+    "LayerScores": "selection.layer_scores",
+    "LengthBuckets": "training.length_buckets",
+    "LowerStates": "training.lower_states",
+    "add_anchor": "training.supervised",
+    "choose_scale": "growth.choose",
+    "export_gguf": "export.to_gguf",
+    "export_transformers": "export.to_transformers",
+    "grow_mlp": "growth.build",
+    "grow_model": "growth.grow",
+    "growth_disabled": "growth.switch",
+    "growth_report": "growth.report",
+    "growths": "growth.scale",
+    "layout_map": "distribution.layout",
+    "load_causal_lm": "loading.load",
+    "load_growth": "saving.growth_file",
+    "merge_growth": "growth.merge",
+    "quantize_base": "growth.quantize",
+    "rank_layers": "selection.update",
+    "register_family": "growth.register",
+    "remove_growth": "growth.grow",
+    "save_growth": "saving.growth_file",
+    "set_growths": "growth.scale",
+    "supervised_logits": "training.supervised",
+    "trainable_mask": "growth.merge",
+    "verify_preserved": "growth.verify",
 }
+# The packages that have public names of their own.
+_PACKAGES = (
+    "ablations",
+    "analysis",
+    "comparison",
+    "distribution",
+    "evaluation",
+    "selection",
+    "tasks",
+)
 
 
 def __getattr__(name: str) -> Any:
-    for folder, names in _NAMES_OF.items():
-        if name == folder or name in names:
-            module = importlib.import_module(f"keras_grow.{folder}")
-            value = module if name == folder else getattr(module, name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'keras_grow' has no attribute {name!r}")
+    if name not in _MODULE_OF and name not in _PACKAGES:
+        raise AttributeError(f"module 'keras_grow' has no attribute {name!r}")
+    module = importlib.import_module(f"keras_grow.{_MODULE_OF.get(name, name)}")
+    value = module if name in _PACKAGES else getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_NAMES_OF})
+    return sorted({*globals(), *__all__, *_PACKAGES})
 
 
 register_with_keras()

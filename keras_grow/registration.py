@@ -23,8 +23,8 @@ def register_with_keras() -> None:
 
 
 def _register() -> None:
-    for folder in ("growth", "ablations"):
-        importlib.import_module(f"keras_grow.{folder}")
+    for module in ("growth.classes", "ablations"):
+        importlib.import_module(f"keras_grow.{module}")
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):

@@ -124,7 +124,7 @@ def installed():
 @pytest.fixture(scope="session")
 def real_lm(installed):
     """Gemma 3 270M in float32, loaded once: leave it as it was."""
-    from keras_grow.loading import load_causal_lm
+    from keras_grow import load_causal_lm
 
     return load_causal_lm("gemma3_270m_pip")
 

@@ -33,7 +33,7 @@ from machine import describe
 from methods import SHAPES
 
 import keras_grow
-from keras_grow.layers import GrowableDense
+from keras_grow import GrowableDense
 from keras_grow.layers.dense_slices import apply
 from keras_grow.layers.dense_slices import multiply
 from keras_grow.layers.dense_slices import split

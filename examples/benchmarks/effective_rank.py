@@ -12,9 +12,9 @@ import time
 import numpy as np
 from machine import describe
 
-from keras_grow.analysis import effective_rank
-from keras_grow.selection import randomized_singular_values
-from keras_grow.selection import singular_values
+from keras_grow.analysis.ranks import effective_rank
+from keras_grow.selection.svd import randomized_singular_values
+from keras_grow.selection.svd import singular_values
 
 SHAPE = (1152, 6912)
 RANK = 16

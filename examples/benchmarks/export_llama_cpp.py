@@ -56,8 +56,8 @@ def main():
 
 
 def compare(arguments, folder):
-    from keras_grow.export import export_gguf
-    from keras_grow.export import export_transformers
+    from keras_grow import export_gguf
+    from keras_grow import export_transformers
 
     lm = trained(arguments.data, arguments.updates)
     tokenizer = lm.preprocessor.tokenizer
@@ -103,7 +103,7 @@ def trained(data, updates):
     import keras
 
     import keras_grow
-    from keras_grow.loading import load_gemma3_270m
+    from keras_grow.loading.gemma3_270m import load_gemma3_270m
 
     keras.utils.set_random_seed(0)
     lm = load_gemma3_270m()

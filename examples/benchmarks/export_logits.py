@@ -25,10 +25,10 @@ with quiet_start():
     from tiny_gguf_tasks import GGUF_FAMILIES
     from tiny_gguf_tasks import gguf_task
 
+    from keras_grow import export_gguf
+    from keras_grow import export_transformers
     from keras_grow.export import check
-    from keras_grow.export import export_gguf
-    from keras_grow.export import export_transformers
-    from keras_grow.loading import load_gemma3_gguf
+    from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
 OUTPUT = ROOT / "examples/results/export/logits.md"
 

@@ -23,8 +23,8 @@ def main() -> None:
     import keras
     import keras_hub  # noqa: F401
 
-    from keras_grow.loading import gemma3_270m_gguf
-    from keras_grow.loading import load_gemma3_gguf
+    from keras_grow.loading.gemma3_270m import gemma3_270m_gguf
+    from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
     imported = time.perf_counter()
     path = arguments.gguf or gemma3_270m_gguf()

@@ -16,7 +16,7 @@ import keras_hub
 import numpy as np
 
 import keras_grow
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 SHAPE = {
     "vocabulary_size": 262144,

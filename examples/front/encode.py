@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_grow.loading import load_gemma3_270m
+from keras_grow.loading.gemma3_270m import load_gemma3_270m
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
 from keras_grow.tasks.encoding import tokenize

@@ -11,6 +11,7 @@ import numpy as np
 from token_rows import Rows
 from token_rows import inputs_and_labels
 
+from keras_grow import L2SP
 from keras_grow import KLAnchor
 from keras_grow import add_anchor
 from keras_grow import set_growths
@@ -19,8 +20,7 @@ from keras_grow.comparison import Method
 from keras_grow.comparison.interpolation import between
 from keras_grow.comparison.prepare import prepare_model
 from keras_grow.comparison.pruning import keep_entries
-from keras_grow.loading import load_gemma3_gguf_backbone
-from keras_grow.training import L2SP
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf_backbone
 from keras_grow.training.anchor_variants import replay
 from keras_grow.training.anchor_variants import target_masked
 from keras_grow.training.token_weights import mask_unlikely

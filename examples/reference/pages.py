@@ -19,8 +19,6 @@ import pdoc
 import keras_grow
 
 FOLDER = Path("build/docs")
-# The app and the writing of files are not meant for other programs.
-_OWN = ("app", "files")
 _HEAD = '<!doctype html><meta charset="utf-8"><title>{}</title>\n'
 
 
@@ -28,11 +26,10 @@ def main() -> None:
     """Build all pages."""
     warnings.filterwarnings("error", category=UserWarning, module="pdoc")
     shutil.rmtree(FOLDER, ignore_errors=True)
-    folders = sorted(set(keras_grow._NAMES_OF) - set(_OWN))
     pdoc.render.configure(docformat="google", show_source=False)
     pdoc.pdoc(
         "keras_grow",
-        *(f"keras_grow.{folder}" for folder in folders),
+        *(f"keras_grow.{package}" for package in keras_grow._PACKAGES),
         output_directory=FOLDER,
     )
     index = ["# keras_grow", "- [Every public name](keras_grow.html)"]

@@ -15,15 +15,15 @@ import keras
 import keras_hub
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_grow.growth import families
 from keras_grow.growth.state import check_only_mlps
+from keras_grow.layers.expand import BackendTensor
 from keras_grow.layers.int8 import float_kernel
-from keras_grow.selection.kernels import Array
 from keras_grow.training.head import label_log_probs
 
-Tensor = Any
-EditHeads = Callable[[Tensor], Tensor]
+EditHeads = Callable[[BackendTensor], BackendTensor]
 _models = keras_hub.models
 
 
@@ -93,7 +93,7 @@ class Blocks:
     def __len__(self) -> int:
         return len(self._stack)
 
-    def embed(self, token_ids: Array) -> Tensor:
+    def embed(self, token_ids: NDArray[Any]) -> BackendTensor:
         """The residual stream that enters block 0."""
         ids = ops.convert_to_tensor(token_ids, "int32")
         x = self.backbone.token_embedding(ids)
@@ -104,7 +104,7 @@ class Blocks:
     def run(
         self,
         index: int,
-        x: Tensor,
+        x: BackendTensor,
         edit_heads: EditHeads | None = None,
         **inputs: Any,
     ) -> Any:
@@ -130,7 +130,7 @@ class Blocks:
         stand_in = _StandIn(block, **{holder: attend})
         return type(block).call(stand_in, x, **inputs)
 
-    def empty_cache(self, x: Tensor) -> Tensor:
+    def empty_cache(self, x: BackendTensor) -> BackendTensor:
         """An empty cache of one block, in the form that its class takes."""
         rows, length = ops.shape(x)[:2]
         shape = length, self.backbone.num_key_value_heads, self.shape[2]
@@ -139,25 +139,27 @@ class Blocks:
             return tuple(pair)
         return ops.zeros((rows, 2, *shape), x.dtype)
 
-    def contribution(self, index: int, heads: Array) -> Array:
+    def contribution(self, index: int, heads: NDArray[Any]) -> NDArray[Any]:
         """What each head adds to the residual stream `[batch, heads, hidden]`.
 
         `heads` are the outputs of the heads `[batch, heads, head_dim]`.
         """
         block = self._stack[index]
-        added: Array = np.einsum("bnh,nhd->bnd", heads, self._kernel(index))
+        added: NDArray[Any] = np.einsum(
+            "bnh,nhd->bnd", heads, self._kernel(index)
+        )
         if not getattr(block, "use_post_attention_norm", False):
             return added
         norm = block.post_attention_norm
         total = added.sum(axis=1, keepdims=True)
         square = np.mean(total**2, axis=-1, keepdims=True)
         gain = (1.0 + as_array(norm.scale)) / np.sqrt(square + norm.epsilon)
-        scaled: Array = added * gain
+        scaled: NDArray[Any] = added * gain
         return scaled
 
     def log_probabilities(
-        self, x: Tensor, targets: Array
-    ) -> tuple[Array, Array]:
+        self, x: BackendTensor, targets: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Log-probability of target tokens `[batch]`, and the likeliest tokens.
 
         `x` is the residual stream after the last block `[batch, hidden]`.
@@ -171,18 +173,18 @@ class Blocks:
             ops.convert_to_numpy(ops.argmax(logits, axis=1)),
         )
 
-    def _kernel(self, index: int) -> Array:
+    def _kernel(self, index: int) -> NDArray[Any]:
         """Kernel of the output projection, `(heads, head_dim, hidden)`."""
         holder, name = families.holder_of(self._stack[index], self._output)
         return as_array(float_kernel(getattr(holder, name)))
 
 
-def as_array(x: Any) -> Array:
+def as_array(x: Any) -> NDArray[Any]:
     """A tensor as an array of float32."""
     return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))
 
 
-def at(x: Tensor, positions: Array) -> Tensor:
+def at(x: BackendTensor, positions: NDArray[Any]) -> BackendTensor:
     """`x[i, positions[i]]` for every row `i`."""
     shape = (-1,) + (1,) * (len(x.shape) - 1)
     index = ops.convert_to_tensor(np.reshape(positions, shape), "int32")

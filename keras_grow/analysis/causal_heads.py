@@ -1,21 +1,19 @@
 """What each attention head does: mean activations and activation patching."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_grow.analysis.blocks import Blocks
 from keras_grow.analysis.blocks import as_array
 from keras_grow.analysis.blocks import at
 from keras_grow.analysis.blocks import without_gradients
 from keras_grow.analysis.prompts import PromptBatch
-from keras_grow.selection.kernels import Array
-
-Progress = Callable[[int, int], None]
+from keras_grow.evaluation.progress import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,15 @@ class HeadMeans:
             after the attention, with the scale that it had in each prompt.
     """
 
-    activations: Array
-    contributions: Array
+    activations: NDArray[Any]
+    contributions: NDArray[Any]
 
 
 def mean_head_activations(
     lm: Any,
     prompts: PromptBatch,
     batch_size: int = 16,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> HeadMeans:
     """Average the output of every head at the last token of clean prompts.
 
@@ -62,22 +60,24 @@ def mean_head_activations(
     Example:
 
     ```python
-    from keras_grow.analysis import mean_head_activations
+    from keras_grow.analysis.causal_heads import mean_head_activations
 
     means = mean_head_activations(lm, drawn.clean)
     means.activations.shape  # (18, 4, 256)
     ```
     """
     blocks = Blocks(lm)
-    activations: list[Array] = []
-    contributions: list[Array] = []
+    activations: list[NDArray[Any]] = []
+    contributions: list[NDArray[Any]] = []
     for start in range(0, len(prompts), batch_size):
         rows = slice(start, start + batch_size)
         last = prompts.lengths[rows] - 1
         mask = ops.convert_to_tensor(prompts.padding_mask[rows], "int32")
-        heads: list[Array] = []
+        heads: list[NDArray[Any]] = []
 
-        def keep(x: Any, last: Array = last, heads: list[Array] = heads) -> Any:
+        def keep(
+            x: Any, last: NDArray[Any] = last, heads: list[NDArray[Any]] = heads
+        ) -> Any:
             heads.append(as_array(at(x, last)))
             return x
 
@@ -103,10 +103,10 @@ def mean_head_activations(
 def causal_indirect_effects(
     lm: Any,
     prompts: PromptBatch,
-    activations: Array,
+    activations: NDArray[Any],
     heads_per_batch: int = 128,
-    progress: Progress | None = None,
-) -> Array:
+    progress: ProgressCallback | None = None,
+) -> NDArray[Any]:
     """Patch one head at a time and see how much likelier the answer gets.
 
     `CIE[i, l, j] = p(answer | prompt i, head j of layer l put to its mean) -
@@ -142,7 +142,7 @@ def causal_indirect_effects(
     Example:
 
     ```python
-    from keras_grow.analysis import causal_indirect_effects
+    from keras_grow.analysis.causal_heads import causal_indirect_effects
 
     effects = causal_indirect_effects(lm, drawn.corrupted, means.activations)
     average = effects.mean(axis=0)
@@ -181,7 +181,9 @@ def causal_indirect_effects(
     return effects
 
 
-def _read(blocks: Blocks, token_ids: Array) -> tuple[list[Any], list[Any]]:
+def _read(
+    blocks: Blocks, token_ids: NDArray[Any]
+) -> tuple[list[Any], list[Any]]:
     """The input and the keys and values of every block for one prompt."""
     x = blocks.embed(token_ids)
     inputs, caches = [], []
@@ -199,9 +201,9 @@ def _patched_probabilities(
     caches: list[Any],
     position: int,
     target: int,
-    activations: Array,
+    activations: NDArray[Any],
     heads: list[tuple[int, ...]],
-) -> Array:
+) -> NDArray[Any]:
     """Probability of the target: unpatched first, then with each head."""
     rows = len(heads) + 1
     first = heads[0][0]
@@ -214,8 +216,8 @@ def _patched_probabilities(
 
         def patch(
             outputs: Any,
-            is_patched: Array = is_patched,
-            mean: Array = activations[layer],
+            is_patched: NDArray[Any] = is_patched,
+            mean: NDArray[Any] = activations[layer],
         ) -> Any:
             return ops.where(
                 is_patched, ops.cast(mean[None, None], outputs.dtype), outputs
@@ -228,5 +230,5 @@ def _patched_probabilities(
             layer, x, patch, cache=cache, cache_update_index=position
         )
     logs, _ = blocks.log_probabilities(x[:, 0], np.full(rows, target))
-    probabilities: Array = np.exp(logs.astype("float64"))
+    probabilities: NDArray[Any] = np.exp(logs.astype("float64"))
     return probabilities

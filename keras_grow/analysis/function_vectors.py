@@ -9,13 +9,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.analysis.causal_heads import causal_indirect_effects
 from keras_grow.analysis.causal_heads import mean_head_activations
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.analysis.prompts import task_prompts
 from keras_grow.files import write_atomically
-from keras_grow.selection.kernels import Array
 
 Head = tuple[int, int]
 
@@ -35,8 +35,8 @@ class FunctionVector:
 
     task: str
     heads: tuple[Head, ...]
-    effects: Array
-    vector: Array
+    effects: NDArray[Any]
+    vector: NDArray[Any]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
@@ -70,7 +70,7 @@ class FunctionVector:
             ) from error
 
 
-def top_heads(effects: Array, k: int = 10) -> tuple[Head, ...]:
+def top_heads(effects: NDArray[Any], k: int = 10) -> tuple[Head, ...]:
     """The `k` heads of the largest average indirect effect.
 
     Args:
@@ -93,7 +93,9 @@ def top_heads(effects: Array, k: int = 10) -> tuple[Head, ...]:
     return tuple(zip(layers.tolist(), heads.tolist(), strict=True))
 
 
-def function_vector(contributions: Array, heads: Sequence[Head]) -> Array:
+def function_vector(
+    contributions: NDArray[Any], heads: Sequence[Head]
+) -> NDArray[Any]:
     """The sum of the mean contributions of some heads.
 
     Section 2.3 of arXiv 2310.15213.
@@ -107,7 +109,7 @@ def function_vector(contributions: Array, heads: Sequence[Head]) -> Array:
         Array of shape `(hidden,)`.
     """
     layers, columns = np.transpose(list(heads))
-    vector: Array = contributions[layers, columns].sum(axis=0)
+    vector: NDArray[Any] = contributions[layers, columns].sum(axis=0)
     return vector
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.analysis.function_vectors import FunctionVector
 from keras_grow.analysis.function_vectors import Head
-from keras_grow.selection.kernels import Array
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def shared_heads(base: Sequence[Head], tuned: Sequence[Head]) -> float:
     return len(set(base) & set(tuned)) / len(set(base))
 
 
-def cosine_similarity(a: Array, b: Array) -> float:
+def cosine_similarity(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Cosine of the angle between two vectors; 0 if one of them is zero."""
     a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
@@ -54,7 +55,10 @@ def compare_with_base(
         tuned: the same by name of model, then task.
 
     Returns:
-        One row for each model and task, in the order given.
+        One row for each model and task, in the order given: names of `model`
+        and `task`; `shared_heads`, the share of the base's causal heads that
+        are also those of the tuned model; `cosine`, the cosine similarity of
+        the two vectors.
 
     Raises:
         ValueError: if a tuned model lacks a task of the base.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.analysis.in_context import InContextTask
-from keras_grow.selection.kernels import Array
 from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.start_token import start_token
 
@@ -26,9 +26,9 @@ class PromptBatch:
         ValueError: if the shapes do not fit.
     """
 
-    token_ids: Array
-    lengths: Array
-    targets: Array
+    token_ids: NDArray[Any]
+    lengths: NDArray[Any]
+    targets: NDArray[Any]
 
     def __post_init__(self) -> None:
         """Refuse lengths that are not in the array."""
@@ -51,10 +51,10 @@ class PromptBatch:
         return len(self.token_ids)
 
     @property
-    def padding_mask(self) -> Array:
+    def padding_mask(self) -> NDArray[Any]:
         """Bool array of shape `(prompts, length)`, true where a token is."""
         positions = np.arange(self.token_ids.shape[1])
-        mask: Array = positions[None, :] < self.lengths[:, None]
+        mask: NDArray[Any] = positions[None, :] < self.lengths[:, None]
         return mask
 
     @classmethod
@@ -133,7 +133,11 @@ def task_prompts(
         seed: seed of the draw. Defaults to 0.
 
     Returns:
-        `TaskPrompts`, the same questions in all three.
+        The prompts in three forms, for the same questions: `clean`, whose
+        examples show the task; `corrupted`, with the outputs of the examples
+        shuffled, so that they show none; `zero_shot`, with no example. Each
+        has `token_ids`, padded on the right, `lengths`, and `targets`, the
+        first token of each answer.
 
     Raises:
         ValueError: if the task has too few pairs.

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_grow.analysis.ranks import effective_rank
 from keras_grow.analysis.ranks import stable_rank
@@ -27,7 +28,6 @@ from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import check_text
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
-from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Kernels
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
@@ -71,7 +71,9 @@ class RankMap:
     """Ranks of `W_t - W_(t-1)` by step, block and kernel.
 
     Args:
-        changes: one row for each step, block and kernel.
+        changes: one row for each step, block and kernel, with `previous`
+            and `step`, `block`, `slot`, `effective_rank`, `stable_rank`,
+            `threshold_rank` and `norm`, the Frobenius norm of the change.
         energy: the share of energy of `threshold_rank`.
         full_rank: the largest rank that the kernels could have.
     """
@@ -82,7 +84,7 @@ class RankMap:
 
     def grid(
         self, measure: str = "effective_rank", slot: str | None = None
-    ) -> Array:
+    ) -> NDArray[Any]:
         """One measure as an array of shape `(blocks, steps)`.
 
         Args:
@@ -280,12 +282,12 @@ def effective_rank_map(
     return RankMap(tuple(changes), energy, full_rank)
 
 
-def _change(old: Kernels, new: Kernels, block: int, slot: str) -> Array:
+def _change(old: Kernels, new: Kernels, block: int, slot: str) -> NDArray[Any]:
     before, after = old.read(block, slot), new.read(block, slot)
     if before.shape != after.shape:
         raise ValueError(
             "Expected kernels of one shape at every step. Received: "
             f"{before.shape} and {after.shape} at `{slot}` of block {block}"
         )
-    delta: Array = np.subtract(after, before, dtype="float32")
+    delta: NDArray[Any] = np.subtract(after, before, dtype="float32")
     return delta

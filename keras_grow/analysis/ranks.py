@@ -1,11 +1,12 @@
 """How many directions a matrix uses: three measures of its rank."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import Array
 
-
-def effective_rank(singular_values: Array) -> float:
+def effective_rank(singular_values: NDArray[Any]) -> float:
     """Effective rank: the exponential of the entropy of singular values.
 
     `exp(-sum p_i log p_i)` with `p_i = s_i / sum s`. A real number from 1 to
@@ -25,8 +26,8 @@ def effective_rank(singular_values: Array) -> float:
     Example:
 
     ```python
-    from keras_grow.analysis import effective_rank
-    from keras_grow.selection import singular_values
+    from keras_grow.analysis.ranks import effective_rank
+    from keras_grow.selection.svd import singular_values
 
     effective_rank(singular_values(after - before))
     ```
@@ -38,7 +39,7 @@ def effective_rank(singular_values: Array) -> float:
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def stable_rank(singular_values: Array) -> float:
+def stable_rank(singular_values: NDArray[Any]) -> float:
     """Stable rank: the energy relative to that of the largest singular value.
 
     `sum s_i^2 / max s_i^2` (Rudelson and Vershynin 2007, arXiv
@@ -59,7 +60,7 @@ def stable_rank(singular_values: Array) -> float:
     return float(np.sum((values / values.max()) ** 2))
 
 
-def threshold_rank(singular_values: Array, energy: float = 0.99) -> int:
+def threshold_rank(singular_values: NDArray[Any], energy: float = 0.99) -> int:
     """Energy-threshold rank: the lowest rank that keeps a share of the energy.
 
     By the Eckart-Young theorem no matrix of lower rank comes as close.
@@ -89,7 +90,7 @@ def threshold_rank(singular_values: Array, energy: float = 0.99) -> int:
     return int(np.searchsorted(kept, energy * kept[-1])) + 1
 
 
-def _checked(singular_values: Array) -> Array:
+def _checked(singular_values: NDArray[Any]) -> NDArray[Any]:
     """The values that are not zero, in float64."""
     values = np.asarray(singular_values, "float64").ravel()
     if not np.isfinite(values).all() or (values < 0.0).any():
@@ -97,5 +98,5 @@ def _checked(singular_values: Array) -> Array:
             "Expected singular values: finite and none negative. Received: "
             f"{values}"
         )
-    kept: Array = values[values > 0.0]
+    kept: NDArray[Any] = values[values > 0.0]
     return kept

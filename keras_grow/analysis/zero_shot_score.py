@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_grow.analysis.blocks import Blocks
 from keras_grow.analysis.blocks import at
 from keras_grow.analysis.blocks import without_gradients
 from keras_grow.analysis.prompts import PromptBatch
-from keras_grow.selection.kernels import Array
 
 
 class ZeroShot(NamedTuple):
@@ -29,7 +29,7 @@ class ZeroShot(NamedTuple):
 def zero_shot(
     lm: Any,
     prompts: PromptBatch,
-    vector: Array | None = None,
+    vector: NDArray[Any] | None = None,
     layer: int | None = None,
     batch_size: int = 16,
 ) -> ZeroShot:
@@ -51,7 +51,9 @@ def zero_shot(
         batch_size: prompts per pass. Defaults to 16.
 
     Returns:
-        `ZeroShot`.
+        A tuple: `accuracy`, how often the likeliest next token is the
+        answer's first, and `log_probability`, the mean log-probability of
+        that token in nats.
 
     Raises:
         ValueError: if only one of `vector` and `layer` is given, or they do

@@ -55,8 +55,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the comparison that the command line describes."""
     with quiet_start():
         from keras_grow.comparison import compare
-        from keras_grow.comparison import with_layer_counts
-        from keras_grow.selection import LayerScores
+        from keras_grow.comparison.layer_counts import with_layer_counts
+        from keras_grow.selection.layer_scores import LayerScores
 
     methods = tuple(options.methods)
     if (options.layer_counts is None) != (options.ranking is None):

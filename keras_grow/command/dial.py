@@ -84,9 +84,9 @@ def run(options: argparse.Namespace) -> None:
         from keras_grow.evaluation import Scorer
         from keras_grow.evaluation import loglikelihood
         from keras_grow.evaluation import perplexity
-        from keras_grow.growth import choose_scale
-        from keras_grow.loading import load_causal_lm
-        from keras_grow.saving import load_growth
+        from keras_grow.growth.choose import choose_scale
+        from keras_grow.loading.load import load_causal_lm
+        from keras_grow.saving.growth_file import load_growth
         from keras_grow.saving.reading import read_growth_file
         from keras_grow.tasks import read_examples
 

@@ -86,8 +86,8 @@ def add_parser(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> None:
     """Load, merge, write, and report what was written."""
     with quiet_start():
-        from keras_grow.export import export_gguf
-        from keras_grow.export import export_transformers
+        from keras_grow.export.to_gguf import export_gguf
+        from keras_grow.export.to_transformers import export_transformers
 
     if args.to == "keras" and args.verify:
         raise ValueError(
@@ -134,7 +134,7 @@ def _dial(model: Any, scale: float) -> None:
 
 def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
     """The model of a run, a growth file or a name, and what its card says."""
-    from keras_grow.loading import load_causal_lm
+    from keras_grow.loading.load import load_causal_lm
 
     if path.is_dir() and (path.parent / PLAN_FILE).exists():
         return _load_run(path)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     with quiet_start():
         from keras_grow.files import atomic_path
         from keras_grow.selection import rank_by_signal_to_noise
-        from keras_grow.selection import rank_layers
+        from keras_grow.selection.update import rank_layers
 
     wanted = 2 if args.method == "update" else 1
     if len(args.checkpoints) != wanted:

@@ -10,13 +10,8 @@ from typing import Any
 
 if TYPE_CHECKING:
     from keras_grow.comparison.comparing import compare
-    from keras_grow.comparison.events import Event
     from keras_grow.comparison.kinds import KINDS
-    from keras_grow.comparison.kinds import Kind
-    from keras_grow.comparison.layer_counts import with_layer_counts
     from keras_grow.comparison.method import Method
-    from keras_grow.comparison.metrics import METRICS
-    from keras_grow.comparison.metrics import Metric
     from keras_grow.comparison.metrics import metric_of
     from keras_grow.comparison.plan import Plan
     from keras_grow.comparison.report import write_report
@@ -26,35 +21,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
-    "METRICS",
-    "Event",
-    "Kind",
     "Method",
-    "Metric",
     "Plan",
     "compare",
     "load_run",
     "metric_of",
     "read_results",
     "run_method",
-    "with_layer_counts",
     "write_report",
 ]
 
 _MODULE_OF = {
     "KINDS": "kinds",
-    "METRICS": "metrics",
-    "Event": "events",
-    "Kind": "kinds",
     "Method": "method",
-    "Metric": "metrics",
     "Plan": "plan",
     "compare": "comparing",
     "load_run": "run",
     "metric_of": "metrics",
     "read_results": "results",
     "run_method": "run",
-    "with_layer_counts": "layer_counts",
     "write_report": "report",
 }
 

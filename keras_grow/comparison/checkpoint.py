@@ -24,8 +24,8 @@ from keras_grow.files.checked_json import show
 from keras_grow.saving.fingerprint import stored_array
 
 
-class Progress(NamedTuple):
-    """The progress of a run, over all of its processes.
+class RunState(NamedTuple):
+    """How far a run is, over all of its processes.
 
     `peak_bytes` is the most memory that one process held.
     """
@@ -36,19 +36,19 @@ class Progress(NamedTuple):
 
 
 def save_checkpoint(
-    lm: keras.Model, path: Path, progress: Progress, updates: int
+    lm: keras.Model, path: Path, state: RunState, updates: int
 ) -> None:
     """Save the trainable weights and the optimizer, atomically.
 
     At the end of the run (`updates`) the optimizer, most of the file, is left
     out: it is not needed any more.
     """
-    state = json.dumps(progress._asdict())
-    variables = _state(lm, progress.step < updates)
-    save_tensors(_arrays(variables), path, {"state": state})
+    variables = _variables(lm, state.step < updates)
+    written = {"state": json.dumps(state._asdict())}
+    save_tensors(_arrays(variables), path, written)
 
 
-def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> Progress:
+def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> RunState:
     """Restore a saved state, and say how far the run was.
 
     A file that does not fit leaves the model as it was. Weights and what the
@@ -57,12 +57,12 @@ def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> Progress:
     """
     if not lm.optimizer.built:
         lm.optimizer.build(lm.trainable_variables)
-    progress = _progress(path)
-    state = _state(lm, progress.step < updates)
-    tensors = _read(path, state)
-    for key, variable in state.items():
+    state = _run_state(path)
+    variables = _variables(lm, state.step < updates)
+    tensors = _read(path, variables)
+    for key, variable in variables.items():
         variable.assign(tensors[key])
-    return progress
+    return state
 
 
 def save_weights(lm: keras.Model, path: Path) -> None:
@@ -91,7 +91,7 @@ def _weights(lm: keras.Model) -> dict[str, Any]:
     return _by_name((w.path, w) for w in lm.trainable_variables)
 
 
-def _state(lm: keras.Model, goes_on: bool) -> dict[str, Any]:
+def _variables(lm: keras.Model, goes_on: bool) -> dict[str, Any]:
     weights = {f"weight.{key}": w for key, w in _weights(lm).items()}
     if not goes_on:
         return weights
@@ -134,13 +134,13 @@ def _opened(path: Path) -> Iterator[Any]:
             ) from error
 
 
-def _progress(path: Path) -> Progress:
+def _run_state(path: Path) -> RunState:
     """How far a run was, as its checkpoint says."""
     what = "the state of a checkpoint"
     with _opened(path) as file:
         values = parse_json((file.metadata() or {}).get("state", ""), what)
-        check_fields(values, what, Progress._fields)
-        return Progress(
+        check_fields(values, what, RunState._fields)
+        return RunState(
             check_int(values["step"], "step", 0),
             check_float(values["seconds"], "seconds", 0.0),
             check_int(values["peak_bytes"], "peak_bytes", 0),

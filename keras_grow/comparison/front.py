@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
-_Array = NDArray[np.float64]
 
-
-def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> _Array:
+def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> NDArray[np.float64]:
     """The rise of a perplexity over the base's, in percent.
 
     The losses are in nats per token, over the same tokens. The rise is negative
     where the model reads better than its base.
     """
     change = np.subtract(loss, base_loss, dtype=np.float64)
-    rise: _Array = np.asarray(100 * np.expm1(change), np.float64)
+    rise: NDArray[np.float64] = np.asarray(100 * np.expm1(change), np.float64)
     return rise
 
 
@@ -68,7 +66,9 @@ def bracketed(scores: Mapping[float, float]) -> bool:
     return min(scores) < best < max(scores)
 
 
-def _curve(forgotten: ArrayLike, losses: ArrayLike) -> tuple[_Array, _Array]:
+def _curve(
+    forgotten: ArrayLike, losses: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = (np.asarray(v, np.float64) for v in (forgotten, losses))
     if x.ndim != 1 or x.shape != y.shape or not x.size:
         raise ValueError(

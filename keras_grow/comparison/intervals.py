@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
-_Array = NDArray[np.float64]
-
 
 class Interval(NamedTuple):
     """A score and where it may lie."""
@@ -51,7 +49,7 @@ def resamples(
 
 def ratio(
     totals: ArrayLike, sizes: ArrayLike, draws: NDArray[np.int64]
-) -> _Array:
+) -> NDArray[np.float64]:
     """A mean per token in each resample: summed totals over summed sizes.
 
     `totals` `[N]` or `[rows, N]`, `sizes` `[N]` and `draws` `[count, N]` give
@@ -60,7 +58,7 @@ def ratio(
     totals = np.asarray(totals, np.float64)
     sizes = np.asarray(sizes, np.float64)
     weights = draws.astype(np.float64)
-    means: _Array = (totals @ weights.T) / (weights @ sizes)
+    means: NDArray[np.float64] = (totals @ weights.T) / (weights @ sizes)
     return means
 
 

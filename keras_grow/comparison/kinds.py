@@ -61,5 +61,10 @@ KINDS = {
     "grow_mlp_and_heads": Kind("Grow the MLPs and attention"),
     "block_expansion": Kind("Insert blocks", settings=("layers",)),
 }
+"""The kinds of methods by name.
+
+Each has `words` for people, the learning `rate` to start from, and `settings`,
+the fields of `Method` that it has beside those that all kinds have.
+"""
 # The settings that not every kind has.
 SETTINGS = frozenset(name for kind in KINDS.values() for name in kind.settings)

@@ -36,7 +36,8 @@ def with_layer_counts(
     Example:
 
     ```python
-    from keras_grow.comparison import Method, with_layer_counts
+    from keras_grow.comparison import Method
+    from keras_grow.comparison.layer_counts import with_layer_counts
     from keras_grow.selection import last_blocks
 
     grown = Method("grown", "g_freeze", learning_rate=5e-5)

@@ -61,14 +61,14 @@ class Method:
             than one over this are not trained on: selective token masking
             (Wu et al. 2025, arXiv 2501.14315). None to train on all.
         anchor: weight of the divergence from the base on the plan's
-            `anchor_text`, see `keras_grow.training.KLAnchor`. 0 for none.
+            `anchor_text`, see `keras_grow.KLAnchor`. 0 for none.
         replay: weight of the cross-entropy of the plan's `anchor_text`, in
             place of the divergence on it: rehearsal. 0 for none.
         task_anchor: weight of the divergence from the base on the task's own
             examples, the token that is learned left out: an anchor that needs
             no text (Xu et al. 2026, arXiv 2605.29498). 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
-            `keras_grow.training.L2SP`. 0 for none.
+            `keras_grow.L2SP`. 0 for none.
 
     Example:
 

@@ -26,14 +26,6 @@ class Metric:
         interval: how its 95% interval is made: `"share"` from the score and
             the number of examples (Wilson), `"bootstrap"` from a loss for
             each example, `"none"` where only the texts would give one.
-
-    Example:
-
-    ```python
-    from keras_grow.comparison import metric_of
-
-    metric_of("perplexity").better  # "lower"
-    ```
     """
 
     words: str
@@ -64,7 +56,26 @@ METRICS = {
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of this name; for an unknown name, a metric with only it."""
+    """What the scores of a metric mean.
+
+    Args:
+        name: the metric's name, such as `"perplexity"`. An unknown one gives a
+            metric with only it.
+
+    Returns:
+        The metric: `words` for people, which way is `better` (`"lower"` or
+        `"higher"`), whether answers are `generated` for it, its bounds `low`
+        and `high`, its `unit`, and how its `interval` is made (`"share"`,
+        `"bootstrap"` or `"none"`).
+
+    Example:
+
+    ```python
+    from keras_grow.comparison import metric_of
+
+    metric_of("perplexity").better  # "lower"
+    ```
+    """
     plain = Metric(name.replace("_", " "), low=None)
     return METRICS.get(name, plain)
 

@@ -28,6 +28,7 @@ from keras_grow.comparison.layout import RESULTS_FILE
 from keras_grow.comparison.layout import WEIGHTS_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
+from keras_grow.comparison.method_training import prepare
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.results import append_result
 from keras_grow.comparison.results import read_results
@@ -35,13 +36,12 @@ from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.shares import grown_alone
 from keras_grow.comparison.shares import score_shares
 from keras_grow.comparison.sweep import chosen_rate
-from keras_grow.comparison.training import prepare
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically
 from keras_grow.loading.load import load_causal_lm
-from keras_grow.saving import load_growth
-from keras_grow.saving import save_growth
+from keras_grow.saving.growth_file import load_growth
+from keras_grow.saving.growth_file import save_growth
 
 
 def run_method(
@@ -62,8 +62,8 @@ def run_method(
         folder: folder of the comparison, which holds its plan.
         method: the method.
         seed: seed of the data order and of new weights.
-        on_event: function that is called with an `Event` for each thing that
-            happens. Defaults to printing it.
+        on_event: function that is called with each thing that happens, which
+            has a `line` for people and `to_json()`. Defaults to printing it.
         should_stop: function called after each update. Once it returns true,
             the run ends early, and is scored and saved as a run of fewer
             updates. Defaults to never.
@@ -108,7 +108,7 @@ class _Run:
         _check_room(own.path, checkpoint.checkpoint_bytes(self.lm))
         self.scores = Scores(self.lm, plan, task)
         self.saved = own.path / CHECKPOINT_FILE
-        self.progress = checkpoint.Progress()
+        self.state = checkpoint.RunState()
         # Results at shares of the change: 0 is the base.
         self.known: dict[float, dict[str, Result]] = {}
 
@@ -116,11 +116,11 @@ class _Run:
         """Train to the end, or until `should_stop` is true."""
         if self.saved.exists() or not should_stop():
             self._begin()
-        for stop in [s for s in self.plan.steps if s > self.progress.step]:
+        for stop in [s for s in self.plan.steps if s > self.state.step]:
             if should_stop():
                 break
             self._train(stop, should_stop)
-        step = self.progress.step
+        step = self.state.step
         stopped = step < self.plan.updates
         if step:
             if not stopped:
@@ -140,10 +140,10 @@ class _Run:
     def _begin(self) -> None:
         """Go on from a checkpoint, or score the base."""
         if self.saved.exists():
-            self.progress = checkpoint.load_checkpoint(
+            self.state = checkpoint.load_checkpoint(
                 self.lm, self.saved, self.plan.updates
             )
-            self.say(Resumed(self.progress.step))
+            self.say(Resumed(self.state.step))
             return
         # No method changes the function before it trains.
         start = _base(self.own.comparison)
@@ -155,7 +155,7 @@ class _Run:
         """Make updates up to `stop`, score, and keep a checkpoint."""
         self.say(Begun("train"))
         began = time.perf_counter()
-        before = self.progress.step
+        before = self.state.step
         step, loss = self.training.update(before, stop, self.say, should_stop)
         elapsed = time.perf_counter() - began
         extra = {
@@ -164,14 +164,14 @@ class _Run:
         }
         self.known[1.0] = self.scores.run(self.say)
         self._write(step, self.known[1.0], extra)
-        self.progress = checkpoint.Progress(
+        self.state = checkpoint.RunState(
             step,
-            self.progress.seconds + elapsed,
-            max(self.progress.peak_bytes, peak_bytes()),
+            self.state.seconds + elapsed,
+            max(self.state.peak_bytes, peak_bytes()),
         )
         self.say(Begun("save"))
         checkpoint.save_checkpoint(
-            self.lm, self.saved, self.progress, self.plan.updates
+            self.lm, self.saved, self.state, self.plan.updates
         )
 
     def _write(
@@ -195,11 +195,11 @@ class _Run:
             "trainable_parameters": sum(
                 int(np.prod(weight.shape)) for weight in weights
             ),
-            "seconds": self.progress.seconds,
-            "peak_bytes": self.progress.peak_bytes,
+            "seconds": self.state.seconds,
+            "peak_bytes": self.state.peak_bytes,
         }
         if stopped:
-            done["stopped_after"] = self.progress.step
+            done["stopped_after"] = self.state.step
         with write_atomically(self.own.path / DONE_FILE) as written:
             json.dump(done, written)
         self.saved.unlink()

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from keras_grow.comparison import training
+from keras_grow.comparison import method_training
 from keras_grow.comparison.events import Listener
 from keras_grow.comparison.events import RateTried
 from keras_grow.comparison.layout import run_name
@@ -37,7 +37,7 @@ def try_rate(
     """
     plan = Plan.load(folder)
     train, held = split(plan.load_task().train, plan.examples)
-    run = training.prepare(plan, method, rate, seed, train)
+    run = method_training.prepare(plan, method, rate, seed, train)
     if run.shortened:
         on_event(run.shortened)
     run.update(0, plan.sweep_updates or plan.updates, on_event)

@@ -1,15 +1,11 @@
 """Training over several devices, through `keras.distribution`."""
 
-from keras_grow.distribution.forecast import DeviceMemory
 from keras_grow.distribution.forecast import memory_per_device
-from keras_grow.distribution.layout import layout_map
 from keras_grow.distribution.place import distribute
 from keras_grow.distribution.shapes import shapes_only
 
 __all__ = [
-    "DeviceMemory",
     "distribute",
-    "layout_map",
     "memory_per_device",
     "shapes_only",
 ]

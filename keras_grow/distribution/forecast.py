@@ -58,7 +58,9 @@ def memory_per_device(
             Defaults to `None`: the model trains as it is.
 
     Returns:
-        A `DeviceMemory`.
+        Bytes on each device: of `frozen` weights, of `trainable` ones, of
+        their `gradients` and of Adam's two `moments`, and their `total`.
+        Activations, and kernels gathered while they are used, come on top.
 
     Raises:
         ValueError: if `growth` is given for a model that is grown already.

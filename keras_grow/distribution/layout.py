@@ -11,7 +11,7 @@ from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.keras_internals import embedding_variable
 from keras_grow.keras_internals import kernel_variable
-from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import base_layer_of
 
 # Axes of a kernel: split over the devices of the model, over those of the
 # batch, or whole.
@@ -131,7 +131,7 @@ def _kernels(
         layers = dict(zip(family.slots, family.mlp_of(block), strict=True))
         layers.update(family.attention_of(block))
         for slot, layer in layers.items():
-            kernel = kernel_variable(base_of(layer))
+            kernel = kernel_variable(base_layer_of(layer))
             inside, in_any = f"(.*/)?{name}/", f"(.*/)?{any_name}/"
             if slot in family.slots:
                 # A slice adds a multiple of the base's width, so what divides

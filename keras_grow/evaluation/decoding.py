@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compiled_length
-from keras_grow.evaluation.progress import Progress
+from keras_grow.evaluation.progress import ShowProgress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
@@ -41,7 +41,7 @@ class Decoder:
         batch_size: int = 16,
         max_length: int = 1024,
         add_start_token: bool = True,
-        progress: Progress = False,
+        progress: ShowProgress = False,
         key: Callable[[], Hashable] | None = None,
     ) -> None:
         self.lm = lm

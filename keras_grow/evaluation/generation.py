@@ -66,7 +66,9 @@ def exact_match(
             Defaults to `str.strip`.
 
     Returns:
-        `ExactMatch` with the accuracy and all predictions.
+        The result, see `evaluate`, with `accuracy` (also the `score`), its
+        `standard_error`, `normalization` (the function's name), and all
+        `predictions` and `references`.
 
     Raises:
         ValueError: if there are no examples, or a reference contains a stop
@@ -124,7 +126,8 @@ def sacrebleu(
         tokenize: sacrebleu's tokenizer. Defaults to `"13a"`.
 
     Returns:
-        `SacreBleu` with the score, the signature and all predictions.
+        The result, see `evaluate`, with the `score` (0 to 100), sacrebleu's
+        `signature`, and all `predictions` and `references`.
 
     Raises:
         ImportError: if sacrebleu is not installed.

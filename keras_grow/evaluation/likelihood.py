@@ -32,7 +32,9 @@ def loglikelihood(
         continuations: N texts; an empty one has log-likelihood 0.
 
     Returns:
-        `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`, in nats.
+        A tuple of three arrays `[N]`: `logprob`, in nats; `n_tokens`, the
+        tokens of each continuation; `is_greedy`, whether greedy decoding
+        would write it.
 
     Raises:
         ValueError: if there are not as many contexts as continuations.
@@ -66,8 +68,10 @@ def multiple_choice(
         examples: examples with choices.
 
     Returns:
-        `MultipleChoice` with the three accuracies and a prediction and the
-        log-likelihoods for each example.
+        The result, see `evaluate`, with `accuracy` (also the `score`),
+        `accuracy_characters`, `accuracy_bytes`, the `standard_error` of the
+        first and, for each example, `predictions` (the index of the likeliest
+        choice) and `logprobs` (of each choice).
 
     Raises:
         ValueError: if an example has no choices, or there are none.
@@ -137,7 +141,9 @@ def last_word(
         examples: examples whose `response` is the last word.
 
     Returns:
-        `LastWord` with the accuracy and the perplexity of an answer.
+        The result, see `evaluate`, with `accuracy` (also the `score`), its
+        `standard_error`, `word_perplexity` (exp of the mean negative
+        log-likelihood of an answer) and `is_right` for each example.
 
     Raises:
         ValueError: if there are no examples.
@@ -189,7 +195,11 @@ def perplexity(
             `None`: `max_length`, windows that do not overlap.
 
     Returns:
-        `Perplexity` with all three, the sum and the counts.
+        The result, see `evaluate`, with `token_perplexity` (also the
+        `score`), `word_perplexity`, `byte_perplexity`, `bits_per_byte`,
+        `negative_log_likelihood` (the sum, in nats), the numbers of `tokens`,
+        `words` and `bytes` and, for each text, `losses` in nats and
+        `token_counts`.
 
     Raises:
         ValueError: if `stride` is out of range or the texts are empty.

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import keras
 
-Progress = bool | Callable[[int, int], None]
+# Called with how many are done, and how many there are.
+ProgressCallback = Callable[[int, int], None]
+ShowProgress = bool | ProgressCallback
 
 
-def reporter(progress: Progress, total: int) -> Callable[[int], None]:
+def reporter(progress: ShowProgress, total: int) -> Callable[[int], None]:
     """Make a function that reports how many rows are done."""
     if callable(progress):
         function = progress

@@ -19,7 +19,7 @@ from keras_grow.evaluation.batches import positions
 from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compile_over
 from keras_grow.evaluation.decoding import Decoder
-from keras_grow.evaluation.progress import Progress
+from keras_grow.evaluation.progress import ShowProgress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.tokens import Pair
@@ -83,7 +83,7 @@ class Scorer:
         tokenizer: Any = None,
         batch_size: int = 16,
         max_length: int = 1024,
-        progress: Progress = False,
+        progress: ShowProgress = False,
         key: Callable[[], Hashable] | None = None,
     ) -> None:
         self._head = OutputHead(lm)
@@ -144,7 +144,7 @@ class Scorer:
             continuations: N texts; an empty one has log-likelihood 0.
 
         Returns:
-            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+            `logprob`, `n_tokens` and `is_greedy`, see `loglikelihood`.
         """
         pairs = encode_pairs(
             self.tokenizer, contexts, continuations, self.add_start_token
@@ -158,7 +158,7 @@ class Scorer:
             pairs: N pairs of context and continuation; contexts not empty.
 
         Returns:
-            `LogLikelihoods(logprob [N], n_tokens [N], is_greedy [N])`.
+            `logprob`, `n_tokens` and `is_greedy`, see `loglikelihood`.
 
         Raises:
             ValueError: if a context is empty or a continuation is longer

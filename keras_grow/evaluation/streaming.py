@@ -117,7 +117,11 @@ class Streamer:
                 `None`: where the model's dials stand now.
 
         Returns:
-            An iterator over pieces of text, with the state of the answer.
+            An iterator over pieces of text, each of one token, which may be
+            empty. It has the `text` and `token_ids` so far; `finished`:
+            `"end"` after an end token, `"stop"` after a stop text, `"length"`
+            at the limit of tokens, `None` before; and `cut`, the tokens that
+            the prompt lost on its left.
 
         Raises:
             ValueError: unless `0 < max_new_tokens < max_length`, or if there
@@ -149,7 +153,12 @@ class Streamer:
             begun: tokens that each answer already has, to be continued.
 
         Returns:
-            The answers; `advance` writes them.
+            The answers. `advance()` writes a token of every open one and
+            returns the text of each; `finished` says whether all have ended;
+            `read_piece()` reads a piece of the prompt, until `is_read`, which
+            `advance` does otherwise. Each of `answers` has what a stream has,
+            `logprobs` of its tokens in nats, and `lengths`: the characters of
+            the text after each.
 
         Raises:
             ValueError: see `stream`; or if there are several states and the
@@ -190,7 +199,7 @@ class Streamer:
 
         Args:
             prompt: the text before it.
-            token_ids: the answer, such as `Stream.token_ids`.
+            token_ids: the answer, such as a stream's `token_ids`.
             scales: see `stream`.
 
         Returns:

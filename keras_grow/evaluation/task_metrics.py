@@ -28,7 +28,10 @@ def evaluate(
             in `Task.metric`.
 
     Returns:
-        The metric's result; `score` is larger for a better model.
+        The metric's result: the name of the `metric`, the `score`, larger
+        for a better model, `n` examples, and the metric's own figures, see its
+        function. `to_dict(examples=False)` has them ready for JSON; with
+        `examples`, those of each example as well.
 
     Raises:
         ValueError: if the metric is unknown.

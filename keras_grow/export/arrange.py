@@ -8,53 +8,52 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-Array = npt.NDArray[Any]
-Arrange = Callable[[Array], Array]
+Arrange = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def keep(weight: Array) -> Array:
+def keep(weight: NDArray[Any]) -> NDArray[Any]:
     """The weight as it is."""
     return weight
 
 
-def transpose(kernel: Array) -> Array:
+def transpose(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[in, out]` to `[out, in]`."""
     return kernel.T
 
 
-def flat(bias: Array) -> Array:
+def flat(bias: NDArray[Any]) -> NDArray[Any]:
     """`[heads, size]` to `[heads * size]`."""
     return bias.reshape(-1)
 
 
-def from_heads_last(kernel: Array) -> Array:
+def from_heads_last(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[in, heads, size]` to `[heads * size, in]`."""
     return kernel.reshape(kernel.shape[0], -1).T
 
 
-def from_heads_first(kernel: Array) -> Array:
+def from_heads_first(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[heads, in, size]` to `[heads * size, in]`."""
     return kernel.transpose(0, 2, 1).reshape(-1, kernel.shape[1])
 
 
-def out_of_heads(kernel: Array) -> Array:
+def out_of_heads(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[heads, size, out]` to `[out, heads * size]`."""
     return kernel.reshape(-1, kernel.shape[-1]).T
 
 
-def rows_from_heads(kernel: Array) -> Array:
+def rows_from_heads(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[in, heads, size]` to `[in, heads * size]`, as GPT-2 has it."""
     return kernel.reshape(kernel.shape[0], -1)
 
 
-def rows_out_of_heads(kernel: Array) -> Array:
+def rows_out_of_heads(kernel: NDArray[Any]) -> NDArray[Any]:
     """`[heads, size, out]` to `[heads * size, out]`, as GPT-2 has it."""
     return kernel.reshape(-1, kernel.shape[-1])
 
 
-def interleave_rotary(weight: Array, heads: int) -> Array:
+def interleave_rotary(weight: NDArray[Any], heads: int) -> NDArray[Any]:
     """Order the rows of a query or key kernel as in llama.cpp's Llama.
 
     The kernel is `[heads * size, in]`. Hugging Face rotates the pair (i, i +

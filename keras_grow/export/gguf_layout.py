@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.export.arrange import Array
 from keras_grow.export.arrange import interleave_rotary
 from keras_grow.export.arrange import keep
 
@@ -69,7 +69,7 @@ def change(arch: str, name: str, config: dict[str, Any]) -> Any:
     return keep
 
 
-def rope_factors(config: dict[str, Any]) -> Array | None:
+def rope_factors(config: dict[str, Any]) -> NDArray[Any] | None:
     """Divisors of the rotary frequencies that Llama 3.1 stretches.
 
     llama.cpp takes them as the tensor `rope_freqs.weight`.
@@ -87,7 +87,7 @@ def rope_factors(config: dict[str, Any]) -> Array | None:
     return np.asarray(factors, np.float32)
 
 
-def _plus_one(scale: Array) -> Array:
+def _plus_one(scale: NDArray[Any]) -> NDArray[Any]:
     """llama.cpp multiplies by the weight, Gemma by the weight plus one."""
     return scale + np.float32(1)
 

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_grow.growth import merge_growth
 from keras_grow.growth.families import backbone_of
+from keras_grow.growth.merge import merge_growth
 from keras_grow.growth.state import growths_of
 from keras_grow.keras_internals import flatten_layers
 

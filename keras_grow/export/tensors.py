@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.export.arrange import Array
 from keras_grow.export.weight_maps import Row
 from keras_grow.export.weight_maps import WeightMap
 
@@ -26,7 +26,7 @@ class Tensor:
     row: Row
     holder: Any
 
-    def read(self, dtype: np.dtype[Any]) -> Array:
+    def read(self, dtype: np.dtype[Any]) -> NDArray[Any]:
         """The value, in its own memory."""
         values = [
             keras.ops.convert_to_numpy(_weight(self.holder, source))
@@ -75,7 +75,7 @@ def padding(tensors: list[Tensor], weights: WeightMap) -> int:
     return count
 
 
-def _used(tensor: Tensor, axis: int, width: int) -> Array:
+def _used(tensor: Tensor, axis: int, width: int) -> NDArray[Any]:
     """Which neurons have a weight other than zero in a tensor."""
     value = np.moveaxis(tensor.read(np.dtype(np.float32)) != 0, axis, 0)
     # A fused tensor has every neuron twice.
@@ -94,7 +94,7 @@ def _weight(holder: Any, source: str) -> Any:
     return operator.attrgetter(source)(holder)
 
 
-def _arranged(row: Row, values: list[Any]) -> Array:
+def _arranged(row: Row, values: list[Any]) -> NDArray[Any]:
     parts = [row.arrange(np.asarray(value)) for value in values]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, row.axis)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.export.arrange import Array
 from keras_grow.export.card import model_card
 from keras_grow.export.check import check_comparable
 from keras_grow.export.check import largest_difference
@@ -78,7 +78,7 @@ def export_gguf(
         card: see `export_transformers`.
 
     Returns:
-        An `Export`: sizes, and the largest difference.
+        What was written: see `export_transformers`.
 
     Raises:
         TypeError: if `model` is not a KerasHub model.
@@ -154,7 +154,7 @@ def export_gguf(
     return Export(path, size, padded, 1, difference)
 
 
-_Entry = tuple[str, tuple[int, ...], Any, Callable[[], Array]]
+_Entry = tuple[str, tuple[int, ...], Any, Callable[[], NDArray[Any]]]
 
 
 def _entries(
@@ -179,8 +179,9 @@ def _entries(
         arrange = change(arch, tensor.name, config)
 
         def read(
-            tensor: Tensor = tensor, arrange: Callable[[Array], Array] = arrange
-        ) -> Array:
+            tensor: Tensor = tensor,
+            arrange: Callable[[NDArray[Any]], NDArray[Any]] = arrange,
+        ) -> NDArray[Any]:
             return arrange(tensor.read(_FLOAT32))
 
         kind = _kind(gguf, tensor.shape, quantization)

@@ -101,7 +101,10 @@ def export_transformers(
             `scores` (figures by name).
 
     Returns:
-        An `Export`: sizes, and the largest difference.
+        What was written: `path`, `weight_bytes`, `padding_bytes` (how many
+        of them are zeros that pad blocks which grew less than others),
+        `files` (how many the weights are in) and, with `verify`,
+        `largest_difference`: of a logit, from the model's.
 
     Raises:
         TypeError: if `model` is not a KerasHub model.

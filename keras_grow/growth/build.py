@@ -20,7 +20,7 @@ from keras_grow.layers.dense_slices import slice_like
 from keras_grow.layers.folded_dense import CopiedDense
 from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.growable_dense import GrowableDense
-from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import base_layer_of
 from keras_grow.layers.int8 import float_kernel
 
 
@@ -174,7 +174,7 @@ def _share_taken(down: Layer, config: GrowthConfig) -> float:
 def _grow_up(
     layer: Layer, config: GrowthConfig, share: float, seed: tuple[int, ...]
 ) -> GrowableDense:
-    base = base_of(layer)
+    base = base_layer_of(layer)
     width = base.kernel.shape[1]
     if config.strategy == "g_train":
         new: Layer = CopiedDense(
@@ -217,7 +217,7 @@ def _start_up(
 def _grow_down(
     layer: Layer, config: GrowthConfig, share: float
 ) -> GrowableDense:
-    base = base_of(layer)
+    base = base_layer_of(layer)
     width = base.kernel.shape[0]
     whole = config.strategy == "g_train"
     copies = config.factor if whole else config.factor - 1
@@ -245,7 +245,7 @@ def _add_slice(
     layer: Layer, grows: str, new: Layer, width: int, share: float
 ) -> GrowableDense:
     """`layer` with one slice more, built, whose weights are still zero."""
-    base = base_of(layer)
+    base = base_layer_of(layer)
     grown = GrowableDense(
         base,
         grows,

@@ -119,7 +119,7 @@ def choose_scale(
             is reported and decides nothing. With `None` it is not measured.
         old: function of the model that returns the figure of the old skill: a
             positive number, lower is better, such as a loss or a perplexity. A
-            `Result` of `keras_grow.evaluation` counts as its score. Measure it
+            result of `keras_grow.evaluation` counts as its score. Measure it
             on text that the growth was not trained on.
         budget: the relative increase that is allowed, 0.02 for 2%.
         name: the growth whose dial is turned. Defaults to `None`, the only
@@ -127,8 +127,12 @@ def choose_scale(
         steps: halvings; 6 find the scale to 1/64.
 
     Returns:
-        A `ScaleChoice`: scale, both figures, and all that was tried. The dial
-        is left there.
+        The choice, which prints as a table for people; the dial is left
+        there. It has the growth's `name`, the `scale`, the figures `old` and
+        `new` there, the `budget`, `increase` (the relative increase of the
+        old figure over scale 0), `monotone` (whether the old figure never
+        fell from one tried scale to the next), and `tried`: all that was
+        measured, by ascending `scale`, each with `old` and `new`.
 
     Raises:
         ValueError: if the model is not grown or its dial cannot be turned

@@ -18,7 +18,7 @@ from keras_grow.growth.families import Family
 from keras_grow.keras_internals import embedding_variable
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import kernel_variable
-from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import base_layer_of
 
 _INT8_SCALES = ("kernel_scale", "embeddings_scale", "reverse_embeddings_scale")
 ADAM_BYTES = 12  # gradient and two moments in float32, beside the weight
@@ -61,7 +61,7 @@ class ModelShape:
         """
         blocks = family.blocks_of(backbone)
         stored = [
-            [kernel_variable(base_of(x)) for x in family.mlp_of(block)]
+            [kernel_variable(base_layer_of(x)) for x in family.mlp_of(block)]
             for block in blocks
         ]
         mlp = {id(kernel) for kernels in stored for kernel in kernels}

@@ -9,7 +9,7 @@ from keras_grow.growth.config import GrowthConfig
 from keras_grow.layers.dense_slices import check_growable
 from keras_grow.layers.folded_dense import CopiedDense
 from keras_grow.layers.growable_dense import GrowableDense
-from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import base_layer_of
 from keras_grow.layers.int8 import weights_only
 
 
@@ -18,7 +18,7 @@ def check_mlp(
 ) -> None:
     """Refuse an MLP that cannot grow as `config` says."""
     for layer in (*ups, down):
-        base = base_of(layer)
+        base = base_layer_of(layer)
         name = f"the layer `{layer.name}`{where}"
         check_growable(base)
         if not layer.built:

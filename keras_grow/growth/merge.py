@@ -20,7 +20,7 @@ from keras_grow.keras_internals import kernel_variable
 from keras_grow.layers import expand
 from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.growable_dense import GrowableDense
-from keras_grow.layers.growable_dense import base_of
+from keras_grow.layers.growable_dense import base_layer_of
 from keras_grow.layers.merged import merged_bias
 from keras_grow.layers.merged import merged_kernel
 
@@ -65,7 +65,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
             "quantized layers. Merge first and quantize the result."
         )
     downs = [family.mlp_of(block)[-1] for block in blocks]
-    ratio = max(_width(down) / _width(base_of(down)) for down in downs)
+    ratio = max(_width(down) / _width(base_layer_of(down)) for down in downs)
     merged = _wider(backbone, family, ratio, dtype)
     for old, new in zip(blocks, family.blocks_of(merged), strict=True):
         _merge_block(old, new, family)

@@ -83,7 +83,19 @@ def growth_report(model: keras.Model, length: int = 512) -> GrowthReport:
         length: tokens of a sequence for the FLOP ratios. Defaults to 512.
 
     Returns:
-        A `GrowthReport`.
+        The report, which prints as a page for people. It has
+
+        - `growths`, the `GrowthConfig` of each, oldest first, and `scales`,
+          the scale of each by its name;
+        - `num_blocks`, and `widths`: for each grown block, MLP width of the
+          base and of the model;
+        - `base_parameters`, `trainable_parameters`, `frozen_parameters`, and
+          `trainable_share`, the trainable ones over those of the base;
+        - `weight_bytes`, `training_bytes` (of weights, gradients and Adam's
+          two moments), `sft_training_bytes` (the same for fine-tuning the
+          base in float32);
+        - `forward_ratio` and `step_ratio`: operations of a forward pass over
+          the base's, and of a training step over SFT's, at `length` tokens.
 
     Raises:
         ValueError: if the model is not grown.

@@ -61,7 +61,11 @@ def verify_preserved(
 
     Returns:
         The differences between the two, over logits (task) or hidden states
-        (backbone), at every position that is not padding.
+        (backbone), at every position that is not padding. It prints as a
+        line for people and has `exact` (whether every output is equal bit
+        for bit), `max_abs_diff`, `max_abs_output` (the largest output of the
+        base, for scale), `same_argmax` (the share of positions with the same
+        most likely token) and `outputs` (how many values were compared).
 
     Raises:
         ValueError: if the model is not grown, or if `inputs` are strings and

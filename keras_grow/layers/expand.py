@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-Array = Any
+# An array of the Keras backend in use.
+BackendTensor = Any
 
 
-def copy_columns(kernel: Array, copies: int) -> Array:
+def copy_columns(kernel: BackendTensor, copies: int) -> BackendTensor:
     """Copies of an up-projection side by side: `[h, p]` to `[h, copies * p]`.
 
     A bias `[p]` becomes `[copies * p]`. The result shares no memory with
@@ -29,7 +30,9 @@ def copy_columns(kernel: Array, copies: int) -> Array:
     return ops.copy(ops.concatenate([kernel] * copies, axis=-1))
 
 
-def copy_rows(kernel: Array, copies: int, scale: float) -> Array:
+def copy_rows(
+    kernel: BackendTensor, copies: int, scale: float
+) -> BackendTensor:
     """Stack scaled copies of a down-projection: `[p, h]` to `[copies * p, h]`.
 
     The scale of every copy is `1 / k` in the paper.
@@ -52,7 +55,7 @@ def copy_shares(factor: int, width: int, kind: str) -> np.ndarray:
     return np.where(favored, float(factor), -1.0).astype("float32")
 
 
-def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
+def fold_copies(hidden: BackendTensor, shares: np.ndarray) -> BackendTensor:
     """Sum the copies of every neuron, weighted by their shares.
 
     `fold(act(x W1')) W2` equals `act(x W1') W2'` with the shares `[k, p]`
@@ -68,7 +71,7 @@ def fold_copies(hidden: Array, shares: np.ndarray) -> Array:
     return total
 
 
-def share_rows(kernel: Array, shares: np.ndarray) -> Array:
+def share_rows(kernel: BackendTensor, shares: np.ndarray) -> BackendTensor:
     """Write shares `[k, p]` into a stacked down-projection.
 
     `[p, h]` becomes `[k p, h]`, which does what `fold_copies` and `kernel` do
@@ -112,7 +115,7 @@ def slice_specs(
     return specs
 
 
-def pad_width(kernel: Array, width: int, axis: int) -> Array:
+def pad_width(kernel: BackendTensor, width: int, axis: int) -> BackendTensor:
     """Widen an axis of a kernel with zeros, which preserves the MLP's function.
 
     Zero columns of an up-projection meet zero rows of the down-projection.

@@ -65,7 +65,7 @@ class GrowableDense(keras.layers.Layer):
 
     ```python
     import keras
-    from keras_grow.layers import GrowableDense
+    from keras_grow import GrowableDense
 
     layer = GrowableDense(
         keras.layers.Dense(4, activation="relu"),
@@ -295,6 +295,6 @@ class GrowableDense(keras.layers.Layer):
         return cls(**{**config, "base": base, "slices": slices})
 
 
-def base_of(layer: keras.layers.Layer) -> keras.layers.Layer:
+def base_layer_of(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The layer that was in the place of `layer` before it grew."""
     return layer.base if isinstance(layer, GrowableDense) else layer

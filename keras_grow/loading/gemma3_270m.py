@@ -46,8 +46,8 @@ def gemma3_270m_gguf(
     Example:
 
     ```python
-    path = keras_grow.loading.gemma3_270m_gguf()
-    lm = keras_grow.loading.load_gemma3_gguf(path, dtype="bfloat16")
+    path = gemma3_270m_gguf()
+    lm = load_gemma3_gguf(path, dtype="bfloat16")
     ```
     """
     _require_package()
@@ -79,7 +79,7 @@ def load_gemma3_270m(
     Example:
 
     ```python
-    lm = keras_grow.loading.load_gemma3_270m()
+    lm = load_gemma3_270m()
     lm.generate("The capital of France is", max_length=16)
     ```
     """

@@ -54,7 +54,7 @@ def load_gemma3_gguf(
     Example:
 
     ```python
-    lm = keras_grow.loading.load_gemma3_gguf("gemma-3-1b-it-Q4_K_M.gguf")
+    lm = load_gemma3_gguf("gemma-3-1b-it-Q4_K_M.gguf")
     lm.generate("The capital of France is", max_length=32)
     lm.save_to_preset("gemma3_1b")
     ```

@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-
-_Array = npt.NDArray[np.float32]
+from numpy.typing import NDArray
 
 ARCHITECTURE = "gemma3"
 # Values that are built into `Gemma3Backbone`, with no argument for them.
@@ -43,7 +41,7 @@ class Slot:
     shape: tuple[int, ...]
     layer: str
     weight: str
-    arrange: Callable[[_Array], _Array]
+    arrange: Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,19 +113,19 @@ def slots(
     n, k = arguments["num_query_heads"], arguments["num_key_value_heads"]
     h = arguments["head_dim"]
 
-    def norm(weight: _Array) -> _Array:
+    def norm(weight: NDArray[np.float32]) -> NDArray[np.float32]:
         return weight - np.float32(1)
 
-    def query_norm(weight: _Array) -> _Array:
+    def query_norm(weight: NDArray[np.float32]) -> NDArray[np.float32]:
         return weight * np.float32(gain) - np.float32(1)
 
-    def out_first(kernel: _Array) -> _Array:
+    def out_first(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
         return kernel.T
 
-    def heads_out(kernel: _Array) -> _Array:
+    def heads_out(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
         return kernel.reshape(-1, h, d).transpose(0, 2, 1)
 
-    def heads_in(kernel: _Array) -> _Array:
+    def heads_in(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
         return kernel.reshape(d, n, h).transpose(1, 2, 0)
 
     yield Slot(

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from keras_grow.loading.gguf_header import GgufTensor
 from keras_grow.loading.gguf_header import parse_header
@@ -27,7 +27,7 @@ class GgufFile:
     metadata: dict[str, Any]
     tensors: dict[str, GgufTensor]
 
-    def read(self, name: str) -> npt.NDArray[np.float32]:
+    def read(self, name: str) -> NDArray[np.float32]:
         """Return one tensor, dequantized to float32 in its NumPy shape."""
         from gguf.constants import GGMLQuantizationType
         from gguf.quants import dequantize

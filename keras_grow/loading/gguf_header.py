@@ -16,7 +16,7 @@ from typing import BinaryIO
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -154,14 +154,14 @@ class _Header:
         number = self.numbers(kind, 1, key)[0]
         return bool(number) if kind == _BOOL else number.item()
 
-    def array(self, key: str) -> list[str] | npt.NDArray[Any]:
+    def array(self, key: str) -> list[str] | NDArray[Any]:
         kind = self.integer("<I")
         if kind == _STRING:
             # Each string takes at least 8 bytes, for its length.
             return [self.string() for _ in range(self.count(8, "list length"))]
         return self.numbers(kind, self.count(1, "list length"), key)
 
-    def numbers(self, kind: int, count: int, key: str) -> npt.NDArray[Any]:
+    def numbers(self, kind: int, count: int, key: str) -> NDArray[Any]:
         if kind not in _NUMBERS:
             self.refuse("known value types", f"type={kind} at key={key!r}")
         dtype = np.dtype(_NUMBERS[kind])

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_grow.evaluation.batches import pad_rows
 from keras_grow.evaluation.compiled import PerState
@@ -16,7 +17,6 @@ from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.text_inputs import text_inputs
-from keras_grow.routing.logistic import Array
 
 _BATCH_SIZE = 16
 _MAX_LENGTH = 1024
@@ -45,7 +45,7 @@ class EmbeddingMeans:
         state = ModelState.of(lm)
         self._embedding = state.family.embedding_of(state.backbone)
 
-    def __call__(self, rows: Sequence[Sequence[int]]) -> Array:
+    def __call__(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Features `[rows, d]` of rows of token ids, none of them empty."""
         check_readable(self._lm, "GrowthRouter")
         tokens, places = np.unique(np.concatenate(rows), return_inverse=True)
@@ -88,7 +88,7 @@ class HiddenMeans:
             backbone, lambda: compile_over(self._states, backbone)
         )
 
-    def __call__(self, rows: Sequence[Sequence[int]]) -> Array:
+    def __call__(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Features `[rows, d]` of rows of token ids, none of them empty."""
         features = []
         read = [[self._start, *row][:_MAX_LENGTH] for row in rows]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_grow.routing.logistic import Array
 from keras_grow.routing.logistic import Logistic
 from keras_grow.routing.logistic import fit_logistic
 
@@ -32,14 +31,16 @@ class Judge:
     Its probability must be above `threshold`.
     """
 
-    mean: Array
-    spread: Array
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
     logistic: Logistic
-    middles: Array
-    reaches: Array
+    middles: NDArray[np.float64]
+    reaches: NDArray[np.float64]
     threshold: float
 
-    def __call__(self, features: Array) -> tuple[NDArray[np.int64], Array]:
+    def __call__(
+        self, features: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The class of each row, and the probability of every class."""
         probabilities = self._probabilities(features)
         best = probabilities[:, :-1].argmax(axis=1)
@@ -47,7 +48,7 @@ class Judge:
         none = probabilities.shape[1] - 1
         return np.where(certain, best, none), probabilities
 
-    def certainty(self, features: Array) -> Array:
+    def certainty(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """The probability of each row's likeliest skill; 0 beyond its reach."""
         chances = self._probabilities(features)[:, :-1]
         best = chances.argmax(axis=1)
@@ -56,10 +57,12 @@ class Judge:
         far = np.linalg.norm(gaps, axis=1) > self.reaches[best]
         return np.where(far, 0.0, chances[rows, best])
 
-    def _standard(self, features: Array) -> Array:
+    def _standard(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return (features - self.mean) / self.spread
 
-    def _probabilities(self, features: Array) -> Array:
+    def _probabilities(
+        self, features: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         return self.logistic.probabilities(self._standard(features))
 
 
@@ -85,7 +88,10 @@ class HeldOut:
 
 
 def fit_judge(
-    features: Array, labels: NDArray[np.int64], skills: int, false_alarm: float
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    skills: int,
+    false_alarm: float,
 ) -> tuple[Judge, HeldOut]:
     """Fit a judge to `[rows, d]`, and its threshold on held-out prompts.
 
@@ -122,7 +128,10 @@ def fit_judge(
 
 
 def _fit(
-    features: Array, labels: NDArray[np.int64], skills: int, threshold: float
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    skills: int,
+    threshold: float,
 ) -> Judge:
     mean = features.mean(axis=0)
     # Rows then have a norm of about 1 for any number of features.

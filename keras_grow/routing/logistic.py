@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
 _MOST_STEPS = 100
 _TOLERANCE = 1e-9
 
@@ -20,23 +19,30 @@ _TOLERANCE = 1e-9
 class Logistic:
     """A fitted classifier: weights `[d, classes]` and bias `[classes]`."""
 
-    weights: Array
-    bias: Array
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
 
-    def probabilities(self, features: Array) -> Array:
+    def probabilities(
+        self, features: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The probability of each class, `[rows, classes]`."""
         return softmax(features @ self.weights + self.bias)
 
 
-def softmax(logits: Array) -> Array:
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities of each row's logits."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    chances: Array = exponents / exponents.sum(axis=-1, keepdims=True)
+    chances: NDArray[np.float64] = exponents / exponents.sum(
+        axis=-1, keepdims=True
+    )
     return chances
 
 
 def fit_logistic(
-    features: Array, labels: NDArray[np.int64], classes: int, ridge: float
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    classes: int,
+    ridge: float,
 ) -> Logistic:
     """Fit the classifier of least loss, with all classes weighted equally.
 
@@ -51,7 +57,7 @@ def fit_logistic(
     penalty[-1] = 0.0
     solution = np.zeros((rows.shape[1], classes))
 
-    def loss(values: Array) -> float:
+    def loss(values: NDArray[np.float64]) -> float:
         logits = rows @ values
         top = logits.max(axis=1)
         total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
@@ -66,11 +72,14 @@ def fit_logistic(
         if norm < _TOLERANCE:
             break
 
-        def curvature(direction: Array, chances: Array = chances) -> Array:
+        def curvature(
+            direction: NDArray[np.float64],
+            chances: NDArray[np.float64] = chances,
+        ) -> NDArray[np.float64]:
             change = rows @ direction
             change = change - (chances * change).sum(axis=1, keepdims=True)
             inner = share[:, None] * chances * change
-            curved: Array = rows.T @ inner + penalty * direction
+            curved: NDArray[np.float64] = rows.T @ inner + penalty * direction
             return curved
 
         step = _conjugate_gradients(
@@ -88,8 +97,10 @@ def fit_logistic(
 
 
 def _conjugate_gradients(
-    product: Callable[[Array], Array], target: Array, tolerance: float
-) -> Array:
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    target: NDArray[np.float64],
+    tolerance: float,
+) -> NDArray[np.float64]:
     """Solve `product(x) = target` to a tolerance."""
     solution = np.zeros_like(target)
     residual = direction = target

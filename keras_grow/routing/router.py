@@ -13,17 +13,11 @@ from keras_grow.evaluation.scorer import Scorer
 from keras_grow.files.checked_json import check_float
 from keras_grow.growth.classes import check_scales
 from keras_grow.growth.state import grown_state
+from keras_grow.routing import grouped
+from keras_grow.routing import router_file
 from keras_grow.routing.features import features_of
-from keras_grow.routing.grouped import NONE
-from keras_grow.routing.grouped import Routes
-from keras_grow.routing.grouped import check_names
-from keras_grow.routing.grouped import checked_texts
-from keras_grow.routing.grouped import run_grouped
 from keras_grow.routing.judge import HeldOut
 from keras_grow.routing.judge import fit_judge
-from keras_grow.routing.router_file import RouterFile
-from keras_grow.routing.router_file import read_router_file
-from keras_grow.routing.router_file import write_router_file
 from keras_grow.routing.scorer import RoutedScorer
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.tasks.encoding import tokenize
@@ -79,7 +73,7 @@ class GrowthRouter:
         self._tokenizer = Scorer(lm).tokenizer
         start = start_token(self._tokenizer)
         self._features = features_of(lm, features, block, start)
-        self._fitted: RouterFile | None = None
+        self._fitted: router_file.RouterFile | None = None
         self.lm = lm
         self.features = features
         self.block = block
@@ -121,19 +115,19 @@ class GrowthRouter:
                 f"Received: false_alarm={false_alarm}"
             )
         names = list(prompts)
-        check_names(self.lm, names)
+        grouped.check_names(self.lm, names)
         given = check_scales(dict(scales or {}), names)
-        texts = {**prompts, NONE: [*general, *(hard_negatives or ())]}
-        tokens = [self._tokens(own) for own in checked_texts(texts)]
+        texts = {**prompts, grouped.NONE: [*general, *(hard_negatives or ())]}
+        tokens = [self._tokens(own) for own in grouped.checked_texts(texts)]
         rows = [row for own in tokens for row in own]
         labels = np.repeat(np.arange(len(tokens)), [len(own) for own in tokens])
         judge, held_out = fit_judge(
             self._features(rows), labels, len(names), false_alarm
         )
-        self._fitted = RouterFile(
+        self._fitted = router_file.RouterFile(
             judge,
             held_out,
-            (*names, NONE),
+            (*names, grouped.NONE),
             {name: given.get(name, 1.0) for name in names},
             self.features,
             self.block,
@@ -153,19 +147,26 @@ class GrowthRouter:
 
     @property
     def held_out(self) -> HeldOut:
-        """How the router did on held-out prompts when it was fitted."""
+        """The `threshold`, and how it did on held-out prompts.
+
+        `false_alarm` bounds the share of general text that is taken for a
+        skill, `false_alarms` is the share that was, `reached` the share of
+        each skill's prompts that reached it.
+        """
         return self._checked().held_out
 
-    def __call__(self, prompts: str | Sequence[str]) -> Routes:
+    def __call__(self, prompts: str | Sequence[str]) -> grouped.Routes:
         """Say where prompts go, and how likely each class is.
 
-        White space at the end of a prompt is ignored; a prompt that is only
-        white space goes to the base.
+        White space at the end is ignored; white space alone goes to the base.
+
+        Returns:
+            `names`, `"none"` for the base, and `probabilities` of `classes`.
         """
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         return self.route_tokens(self._tokens(texts))
 
-    def route_tokens(self, rows: Sequence[Sequence[int]]) -> Routes:
+    def route_tokens(self, rows: Sequence[Sequence[int]]) -> grouped.Routes:
         """Say where prompts given as token ids go.
 
         Args:
@@ -176,7 +177,7 @@ class GrowthRouter:
         bare = [
             list(row[1:] if list(row[:1]) == start else row) for row in rows
         ]
-        names = [NONE] * len(bare)
+        names = [grouped.NONE] * len(bare)
         probabilities = np.zeros((len(bare), len(fitted.classes)))
         probabilities[:, -1] = 1.0
         filled = [index for index, row in enumerate(bare) if row]
@@ -185,7 +186,7 @@ class GrowthRouter:
             chosen, probabilities[filled] = fitted.judge(features)
             for index, label in zip(filled, chosen, strict=True):
                 names[index] = fitted.classes[label]
-        return Routes(names, probabilities)
+        return grouped.Routes(names, probabilities)
 
     def generate(
         self, prompts: str | Sequence[str], **kwargs: Any
@@ -212,7 +213,7 @@ class GrowthRouter:
             for index, answer in zip(indices, found, strict=True):
                 answers[index] = answer
 
-        run_grouped(self.lm, self(texts).names, self.scales, run)
+        grouped.run_grouped(self.lm, self(texts).names, self.scales, run)
         return answers[0] if isinstance(prompts, str) else answers
 
     def loglikelihood(
@@ -255,7 +256,9 @@ class GrowthRouter:
             ValueError: if the router is not fitted.
             OSError: if the file cannot be written.
         """
-        write_router_file(path, self._checked(), base_fingerprint(self.lm))
+        router_file.write_router_file(
+            path, self._checked(), base_fingerprint(self.lm)
+        )
 
     @classmethod
     def load(
@@ -267,15 +270,12 @@ class GrowthRouter:
             lm: the model. It needs the growths when prompts are routed to them.
             path: a file that `save` wrote.
 
-        Returns:
-            The router.
-
         Raises:
             ValueError: if the file is damaged, is not a router, or belongs to
                 another base.
             OSError: if it cannot be read.
         """
-        fitted = read_router_file(path)
+        fitted = router_file.read_router_file(path)
         if base_fingerprint(lm) != fitted.base:
             raise ValueError(
                 "Expected the base model that the router was fitted on. "
@@ -291,7 +291,7 @@ class GrowthRouter:
         # As in a scorer: trailing white space belongs to what follows.
         return tokenize(self._tokenizer, [text.rstrip() for text in texts])
 
-    def _checked(self) -> RouterFile:
+    def _checked(self) -> router_file.RouterFile:
         if self._fitted is None:
             raise ValueError(
                 "Expected a fitted router. Received: one that is not. "

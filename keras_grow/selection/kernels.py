@@ -13,6 +13,7 @@ from typing import TypeAlias
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_grow.files import atomic_path
 from keras_grow.growth import families
@@ -22,7 +23,6 @@ from keras_grow.selection.checkpoints import from_bfloat16
 from keras_grow.selection.checkpoints import open_h5
 from keras_grow.selection.checkpoints import shards_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _DEEPEST = 3  # names in the path of a slot
 
 
@@ -36,7 +36,7 @@ class Kernels:
 
     num_blocks: int
     family: Family
-    read: Callable[[int, str], Array]
+    read: Callable[[int, str], NDArray[Any]]
     name: str
 
 
@@ -143,7 +143,7 @@ def save_kernels(
                 )
 
 
-def squared_norm(kernel: Array) -> float:
+def squared_norm(kernel: NDArray[Any]) -> float:
     """The squared Frobenius norm of a kernel, summed in float64."""
     flat = kernel.reshape(-1)
     # Buffered, so without a float64 copy of the kernel.
@@ -155,7 +155,7 @@ def _of_model(model: Any) -> Kernels:
     family = families.family_of(backbone)
     blocks = family.blocks_of(backbone)
 
-    def read(block: int, slot: str) -> Array:
+    def read(block: int, slot: str) -> NDArray[Any]:
         try:
             layer = attrgetter(slot)(blocks[block])
         except AttributeError as error:
@@ -187,14 +187,14 @@ def _of_snapshot(folder: str) -> Kernels:
     slots = {n.split(".", 1)[1].removesuffix(".npy") for n in names}
     family = _family_with(slots, folder)
 
-    def read(block: int, slot: str) -> Array:
+    def read(block: int, slot: str) -> NDArray[Any]:
         path = os.path.join(folder, f"block_{block:03d}.{slot}.npy")
         if not os.path.exists(path):
             raise ValueError(
                 f"Expected `{slot}` of block {block} in the snapshot. "
                 f"Received: {folder!r}, which holds {sorted(slots)}"
             )
-        kernel: Array = np.load(path, mmap_mode="r")
+        kernel: NDArray[Any] = np.load(path, mmap_mode="r")
         return kernel
 
     return Kernels(max(blocks) + 1, family, read, folder)
@@ -249,7 +249,7 @@ def _of_files(files: list[str], name: str) -> Kernels:
             f"Received: {name!r} with {blocks}"
         )
 
-    def read(block: int, slot: str) -> Array:
+    def read(block: int, slot: str) -> NDArray[Any]:
         path = slot.replace(".", "/")
         head, _, last = path.rpartition("/")
         # Keras names a layer by the first of its attributes that it meets.

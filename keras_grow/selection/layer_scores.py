@@ -48,7 +48,7 @@ class LayerScores:
 
     Example:
     ```python
-    from keras_grow.selection import LayerScores
+    from keras_grow import LayerScores
 
     scores = LayerScores((2, 0, 1), (0.3, 0.2, 0.1), "update", "an example")
     assert list(scores.top(2)) == [2, 0]

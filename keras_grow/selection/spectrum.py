@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.layer_scores import LayerScores
 from keras_grow.selection.svd import singular_values
 
 
-def signal_to_noise(kernel: Array) -> float:
+def signal_to_noise(kernel: NDArray[Any]) -> float:
     """Signal-to-noise ratio of one kernel by the Marchenko-Pastur edge.
 
     The scale of the noise is estimated as the interquartile range of the
@@ -31,7 +31,7 @@ def signal_to_noise(kernel: Array) -> float:
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import signal_to_noise
+    from keras_grow.selection.spectrum import signal_to_noise
 
     signal_to_noise(np.random.default_rng(0).normal(size=(64, 256)))
     ```
@@ -107,7 +107,7 @@ def rank_by_signal_to_noise(
     )
 
 
-def _matrix(kernel: Array, hidden: int, out: bool) -> Array:
+def _matrix(kernel: NDArray[Any], hidden: int, out: bool) -> NDArray[Any]:
     """Heads side by side: the hidden dimension against all others.
 
     It is the last axis of the projection out of attention. For the projections

@@ -1,11 +1,12 @@
 """Singular values of a kernel: exact, or the leading ones by sampling."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import Array
 
-
-def singular_values(matrix: Array) -> Array:
+def singular_values(matrix: NDArray[Any]) -> NDArray[Any]:
     """All singular values of a matrix, largest first.
 
     LAPACK's SVD in the dtype of the matrix, float32 for anything narrower. In
@@ -23,7 +24,7 @@ def singular_values(matrix: Array) -> Array:
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import singular_values
+    from keras_grow.selection.svd import singular_values
 
     singular_values(np.diag([3.0, 2.0]))  # [3., 2.]
     ```
@@ -32,12 +33,12 @@ def singular_values(matrix: Array) -> Array:
 
 
 def randomized_singular_values(
-    matrix: Array,
+    matrix: NDArray[Any],
     rank: int,
     oversampling: int = 10,
     power_iterations: int = 2,
     seed: int = 0,
-) -> tuple[Array, float]:
+) -> tuple[NDArray[Any], float]:
     """The leading singular values of a matrix, and a bound on their error.
 
     Randomized range finder with power iterations (Halko, Martinsson and Tropp
@@ -64,7 +65,7 @@ def randomized_singular_values(
     Example:
     ```python
     import numpy as np
-    from keras_grow.selection import randomized_singular_values
+    from keras_grow.selection.svd import randomized_singular_values
 
     values, error = randomized_singular_values(np.ones((30, 40)), rank=1)
     ```
@@ -87,7 +88,7 @@ def randomized_singular_values(
     return singular_values(seen)[:rank], missed
 
 
-def _checked(matrix: Array) -> Array:
+def _checked(matrix: NDArray[Any]) -> NDArray[Any]:
     matrix = np.asarray(matrix)
     if matrix.dtype != "float64":
         matrix = matrix.astype("float32")

@@ -5,12 +5,13 @@ import os
 import tempfile
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import Array
 from keras_grow.selection.kernels import Source
 from keras_grow.selection.kernels import open_kernels
 from keras_grow.selection.kernels import save_kernels
@@ -20,7 +21,7 @@ from keras_grow.selection.layer_scores import LayerScores
 
 
 def update_magnitude(
-    pairs: Iterable[tuple[Array, Array]], relative: bool = True
+    pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]], relative: bool = True
 ) -> float:
     """Frobenius norm of the change of some kernels taken together.
 

@@ -2,33 +2,23 @@
 
 from keras_grow.tasks.chat_template import ChatTemplate
 from keras_grow.tasks.chats import chat_example
-from keras_grow.tasks.datasets import TFDS_TASKS
-from keras_grow.tasks.datasets import tfds_task
-from keras_grow.tasks.encoding import Encoded
 from keras_grow.tasks.encoding import encode
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Task
-from keras_grow.tasks.example import Turn
 from keras_grow.tasks.files import file_task
 from keras_grow.tasks.files import read_examples
 from keras_grow.tasks.gettext_catalogues import gettext_en_fr
-from keras_grow.tasks.holdout import Split
 from keras_grow.tasks.holdout import hold_out
 from keras_grow.tasks.load import load_task
 from keras_grow.tasks.olmo_eval import olmo_eval_task
-from keras_grow.tasks.olmo_eval import olmo_eval_tasks
 from keras_grow.tasks.rows import MalformedRowError
 from keras_grow.tasks.text import wikitext_articles
 
 __all__ = [
-    "TFDS_TASKS",
     "ChatTemplate",
-    "Encoded",
     "Example",
     "MalformedRowError",
-    "Split",
     "Task",
-    "Turn",
     "chat_example",
     "encode",
     "file_task",
@@ -36,8 +26,6 @@ __all__ = [
     "hold_out",
     "load_task",
     "olmo_eval_task",
-    "olmo_eval_tasks",
     "read_examples",
-    "tfds_task",
     "wikitext_articles",
 ]

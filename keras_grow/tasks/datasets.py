@@ -133,7 +133,7 @@ def tfds_task(
 
     Example:
     ```python
-    from keras_grow.tasks import tfds_task
+    from keras_grow.tasks.datasets import tfds_task
 
     task = tfds_task("sci_tail", splits=["validation"], limit=100)
     ```

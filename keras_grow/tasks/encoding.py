@@ -16,8 +16,6 @@ from keras_grow.tasks.control_tokens import control_tokens
 from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Turn
 
-Array = NDArray[Any]
-
 _TOO_LONG = ("raise", "cut_prompt", "leave_out", "window")
 
 
@@ -37,9 +35,9 @@ class Encoded:
         cut_texts: how many plain texts were cut into windows, one row each.
     """
 
-    x: dict[str, Array]
-    y: Array
-    sample_weight: Array
+    x: dict[str, NDArray[Any]]
+    y: NDArray[Any]
+    sample_weight: NDArray[Any]
     cut_prompts: int = 0
     left_out: int = 0
     cut_texts: int = 0
@@ -81,7 +79,14 @@ def encode(
             few shapes compile. Defaults to 16.
 
     Returns:
-        `Encoded`; with N the number of examples kept, or of their windows.
+        What `fit` takes, to be unpacked as below. With N the number of
+        examples kept, or of their windows: `x`, a dictionary of `token_ids`,
+        int32 `[N, S]`, and `padding_mask`, bool `[N, S]`; `y`, the next
+        tokens, int32 `[N, S]`; `sample_weight`, float32 `[N, S]`, 1 where a
+        token of the response or the end token is predicted, otherwise 0. And
+        three counts: `cut_prompts`, of prompts that lost tokens on their
+        left; `left_out`, of examples that did not fit; `cut_texts`, of texts
+        cut into windows.
 
     Raises:
         ValueError: if an example is too long and `too_long="raise"`; if an
@@ -267,7 +272,7 @@ def _refuse(
 
 def _pack(
     rows: list[Tokens], start: list[int], padding: int, sequence_length: int
-) -> tuple[dict[str, Array], Array, Array]:
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """Arrays of S + 1 tokens, split into inputs and next tokens."""
     shape = (len(rows), sequence_length + 1)
     token_ids = np.full(shape, padding, dtype="int32")

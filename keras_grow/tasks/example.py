@@ -23,7 +23,7 @@ class Turn(NamedTuple):
 
     Example:
     ```python
-    from keras_grow.tasks import Turn
+    from keras_grow.tasks.example import Turn
 
     Turn("user: Hello\nassistant:", " Good day.", "\n")
     ```
@@ -50,9 +50,10 @@ class Example:
         contexts: the context of each choice, where the choices differ in what
             precedes the scored text (WinoGrande). Defaults to `()`: each
             choice is scored after `prompt`.
-        turns: the answers of a chat, in order, each with the text before it;
-            all of them train, and the last is `response` after `prompt`.
-            Defaults to `()`: no chat.
+        turns: the answers of a chat, in order, as `chat_example` makes
+            them: `before` (the text since the previous answer, without loss),
+            `answer`, `end` (what ends it). All of them train, and the last is
+            `response` after `prompt`. Defaults to `()`: no chat.
         source: where the row came from, for messages. Defaults to `""`.
 
     Raises:

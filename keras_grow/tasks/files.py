@@ -58,7 +58,8 @@ def read_examples(
             `None`: there are no chats.
 
     Returns:
-        `Loaded(examples, skipped)`.
+        A tuple: the `examples`, and for each row that was left out a line
+        in `skipped`: where it is, and what is wrong.
 
     Raises:
         MalformedRowError: with file and line, at a malformed row.

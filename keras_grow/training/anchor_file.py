@@ -45,7 +45,7 @@ def read_anchor(
     with in_file(path):
         try:
             with safe_open(path, framework="numpy") as file:
-                base = _base_of(file.metadata() or {})
+                base = _base_fingerprint(file.metadata() or {})
                 names = list(file.keys())
                 check_fields(dict.fromkeys(names), "an anchor", _DTYPES)
                 shapes = {}
@@ -64,7 +64,7 @@ def read_anchor(
     return arrays, base
 
 
-def _base_of(metadata: dict[str, str]) -> str:
+def _base_fingerprint(metadata: dict[str, str]) -> str:
     """The fingerprint that a header names."""
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise ValueError(

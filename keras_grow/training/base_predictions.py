@@ -16,7 +16,7 @@ from keras_grow.training.divergence import without
 from keras_grow.training.head import OutputHead
 
 
-def base_of(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
+def as_base(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
     """A context in which a model is its base: any growth is off."""
     if is_switchable(lm):
         return growth_disabled(lm)
@@ -51,7 +51,7 @@ def read_base(
     `[N, S]`. The function takes logits `[positions, vocabulary]` and the inputs
     as tensors; its results begin with the axis of positions.
     """
-    with base_of(lm):
+    with as_base(lm):
         # One row at a time: its logits may be large.
         return _Reader(lm, function).predict(inputs, batch_size=1, verbose=0)
 

@@ -9,12 +9,12 @@ from keras import ops
 from tiny_models import tiny_lm
 
 from keras_grow import grow_model
-from keras_grow.analysis import PromptBatch
-from keras_grow.analysis import causal_indirect_effects
-from keras_grow.analysis import mean_head_activations
-from keras_grow.analysis import top_heads
 from keras_grow.analysis import zero_shot
 from keras_grow.analysis.blocks import Blocks
+from keras_grow.analysis.causal_heads import causal_indirect_effects
+from keras_grow.analysis.causal_heads import mean_head_activations
+from keras_grow.analysis.function_vectors import top_heads
+from keras_grow.analysis.prompts import PromptBatch
 from keras_grow.growth.families import family_of
 from keras_grow.growth.families import holder_of
 

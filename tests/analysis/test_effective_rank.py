@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from keras_grow.analysis import effective_rank
-from keras_grow.analysis import stable_rank
-from keras_grow.analysis import threshold_rank
-from keras_grow.selection import randomized_singular_values
-from keras_grow.selection import singular_values
+from keras_grow.analysis.ranks import effective_rank
+from keras_grow.analysis.ranks import stable_rank
+from keras_grow.analysis.ranks import threshold_rank
+from keras_grow.selection.svd import randomized_singular_values
+from keras_grow.selection.svd import singular_values
 
 pytestmark = pytest.mark.no_backend
 

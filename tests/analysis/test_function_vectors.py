@@ -9,14 +9,14 @@ from tiny_models import tiny_lm
 from keras_grow.analysis import FunctionVector
 from keras_grow.analysis import InContextTask
 from keras_grow.analysis import built_in_tasks
-from keras_grow.analysis import causal_indirect_effects
 from keras_grow.analysis import compare_with_base
 from keras_grow.analysis import find_function_vector
-from keras_grow.analysis import function_vector
 from keras_grow.analysis import kept_table
-from keras_grow.analysis import mean_head_activations
 from keras_grow.analysis import task_prompts
-from keras_grow.analysis import top_heads
+from keras_grow.analysis.causal_heads import causal_indirect_effects
+from keras_grow.analysis.causal_heads import mean_head_activations
+from keras_grow.analysis.function_vectors import function_vector
+from keras_grow.analysis.function_vectors import top_heads
 
 LETTERS = "abcdefghijklmnop"
 TASK = InContextTask("upper", tuple((x, x.upper()) for x in LETTERS))

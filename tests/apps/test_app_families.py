@@ -18,15 +18,16 @@ from keras_grow.app.catalog import MIXED
 from keras_grow.app.choices import Choice
 from keras_grow.app.models import Models
 
+import keras_grow
 from keras_grow import grow_model
 from keras_grow import growth_disabled
 from keras_grow import growths
 from keras_grow import load_growth
-from keras_grow import loading
 from keras_grow import save_growth
 from keras_grow import set_growths
 from keras_grow.command import main
 from keras_grow.evaluation import Scorer
+from keras_grow.loading import load
 
 KINDS = ("Gemma 3n", "Gemma 4", "GPT-2", "Qwen 3.5")
 PROMPT = "a quick"
@@ -48,9 +49,11 @@ def test_a_family_is_dialed_and_answers_in_the_app(name, tmp_path, monkeypatch):
         for weight in lm.trainable_weights:
             weight.assign(weight * 2.0)
         save_growth(lm, path)
-        monkeypatch.setattr(
-            loading, "load_causal_lm", lambda *_: speaking_family(name)
-        )
+        # The app takes the public name, the command the function's module.
+        for owner in (keras_grow, load):
+            monkeypatch.setattr(
+                owner, "load_causal_lm", lambda *_: speaking_family(name)
+            )
         check_dial(path, tmp_path)
         check_app(path, load_growth(speaking_family(name), path))
 

@@ -10,8 +10,8 @@ from keras_grow.app.choices import Unavailable
 from keras_grow.app.models import Models
 from keras_grow.app.runs import Entry
 
+import keras_grow
 from keras_grow import comparison
-from keras_grow import loading
 from keras_grow.app import models as models_module
 from keras_grow.evaluation import streaming
 from keras_grow.growth.state import ModelState
@@ -71,7 +71,7 @@ def models(tmp_path, monkeypatch):
             future.set_exception(error)
         return future
 
-    monkeypatch.setattr(loading, "load_causal_lm", lambda *_: lm)
+    monkeypatch.setattr(keras_grow, "load_causal_lm", lambda *_: lm)
     monkeypatch.setattr(comparison, "load_run", load_run)
     monkeypatch.setattr(streaming, "Streamer", StrawStreamer)
     blocks = SimpleNamespace(blocks=[1, 2])
@@ -130,7 +130,7 @@ def test_without_a_base_nothing_answers_and_all_say_why(models, monkeypatch):
     def fail(*_):
         raise OSError("no such preset")
 
-    monkeypatch.setattr(loading, "load_causal_lm", fail)
+    monkeypatch.setattr(keras_grow, "load_causal_lm", fail)
     assert load(models, BASE, "one") == ["failed", "failed"]
     assert (
         "The base model tiny did not load. no such" in models.part(BASE).message

@@ -10,9 +10,6 @@ from keras_grow.app.forecast import duration
 from keras_grow.app.forecast import sentence
 from keras_grow.app.lesson import PRESETS
 from keras_grow.app.lesson import Lesson
-from keras_grow.app.progress import Account
-from keras_grow.app.progress import Clock
-from keras_grow.app.progress import Progress
 from keras_grow.app.runs import Runs
 from keras_grow.app.train_form import check as choosers
 from keras_grow.app.train_form import settings
@@ -20,6 +17,9 @@ from keras_grow.app.train_words import progress
 from keras_grow.app.train_words import shown
 from keras_grow.app.train_words import thinned
 from keras_grow.app.train_words import upload
+from keras_grow.app.training_status import Account
+from keras_grow.app.training_status import Clock
+from keras_grow.app.training_status import TrainingStatus
 from keras_grow.app.uploads import Reading
 from keras_grow.app.uploads import Refused
 from keras_grow.app.uploads import UnknownColumns
@@ -247,10 +247,10 @@ def test_the_time_left_counts_measurements():
 
 
 def account(*events):
-    found = Account(PLAN, Progress("running", name="mine", owner="ann"))
+    found = Account(PLAN, TrainingStatus("running", name="mine", owner="ann"))
     for event in events:
         found.take(0.0, event)
-    return found.progress(0.0)
+    return found.status(0.0)
 
 
 def test_events_become_what_the_page_shows():
@@ -318,7 +318,9 @@ def test_a_long_curve_is_drawn_with_few_points():
     assert len(kept) <= 201
     assert (kept[0], kept[-1]) == (losses[0], losses[-1])
     assert thinned(losses[:200]) == losses[:200]
-    drawn = shown(Progress("running", losses=losses, updates=2000), "ann")[1]
+    drawn = shown(
+        TrainingStatus("running", losses=losses, updates=2000), "ann"
+    )[1]
     assert drawn.count("kg-point") == len(kept)
 
 

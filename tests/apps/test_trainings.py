@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import pytest
 from keras_grow.app.lesson import Lesson
 from keras_grow.app.runs import Runs
-from keras_grow.app.training import Busy
-from keras_grow.app.training import Trainer
-from keras_grow.app.training import why_ended
+from keras_grow.app.trainer import Busy
+from keras_grow.app.trainer import Trainer
+from keras_grow.app.trainer import why_ended
 from keras_grow.app.uploads import Rows
 from tiny_models import tiny_lm
 from tiny_run import rows as tiny_rows
 from workers import worker_of
 
-from keras_grow.app import trainings
+from keras_grow.app import training_folders
 from keras_grow.comparison import read_results
 from keras_grow.comparison.events import Failed
 from keras_grow.tasks import Example
@@ -40,14 +40,14 @@ def model(tmp_path_factory):
 
 
 def wait(trainer, ready):
-    """Wait until the progress is as it should be, and return it."""
+    """Wait until the status is as it should be, and return it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        now = trainer.progress
+        now = trainer.status
         if ready(now):
             return now
         time.sleep(0.05)
-    raise AssertionError(trainer.progress)
+    raise AssertionError(trainer.status)
 
 
 @pytest.mark.once
@@ -63,18 +63,18 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     wait(first, lambda now: now.step >= 500 and len(now.rows) > 1)
     # As after a restart: an app that did not start it.
     second = Trainer(made, model, "float32")
-    now = second.progress
+    now = second.status
     assert (now.state, now.owner) == ("running", "ann")
     assert now.step >= 500
     with pytest.raises(Busy, match="started by you"):
         second.start(lesson, ROWS, "ann")
-    (own,) = trainings.all_of(made)
+    (own,) = training_folders.all_of(made)
     with pytest.raises(ValueError, match="running"):
-        trainings.delete(own)
+        training_folders.delete(own)
     os.kill(worker_of(own), signal.SIGKILL)
     assert "signal 9" in wait(first, lambda n: n.state == "failed").message
     assert "memory" in wait(second, lambda n: n.state == "failed").message
-    assert trainings.can_go_on(own)
+    assert training_folders.can_go_on(own)
     second.go_on(own, "bob")
     now = wait(second, lambda n: n.step > 500)
     assert second.stop("ann").startswith("Only the visitor")
@@ -91,7 +91,7 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     (entry,) = Runs(None, made, model, "float32").entries()
     assert (entry.label, entry.key) == ("rows.csv, G-Freeze", now.key)
     assert entry.is_grown
-    trainings.delete(own)
+    training_folders.delete(own)
     assert not Runs(None, made, model, "float32").entries()
 
 
@@ -110,7 +110,7 @@ def test_more_blocks_than_the_model_has_are_refused_at_once(tmp_path, method):
     trainer = Trainer(tmp_path / "runs", "model", "float32")
     with pytest.raises(ValueError, match=r"has 18 blocks.*Received: 25"):
         trainer.start(Lesson(method, layers=25), ROWS, "ann", num_blocks=18)
-    assert trainer.progress.state == "idle"
+    assert trainer.status.state == "idle"
     assert not (tmp_path / "runs").exists()
 
 
@@ -136,23 +136,27 @@ def test_trainings_have_names_and_notes_of_their_own(tmp_path):
     for stamp in ("01", "02"):
         own = tmp_path / f"g_freeze_2026-11-25_16-25-{stamp}"
         own.mkdir()
-        name = trainings.free_name(tmp_path, "mine")
-        trainings.write_note(own, trainings.Note(name, "ann", "x" * 9999))
-    assert [trainings.name_of(f) for f in trainings.all_of(tmp_path)] == [
+        name = training_folders.free_name(tmp_path, "mine")
+        training_folders.write_note(
+            own, training_folders.Note(name, "ann", "x" * 9999)
+        )
+    assert [
+        training_folders.name_of(f) for f in training_folders.all_of(tmp_path)
+    ] == [
         "mine (2)",
         "mine",
     ]
-    assert len(trainings.read_note(own).notes) == 4000
-    assert trainings.find(tmp_path, "../etc") is None
+    assert len(training_folders.read_note(own).notes) == 4000
+    assert training_folders.find(tmp_path, "../etc") is None
     (own / "training.json").write_text("[", "utf-8")
-    assert trainings.read_note(own) is None
-    assert trainings.name_of(own) == own.name
+    assert training_folders.read_note(own) is None
+    assert training_folders.name_of(own) == own.name
 
 
 @pytest.mark.no_backend
 def test_half_an_event_of_a_killed_process_is_left_out(tmp_path):
     line = f"5.0 {Failed('x').to_json()}\n"
     (tmp_path / "events.txt").write_text("7.0 {\n" + line + "8.0 {", "utf-8")
-    found, start = trainings.read_events(tmp_path)
+    found, start = training_folders.read_events(tmp_path)
     assert found == [(5.0, Failed("x"))]
-    assert trainings.read_events(tmp_path, start) == ([], start)
+    assert training_folders.read_events(tmp_path, start) == ([], start)

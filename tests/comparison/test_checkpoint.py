@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
 
-from keras_grow.comparison.checkpoint import Progress
+from keras_grow.comparison.checkpoint import RunState
 from keras_grow.comparison.checkpoint import load_checkpoint
 from keras_grow.comparison.checkpoint import load_weights
 from keras_grow.comparison.checkpoint import save_checkpoint
@@ -47,12 +47,12 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
     tmp_path, optimizer
 ):
     lm = trained(optimizer)
-    progress = Progress(3, 1.5, 7)
-    save_checkpoint(lm, tmp_path / "x.safetensors", progress, 9)
+    state = RunState(3, 1.5, 7)
+    save_checkpoint(lm, tmp_path / "x.safetensors", state, 9)
     again = model(optimizer)
     # Another version of a layer may list its weights in another order.
     again.optimizer.build(again.trainable_variables[::-1])
-    assert load_checkpoint(again, tmp_path / "x.safetensors", 9) == progress
+    assert load_checkpoint(again, tmp_path / "x.safetensors", 9) == state
     for found, saved in [
         (again.optimizer.variables, lm.optimizer.variables),
         (again.trainable_variables, lm.trainable_variables),
@@ -65,10 +65,10 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
 
 def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
     lm, again, path = trained(), model(), tmp_path / "x.safetensors"
-    progress = Progress(9, 1.5, 7)
-    save_checkpoint(lm, path, progress, 9)
+    state = RunState(9, 1.5, 7)
+    save_checkpoint(lm, path, state, 9)
     assert len(load_file(path)) == len(lm.trainable_variables)
-    assert load_checkpoint(again, path, 9) == progress
+    assert load_checkpoint(again, path, 9) == state
     saved = by_path(lm.weights)
     for name, value in by_path(again.weights).items():
         np.testing.assert_array_equal(value, saved[name])
@@ -79,12 +79,12 @@ def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
 def test_an_optimizer_whose_variables_share_a_name_is_refused(tmp_path):
     lm = trained("adafactor")
     with pytest.raises(ValueError, match=r"two of the name 'optimizer\.ada"):
-        save_checkpoint(lm, tmp_path / "x.safetensors", Progress(), 9)
+        save_checkpoint(lm, tmp_path / "x.safetensors", RunState(), 9)
     assert not list(tmp_path.iterdir())
 
 
 def saved(path):
-    save_checkpoint(trained(), path, Progress(3, 1.5, 7), 9)
+    save_checkpoint(trained(), path, RunState(3, 1.5, 7), 9)
     with safe_open(path, framework="numpy") as file:
         return load_file(path), file.metadata()
 

@@ -14,7 +14,9 @@ from keras_grow.comparison import Plan
 from keras_grow.evaluation import Scorer
 from keras_grow.tasks import Example
 
-training = importlib.import_module("keras_grow.comparison.training")
+method_training = importlib.import_module(
+    "keras_grow.comparison.method_training"
+)
 
 EXAMPLES = (Example("a quick", " fox"), Example("a lazy", " dog"))
 METHOD = Method("grown", "g_freeze", 1e-2, layers=1, anchor=1.0)
@@ -42,13 +44,13 @@ def test_an_update_of_every_family_has_the_loss_of_its_own_pass(
 ):
     with few_programs():
         lm = made(name)
-        monkeypatch.setattr(training, "load_causal_lm", lambda *_: lm)
+        monkeypatch.setattr(method_training, "load_causal_lm", lambda *_: lm)
         monkeypatch.setattr(
-            training,
+            method_training,
             "_anchor",
-            lambda *_: training.KLAnchor([[5, 6, 7]], length=4, top_k=3),
+            lambda *_: method_training.KLAnchor([[5, 6, 7]], length=4, top_k=3),
         )
-        ready = training.prepare(PLAN, METHOD, 1e-2, 0, EXAMPLES)
+        ready = method_training.prepare(PLAN, METHOD, 1e-2, 0, EXAMPLES)
         x, y, weight = ready.data
         logits = ops.convert_to_numpy(lm(x)).astype("float64")
         before = [np.array(ops.convert_to_numpy(w)) for w in lm.weights]

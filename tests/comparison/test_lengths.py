@@ -9,8 +9,8 @@ from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
-from keras_grow.comparison.training import lengths_of_updates
-from keras_grow.comparison.training import prepare
+from keras_grow.comparison.method_training import lengths_of_updates
+from keras_grow.comparison.method_training import prepare
 from keras_grow.tasks.example import Example
 
 METHOD = Method("grown", "g_freeze", 1e-2, layers=1)

@@ -9,10 +9,10 @@ from tiny_models import tiny_lm
 
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
+from keras_grow.comparison.method_training import prepare
 from keras_grow.comparison.pruning import forgetting_aware_metric
 from keras_grow.comparison.pruning import keep_entries
 from keras_grow.comparison.shares import Change
-from keras_grow.comparison.training import prepare
 from keras_grow.tasks.example import Example
 
 ATTENTION = {"query", "key", "value", "attention_output"}
@@ -116,7 +116,7 @@ def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
 
 def test_the_training_of_a_rival_is_what_its_settings_say(monkeypatch):
     monkeypatch.setattr(
-        "keras_grow.comparison.training.load_causal_lm",
+        "keras_grow.comparison.method_training.load_causal_lm",
         lambda *_: tiny_lm(tokenizer=True, num_layers=1),
     )
     examples = tuple(Example("the", f" {word}") for word in ("fox", "dog"))

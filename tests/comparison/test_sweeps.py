@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from tiny_models import tiny_lm
 
+from keras_grow import LayerScores
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import plots
-from keras_grow.comparison import with_layer_counts
+from keras_grow.comparison.layer_counts import with_layer_counts
+from keras_grow.comparison.method_training import prepare
 from keras_grow.comparison.prepare import lora_parameters
 from keras_grow.comparison.sweep import split
-from keras_grow.comparison.training import prepare
-from keras_grow.selection import LayerScores
 from keras_grow.selection import last_blocks
 from keras_grow.tasks import Example
 

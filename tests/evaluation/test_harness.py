@@ -19,7 +19,7 @@ from keras_grow.evaluation.harness import KerasHubLM
 from keras_grow.evaluation.harness_check import main
 from keras_grow.evaluation.harness_check import winogrande_agreement
 from keras_grow.evaluation.tokens import encode_pairs
-from keras_grow.tasks import olmo_eval_tasks
+from keras_grow.tasks.olmo_eval import olmo_eval_tasks
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
 TEXTS = [

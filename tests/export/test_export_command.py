@@ -17,7 +17,7 @@ from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.export import check
-from keras_grow.loading import load_gemma3_gguf
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
 IDS = tiny_families.tokens()
 

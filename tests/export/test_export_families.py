@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tiny_families
 
+from keras_grow import export_transformers
 from keras_grow.export import check
-from keras_grow.export import export_transformers
 
 FAMILIES = (
     list(tiny_families.BACKBONES)

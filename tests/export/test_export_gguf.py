@@ -13,13 +13,13 @@ from tiny_gguf_tasks import GGUF_FAMILIES
 from tiny_gguf_tasks import gguf_task
 
 import keras_grow
+from keras_grow import export_gguf
 from keras_grow.export import check
-from keras_grow.export import export_gguf
 from keras_grow.export import gguf_layout
 from keras_grow.export import to_gguf
 from keras_grow.export.modelfile import modelfile
 from keras_grow.export.modelfile import without_generation_tags
-from keras_grow.loading import load_gemma3_gguf
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks.chat_templates import TEMPLATES
 

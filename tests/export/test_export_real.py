@@ -6,9 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 import keras_grow
+from keras_grow import export_transformers
 from keras_grow import load_causal_lm
 from keras_grow.export import check
-from keras_grow.export import export_transformers
 
 # The base goes on for more than 32 tokens, and so does the grown model.
 PROMPT = "Once upon a time there was"

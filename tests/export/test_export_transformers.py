@@ -16,9 +16,9 @@ from tiny_models import tiny_lm
 from transformers import AutoTokenizer
 
 import keras_grow
+from keras_grow import export_transformers
 from keras_grow.export import arrange
 from keras_grow.export import check
-from keras_grow.export import export_transformers
 from keras_grow.export import shards
 from keras_grow.export.tensors import tensors_of
 from keras_grow.export.weight_maps import Row

@@ -10,9 +10,9 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
+from keras_grow import GrowableDense
 from keras_grow.growth.state import ModelState
-from keras_grow.layers import GrowableDense
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 NAMES = ("french", "science")
 BATCH = token_batch()

@@ -10,13 +10,13 @@ from keras import ops
 from tiny_models import tiny_lm
 
 import keras_grow
-from keras_grow import loading
 from keras_grow.command import main
 from keras_grow.command.dial import write_scale
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import load_run
 from keras_grow.comparison import run_method
+from keras_grow.loading import load as loading
 from keras_grow.saving.reading import read_growth_file
 
 GROWN = Method("grown", "g_freeze", 1e-2)

@@ -20,8 +20,8 @@ import keras_grow
 from keras_grow.growth.families import EXPERTS_ONLY
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import family_of
-from keras_grow.saving import base_fingerprint
 from keras_grow.saving import fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 UP = ("batch", "model")
 # It multiplies merged kernels: one product instead of two.

@@ -12,7 +12,7 @@ from tiny_models import token_batch
 import keras_grow
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.state import ModelState
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 pytestmark = pytest.mark.exact
 

@@ -9,7 +9,7 @@ from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.layers.int8 import float_kernel
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 not_on_torch = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="refused there"

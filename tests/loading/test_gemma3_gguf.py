@@ -13,8 +13,8 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 
 import tiny_gguf  # noqa: E402
 
-from keras_grow.loading import load_gemma3_gguf  # noqa: E402
-from keras_grow.loading import load_gemma3_gguf_backbone  # noqa: E402
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf  # noqa: E402
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf_backbone  # noqa: E402
 from keras_grow.loading.gemma3_layout import query_gain  # noqa: E402
 
 BENCHMARK = (

@@ -10,7 +10,7 @@ gguf = pytest.importorskip("gguf", reason="needs the gguf package")
 import tiny_gguf  # noqa: E402
 
 from keras_grow.loading import gemma3_gguf  # noqa: E402
-from keras_grow.loading import load_gemma3_gguf  # noqa: E402
+from keras_grow.loading.gemma3_gguf import load_gemma3_gguf  # noqa: E402
 from keras_grow.loading.gemma3_layout import backbone_arguments  # noqa: E402
 from keras_grow.loading.gemma3_layout import slots  # noqa: E402
 from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto  # noqa: E402

@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from keras_grow import selection
 from keras_grow.command import main
 from keras_grow.command import parser
 from keras_grow.comparison.kinds import KINDS
+from keras_grow.selection import update
 
 pytestmark = pytest.mark.no_backend
 
@@ -107,6 +107,6 @@ def of_another_package(*arguments):
 
 @pytest.mark.parametrize("bug", [no_arguments, wrong_shape, of_another_package])
 def test_a_bug_shows_its_traceback(bug, monkeypatch):
-    monkeypatch.setattr(selection, "rank_layers", bug)
+    monkeypatch.setattr(update, "rank_layers", bug)
     with pytest.raises((TypeError, ValueError)):
         main(["rank", "one", "two"])

@@ -72,7 +72,7 @@ def saved(tmp_path_factory):
             'keras.saving.load_model(folder + "/lm.keras", compile=False)',
         ),
         (
-            "from keras_grow.layers import GrowableDense; import keras",
+            "from keras_grow import GrowableDense; import keras",
             'keras.saving.load_model(folder + "/lm.keras", compile=False)',
         ),
         (

@@ -9,13 +9,13 @@ import pytest
 from keras_grow.command import parser
 from keras_grow.command.options import add_options
 from keras_grow.comparison import KINDS
-from keras_grow.comparison import METRICS
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import metric_of
 from keras_grow.comparison.events import Event
 from keras_grow.comparison.events import Updated
 from keras_grow.comparison.events import from_json
+from keras_grow.comparison.metrics import METRICS
 from keras_grow.comparison.metrics import interval_of
 from keras_grow.comparison.prepare import PREPARATIONS
 from keras_grow.evaluation.results import MeanLoss

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from tiny_models import tiny_lm
 
 import keras_grow
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.reading import read_growth_file
 from keras_grow.saving.schema import checksum
 

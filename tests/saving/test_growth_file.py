@@ -18,7 +18,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.saving import base_fingerprint
+from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.reading import read_growth_file
 
 BATCH = token_batch()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_grow.selection import LayerScores
+from keras_grow import LayerScores
 from keras_grow.selection import evenly_spaced
 from keras_grow.selection import last_blocks
 

@@ -11,7 +11,7 @@ from tiny_models import token_batch
 from keras_grow import grow_model
 from keras_grow.selection import rank_by_gradient
 from keras_grow.selection import rank_by_signal_to_noise
-from keras_grow.selection import signal_to_noise
+from keras_grow.selection.spectrum import signal_to_noise
 
 SLOTS = ("gating_ffw", "gating_ffw_2", "ffw_linear")
 

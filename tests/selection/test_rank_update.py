@@ -10,12 +10,12 @@ import pytest
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
+from keras_grow import LayerScores
 from keras_grow import grow_model
+from keras_grow import rank_layers
 from keras_grow.command import main
 from keras_grow.command import parser
-from keras_grow.selection import LayerScores
 from keras_grow.selection import LayerUpdateRecorder
-from keras_grow.selection import rank_layers
 from keras_grow.selection import save_kernels
 
 MLP = ("gating_ffw", "gating_ffw_2", "ffw_linear")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_grow.selection import randomized_singular_values
-from keras_grow.selection import singular_values
+from keras_grow.selection.svd import randomized_singular_values
+from keras_grow.selection.svd import singular_values
 
 pytestmark = pytest.mark.no_backend
 

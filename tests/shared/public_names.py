@@ -14,14 +14,12 @@ from typing import Any
 import keras_grow
 
 PINNED = Path(__file__).parents[1] / "package/public_names.txt"
-# What the package uses itself, and the app, which is a command.
-_OWN = ("app", "files")
 
 
 def public_names() -> str:
     """Every public name with its signature, module by module."""
-    folders = sorted(set(keras_grow._NAMES_OF) - set(_OWN))
-    modules = [keras_grow, *(getattr(keras_grow, name) for name in folders)]
+    packages = [getattr(keras_grow, name) for name in keras_grow._PACKAGES]
+    modules = [keras_grow, *packages]
     return "\n".join(
         line for module in modules for line in [*_module(module), ""]
     )
@@ -31,11 +29,7 @@ def _module(module: ModuleType) -> list[str]:
     lines = [module.__name__]
     for name in sorted(module.__all__):
         value = getattr(module, name)
-        above = getattr(keras_grow, name, None)
-        if module is not keras_grow and value is above:
-            lines.append(f"    {name} = keras_grow.{name}")
-        else:
-            lines += [f"    {line}" for line in _describe(name, value)]
+        lines += [f"    {line}" for line in _describe(name, value)]
     return lines
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tiny_models import tiny_lm
 
+from keras_grow import LayerScores
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison.run import run_method
-from keras_grow.selection import LayerScores
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
 METHODS = (

@@ -9,10 +9,10 @@ import socket
 
 import pytest
 
-from keras_grow.tasks import MalformedRowError
 from keras_grow.tasks import load_task
-from keras_grow.tasks import tfds_task
 from keras_grow.tasks.datasets import math_qa_options
+from keras_grow.tasks.datasets import tfds_task
+from keras_grow.tasks.rows import MalformedRowError
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from keras_grow.tasks import Example
-from keras_grow.tasks import MalformedRowError
 from keras_grow.tasks import file_task
 from keras_grow.tasks import load_task
 from keras_grow.tasks import read_examples
+from keras_grow.tasks.rows import MalformedRowError
 
 pytestmark = pytest.mark.no_backend
 

@@ -9,9 +9,9 @@ import pytest
 from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 from keras_grow.tasks import olmo_eval_task
-from keras_grow.tasks import olmo_eval_tasks
 from keras_grow.tasks.gettext_catalogues import _catalogues
 from keras_grow.tasks.gettext_catalogues import read_catalogue
+from keras_grow.tasks.olmo_eval import olmo_eval_tasks
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
 pytestmark = pytest.mark.no_backend

@@ -8,7 +8,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.training import KLAnchor
+from keras_grow import KLAnchor
 
 
 def softmax(x):

@@ -7,8 +7,8 @@ from keras import ops
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
-from keras_grow.training import KLAnchor
-from keras_grow.training import add_anchor
+from keras_grow import KLAnchor
+from keras_grow import add_anchor
 from keras_grow.training.anchor_variants import replay
 from keras_grow.training.anchor_variants import target_masked
 

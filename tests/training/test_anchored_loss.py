@@ -8,9 +8,9 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.training import KLAnchor
-from keras_grow.training import add_anchor
-from keras_grow.training import supervised_logits
+from keras_grow import KLAnchor
+from keras_grow import add_anchor
+from keras_grow import supervised_logits
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.gradients import value_and_gradients
 

@@ -8,7 +8,7 @@ from keras import ops
 from tiny_models import randomize
 from tiny_models import tiny_lm
 
-from keras_grow.training import supervised_logits
+from keras_grow import supervised_logits
 
 V = 40
 LLAMA = dict(

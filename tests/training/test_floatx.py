@@ -8,10 +8,10 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
+from keras_grow import KLAnchor
+from keras_grow import add_anchor
+from keras_grow import supervised_logits
 from keras_grow.evaluation import Scorer
-from keras_grow.training import KLAnchor
-from keras_grow.training import add_anchor
-from keras_grow.training import supervised_logits
 from keras_grow.training.chunks import sum_over_positions
 from keras_grow.training.compiled_loss import loss_values
 from keras_grow.training.compiled_loss import reduction_scale

@@ -7,7 +7,7 @@ from keras import ops
 from tiny_models import tiny_lm
 
 import keras_grow
-from keras_grow.training import L2SP
+from keras_grow import L2SP
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(6, 2)).astype("float32")

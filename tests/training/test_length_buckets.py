@@ -7,8 +7,8 @@ from tiny_models import tiny_lm
 from tiny_rows import LENGTH
 from tiny_rows import rows_of_lengths
 
-from keras_grow.training import LengthBuckets
-from keras_grow.training import supervised_logits
+from keras_grow import LengthBuckets
+from keras_grow import supervised_logits
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
 

@@ -11,9 +11,9 @@ from tiny_models import tiny_lm
 from tiny_rows import rows_of_lengths
 
 import keras_grow
-from keras_grow.training import LengthBuckets
-from keras_grow.training import LowerStates
-from keras_grow.training import supervised_logits
+from keras_grow import LengthBuckets
+from keras_grow import LowerStates
+from keras_grow import supervised_logits
 
 
 def compiled(model):

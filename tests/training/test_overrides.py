@@ -9,7 +9,7 @@ import pytest
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
-from keras_grow.training import supervised_logits
+from keras_grow import supervised_logits
 from keras_grow.training.overrides import _METHODS
 
 

@@ -7,7 +7,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.training import supervised_logits
+from keras_grow import supervised_logits
 
 ROWS, LENGTH = 6, 12
 CHUNK = 5

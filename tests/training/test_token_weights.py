@@ -8,7 +8,7 @@ from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
-from keras_grow.training import supervised_logits
+from keras_grow import supervised_logits
 from keras_grow.training.token_weights import dft_weights
 from keras_grow.training.token_weights import mask_unlikely
 

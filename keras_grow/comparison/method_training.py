@@ -21,16 +21,16 @@ from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.tasks.encoding import Encoded
 from keras_grow.tasks.example import Example
-from keras_grow.training import L2SP
-from keras_grow.training import add_anchor
-from keras_grow.training import supervised_logits
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchor_variants import replay
 from keras_grow.training.anchor_variants import target_masked
+from keras_grow.training.l2sp import L2SP
 from keras_grow.training.length_buckets import LengthBuckets
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import row_lengths
+from keras_grow.training.supervised import add_anchor
+from keras_grow.training.supervised import supervised_logits
 from keras_grow.training.token_weights import mask_unlikely
 
 ANCHOR_PASSAGES = 64

@@ -22,7 +22,7 @@ _PHASES = {
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingStatus:
     """How the training stands.
 
     `state` is "idle", "running", "done", "stopped" before anything was learned,
@@ -110,14 +110,14 @@ class Clock:
 class Account:
     """What is known of one training."""
 
-    def __init__(self, plan: Plan, progress: Progress) -> None:
+    def __init__(self, plan: Plan, status: TrainingStatus) -> None:
         self.clock = Clock(plan)
-        self._progress = dataclasses.replace(progress, updates=plan.updates)
+        self._status = dataclasses.replace(status, updates=plan.updates)
         self.stopping = False
 
-    def progress(self, now: float) -> Progress:
+    def status(self, now: float) -> TrainingStatus:
         """How the training stands at a time."""
-        found = self._progress
+        found = self._status
         if found.state != "running":
             return found
         left = None if self.stopping else self.clock.left(now)
@@ -129,7 +129,7 @@ class Account:
     def take(self, time: float, event: Event) -> None:
         """Note an event of a time."""
         self.clock.take(time, event)
-        now = self._progress
+        now = self._status
         match event:
             case Begun(part, done, pieces):
                 words = _PHASES.get(
@@ -169,4 +169,4 @@ class Account:
 
     def change(self, **values: Any) -> None:
         """Say what else is known."""
-        self._progress = dataclasses.replace(self._progress, **values)
+        self._status = dataclasses.replace(self._status, **values)

@@ -15,11 +15,11 @@ from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.plan import Plan
 from keras_grow.files import write_atomically
 
-from . import trainings
+from . import training_folders
 from .lesson import METHODS
 from .lesson import Lesson
-from .progress import Account
-from .progress import Progress
+from .training_status import Account
+from .training_status import TrainingStatus
 from .uploads import Rows
 
 _LOOK = 0.3  # Seconds between two looks at what a process says.
@@ -49,10 +49,10 @@ class Trainer:
             self._adopt()
 
     @property
-    def progress(self) -> Progress:
+    def status(self) -> TrainingStatus:
         """How the training stands now."""
         account = self._account
-        return account.progress(time.time()) if account else Progress()
+        return account.status(time.time()) if account else TrainingStatus()
 
     def start(
         self,
@@ -85,8 +85,10 @@ class Trainer:
             own = self.folder / f"{lesson.method}_{stamp}"
             own.mkdir()
             wanted = name.strip() or f"{rows.name}, {METHODS[lesson.method]}"
-            called = trainings.free_name(self.folder, wanted)
-            trainings.write_note(own, trainings.Note(called, owner))
+            called = training_folders.free_name(self.folder, wanted)
+            training_folders.write_note(
+                own, training_folders.Note(called, owner)
+            )
             plan = lesson.write(own, rows, self.model, self.dtype)
             with write_atomically(own / PLAN_FILE) as file:
                 file.write(plan.to_json())
@@ -97,11 +99,11 @@ class Trainer:
         """Let a training that was interrupted go on from its checkpoint."""
         with self._lock:
             self._refuse_second(owner)
-            (own / trainings.STOP_FILE).unlink(missing_ok=True)
-            note = trainings.read_note(own)
+            (own / training_folders.STOP_FILE).unlink(missing_ok=True)
+            note = training_folders.read_note(own)
             if note is not None:
                 note = dataclasses.replace(note, owner=owner)
-                trainings.write_note(own, note)
+                training_folders.write_note(own, note)
             self._begin(own, owner)
 
     def stop(self, owner: str) -> str:
@@ -110,13 +112,13 @@ class Trainer:
         Returns what to tell the visitor.
         """
         with self._lock:
-            now = self.progress
+            now = self.status
             if now.state != "running" or self._account is None:
                 return "Nothing is being trained."
             if owner != now.owner:
                 return "Only the visitor who started the training can stop it."
             self._account.stopping = True
-            (self.folder / now.folder / trainings.STOP_FILE).touch()
+            (self.folder / now.folder / training_folders.STOP_FILE).touch()
             return "Stopping; what was learned will be kept."
 
     def say_changed(self) -> None:
@@ -124,9 +126,9 @@ class Trainer:
         self.finished += 1
 
     def _refuse_second(self, owner: str) -> None:
-        if self.progress.state != "running":
+        if self.status.state != "running":
             self._adopt()
-        now = self.progress
+        now = self.status
         if now.state == "running":
             raise Busy(
                 "A training is under way, started by "
@@ -136,9 +138,9 @@ class Trainer:
 
     def _begin(self, own: Path, owner: str) -> None:
         worker = [sys.executable, "-m", "keras_grow.app.train_worker"]
-        (own / trainings.EVENTS_FILE).touch()
-        start = (own / trainings.EVENTS_FILE).stat().st_size
-        with (own / trainings.LOG_FILE).open("a") as log:
+        (own / training_folders.EVENTS_FILE).touch()
+        start = (own / training_folders.EVENTS_FILE).stat().st_size
+        with (own / training_folders.LOG_FILE).open("a") as log:
             process = subprocess.Popen(
                 [*worker, os.fspath(own)],
                 stdin=subprocess.DEVNULL,
@@ -151,10 +153,10 @@ class Trainer:
 
     def _adopt(self) -> None:
         """Take over a training that an earlier app has started."""
-        own = trainings.running(self.folder)
+        own = training_folders.running(self.folder)
         if own is None:
             return
-        note = trainings.read_note(own)
+        note = training_folders.read_note(own)
         self._watch(own, note.owner if note else "", None, 0)
 
     def _watch(
@@ -167,16 +169,16 @@ class Trainer:
         plan = Plan.load(own)
         ((method, seed),) = plan.runs
         run = RunFolder(own, method, seed)
-        begun = Progress(
+        begun = TrainingStatus(
             "running",
             "Starting.",
             own.name,
-            trainings.name_of(own),
+            training_folders.name_of(own),
             owner,
             key=f"{own.name}/{run.path.name}",
         )
         account = Account(plan, begun)
-        account.stopping = (own / trainings.STOP_FILE).exists()
+        account.stopping = (own / training_folders.STOP_FILE).exists()
         self._account = account
         # What was said until now is known at once.
         start = self._take(account, own, start)
@@ -187,14 +189,14 @@ class Trainer:
         ).start()
 
     def _take(self, account: Account, own: Path, start: int) -> int:
-        found, start = trainings.read_events(own, start)
+        found, start = training_folders.read_events(own, start)
         for moment, event in found:
             self._tell(account, moment, event)
         return start
 
     def _tell(self, account: Account, moment: float, event: Event) -> None:
         account.take(moment, event)
-        if account.progress(moment).state == "done":
+        if account.status(moment).state == "done":
             self.say_changed()
 
     def _follow(
@@ -209,13 +211,13 @@ class Trainer:
         while not ended:
             # Before the last look, or its last words might be missed.
             if process is None:
-                ended = not trainings.is_running(own)
+                ended = not training_folders.is_running(own)
             else:
                 ended = process.poll() is not None
             start = self._take(account, own, start)
             if not ended:
                 time.sleep(_LOOK)
-        if account.progress(time.time()).state == "running":
+        if account.status(time.time()).state == "running":
             code = process.returncode if process else None
             account.change(state="failed", message=why_ended(own, code))
 
@@ -239,5 +241,5 @@ def why_ended(own: Path, code: int | None) -> str:
         )
     return (
         f"The training ended unexpectedly (exit status {code}). Its last "
-        f"words: {trainings.last_words(own)[:500]}"
+        f"words: {training_folders.last_words(own)[:500]}"
     )
