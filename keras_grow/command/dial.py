@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_grow.command.base import base_of_growth
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.quiet_start import quiet_start
 
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
     path = _growth_file(Path(options.growth))
     # Errors in a file are reported before a model is loaded.
     read_growth_file(path)
-    model, dtype = _base(path, options.model, options.dtype)
+    model, dtype = base_of_growth(path, options.model, options.dtype)
     texts = _texts(Path(options.old), options.characters)
     rows = options.new and read_examples(options.new).examples[: options.rows]
     if options.new and not rows:
@@ -152,26 +153,6 @@ def _growth_file(path: Path) -> Path:
             f"{len(found)}: {', '.join(map(str, found))}. Give the path of one."
         )
     return found[0]
-
-
-def _base(
-    growth: Path, model: str | None, dtype: str | None
-) -> tuple[str, str]:
-    """Model and dtype of the base: as given, or as planned."""
-    from keras_grow.comparison import Plan
-
-    if model is not None:
-        return model, dtype or "float32"
-    # The folders of its run and of the comparison.
-    for folder in growth.resolve().parents[:2]:
-        if (folder / PLAN_FILE).exists():
-            plan = Plan.load(folder)
-            return plan.model, dtype or plan.dtype
-    raise ValueError(
-        "Expected --model, the base that the growth was made on, or a "
-        f"{PLAN_FILE} that names it. Received: {growth}, with no {PLAN_FILE} "
-        "beside it or one folder above. Add --model."
-    )
 
 
 def _texts(path: Path, characters: int | None) -> list[str]:

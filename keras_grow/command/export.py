@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+from keras_grow.command.base import base_of_growth
 from keras_grow.comparison.layout import GROWTH_FILE
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import WEIGHTS_FILE
@@ -35,7 +36,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         metavar="RUN_OR_GROWTH",
         help=(
             "folder of a finished run, such as runs/demo/grown-seed0; a "
-            "growth file (then --model is its base); or the name of a model"
+            "growth file; or the name of a model"
         ),
     )
     parser.add_argument("path", metavar="PATH", help="folder or file to write")
@@ -44,7 +45,8 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     parser.add_argument(
         "--model",
-        help="base of a growth file: a preset, file or gemma3_270m_pip",
+        help="base of a growth file: preset, GGUF or folder (default: that "
+        f"of a {PLAN_FILE} beside the growth file, or one folder above)",
     )
     parser.add_argument(
         "--scale",
@@ -147,12 +149,8 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
             f"{', '.join(map(str, sorted(found))) or 'none'}"
         )
     if name.endswith(".grow.safetensors"):
-        if base is None:
-            raise ValueError(
-                "Expected --model, the base that the growth was made on. "
-                f"Received: {name} alone"
-            )
-        return _grown(load_causal_lm(base), path), {"base": base}
+        base, dtype = base_of_growth(path, base)
+        return _grown(load_causal_lm(base, dtype), path), {"base": base}
     return load_causal_lm(name), {"base": name}
 
 
@@ -211,6 +209,6 @@ def _save_keras(model: Any, path: Path, dtype: str | None) -> None:
     size = sum(variable_bytes(variable) for variable in plain.variables)
     with write_whole(path, size) as part:
         if is_file:
-            plain.save(part / path.name)
+            plain.save(part)
         else:
             plain.save_to_preset(str(part))

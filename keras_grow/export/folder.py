@@ -1,4 +1,4 @@
-"""A folder or a file that is written whole or not at all."""
+"""Where an export goes: a folder or a file, written whole or not at all."""
 
 import contextlib
 import os
@@ -6,14 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_grow.files import atomic_path
+
 
 @contextlib.contextmanager
 def write_whole(path: Path, needed: int) -> Iterator[Path]:
-    """Provide a temporary sibling of `path`, which becomes `path` at the end.
-
-    The caller leaves in it either the contents of the folder `path`, or one
-    file named as `path` is. `needed` bytes must be free on the disk.
-    """
+    """`atomic_path` in a folder that is made, with `needed` bytes free."""
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if free < needed:
@@ -21,16 +19,8 @@ def write_whole(path: Path, needed: int) -> Iterator[Path]:
             f"Expected {needed:,} bytes of room in {path.parent}. Received: "
             f"{free:,} bytes free. Free some, or export to another disk."
         )
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    # A killed process may have had the same number.
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+    with atomic_path(path) as part:
         yield part
-        written = part / path.name
-        os.replace(written if written.is_file() else part, path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_empty(folder: Path) -> None:

@@ -145,7 +145,7 @@ def export_gguf(
     text = model_card(model, family, quantization, card, _load(path.name, chat))
     say_padding(size, padded)
     with write_whole(path, size) as part:
-        _write(gguf, part / path.name, arch, keys, entries)
+        _write(gguf, part, arch, keys, entries)
     with write_atomically(path.with_name(f"{path.name}.md")) as file:
         file.write(text)
     difference = None

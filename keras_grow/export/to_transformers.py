@@ -152,6 +152,7 @@ def export_transformers(
         padded = padding(tensors, family.weights) * stored.itemsize
     say_padding(size, padded)
     with write_whole(folder, size) as part:
+        part.mkdir()
         files = write_shards(tensors, part, stored, shard_bytes)
         _write_json(part / "config.json", config)
         _write_json(part / "generation_config.json", ids)

@@ -87,11 +87,19 @@ def test_a_run_becomes_a_gguf_file_with_its_scores(made, tmp_path, capsys):
     assert f"Its runs that kept their weights: {own}" in capsys.readouterr().err
     try:
         assert main(["export", str(own), path, *options]) == 0
+        # The growth file alone: the plan above it names its base.
+        growth, other = (
+            str(own / "growth.grow.safetensors"),
+            tmp_path / "x.gguf",
+        )
+        assert main(["export", growth, str(other), *options]) == 0
     finally:
         (own / "growth.grow.safetensors").rename(
             folder / "french.grow.safetensors"
         )
+    again = check.logits(load_gemma3_gguf(other), [IDS])[0]
     found = check.logits(load_gemma3_gguf(path), [IDS])[0]
+    np.testing.assert_array_equal(again, found)
     np.testing.assert_allclose(found, logits[1], rtol=0, atol=1e-4)
     card = (tmp_path / "out.gguf.md").read_text()
     assert "| new/chrf, after 60 updates | 41.25 |" in card
