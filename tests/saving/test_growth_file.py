@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,6 +23,7 @@ from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.reading import read_growth_file
 
 BATCH = token_batch()
+VERSION_1 = Path(__file__).parent / "version_1"
 # Each saves for the next: a process that imports another takes its time.
 NEXT = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}
 
@@ -236,6 +238,20 @@ def test_missing_and_extra_keys_are_refused(path, change):
     changed = dataclasses.replace(saved, tensors=tensors)
     save_file(tensors, path, changed.metadata)
     refuse(path, "do not fit")
+
+
+@pytest.mark.parametrize(
+    ("name", "growths"),
+    [("g_freeze", ["growth_1", "growth_2"]), ("g_train", ["growth_1"])],
+)
+def test_a_file_of_version_1_is_the_growth_that_wrote_it(name, growths):
+    """Files and logits are of the last keras_grow that wrote that version."""
+    expected = np.load(VERSION_1 / f"{name}.npy")
+    lm = keras_grow.load_growth(
+        tiny_lm("gemma3"), VERSION_1 / f"{name}.grow.safetensors"
+    )
+    assert list(keras_grow.growths(lm)) == growths
+    np.testing.assert_allclose(outputs(lm), expected, rtol=0, atol=1e-5)
 
 
 def test_a_newer_version_is_refused(path):
