@@ -9,8 +9,8 @@ import keras
 import keras_hub
 import numpy as np
 import tiny_tokenizers
-from keras import ops
 from keras_hub.src.models.qwen3_5 import qwen3_5_gated_delta_net
+from tiny_models import drawn_by_numpy
 from tiny_models import randomize
 
 VOCABULARY_SIZE = 40
@@ -177,27 +177,16 @@ CONFIGS = {
 def few_programs():
     """Spare JAX the programs that tests of many families would compile most.
 
-    Keras' initializers compile one per shape: NumPy draws instead. KerasHub
-    unrolls linear attention over chunks of 64 tokens: of 8, as the texts have.
+    See `drawn_by_numpy`. KerasHub unrolls linear attention over chunks of 64
+    tokens: of 8, as the texts have.
     """
-    rng = np.random.default_rng(0)
-
-    def draw(initializer, shape, dtype=None, **kwargs):
-        return ops.convert_to_tensor(rng.normal(0.0, 0.1, shape), dtype)
-
     linear = "_chunk_gated_delta_rule"
     rule = getattr(qwen3_5_gated_delta_net, linear)
-    with contextlib.ExitStack() as stack:
-        for name in ("RandomNormal", "TruncatedNormal", "VarianceScaling"):
-            cls = getattr(keras.initializers, name)
-            stack.enter_context(mock.patch.object(cls, "__call__", draw))
-        stack.enter_context(
-            mock.patch.object(
-                qwen3_5_gated_delta_net,
-                linear,
-                functools.partial(rule, chunk_size=LENGTH),
-            )
-        )
+    shorter = functools.partial(rule, chunk_size=LENGTH)
+    with (
+        drawn_by_numpy(),
+        mock.patch.object(qwen3_5_gated_delta_net, linear, shorter),
+    ):
         yield
 
 

@@ -1,10 +1,14 @@
 """Tiny random-weight models, their tokenizer and a batch for them."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
+from unittest import mock
 
 import keras
 import keras_hub
 import numpy as np
+from keras import ops
 from tiny_pieces import trained
 
 VOCABULARY_SIZE = 80
@@ -75,6 +79,21 @@ def tokenizer_proto() -> bytes:
     )
 
 
+@contextlib.contextmanager
+def drawn_by_numpy() -> Iterator[None]:
+    """Initial weights without the program that JAX compiles for each shape."""
+    rng = np.random.default_rng(0)
+
+    def draw(initializer, shape, dtype=None, **kwargs):
+        return ops.convert_to_tensor(rng.normal(0.0, 0.1, shape), dtype)
+
+    with contextlib.ExitStack() as stack:
+        for name in ("RandomNormal", "TruncatedNormal", "VarianceScaling"):
+            cls = getattr(keras.initializers, name)
+            stack.enter_context(mock.patch.object(cls, "__call__", draw))
+        yield
+
+
 def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every weight of `model` a known random value, norms included."""
     rng = np.random.default_rng(seed)
@@ -95,26 +114,32 @@ def tiny_lm(
 
     With `tokenizer`, strings go in and out; without, token ids do.
     """
-    preprocessor = None
+    with drawn_by_numpy():
+        lm = _built(family, tokenizer, dtype=dtype, **overrides)
+    return randomize(lm, seed)
+
+
+def _built(family: str, tokenizer: bool, **config) -> keras.Model:
     models = keras_hub.models
+    preprocessor = None
     if family == "gemma3":
-        backbone = models.Gemma3Backbone(**{**GEMMA3, **overrides}, dtype=dtype)
+        backbone = models.Gemma3Backbone(**{**GEMMA3, **config})
         if tokenizer:
             preprocessor = models.Gemma3CausalLMPreprocessor(
                 models.Gemma3Tokenizer(proto=tokenizer_proto()),
                 sequence_length=16,
             )
-        lm = models.Gemma3CausalLM(backbone=backbone, preprocessor=preprocessor)
-    else:
-        shape = {"gemma": GEMMA, "gemma2": GEMMA2}[family]
-        backbone = models.GemmaBackbone(**{**shape, **overrides}, dtype=dtype)
-        if tokenizer:
-            preprocessor = models.GemmaCausalLMPreprocessor(
-                models.GemmaTokenizer(proto=tokenizer_proto()),
-                sequence_length=16,
-            )
-        lm = models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
-    return randomize(lm, seed)
+        return models.Gemma3CausalLM(
+            backbone=backbone, preprocessor=preprocessor
+        )
+    shape = {"gemma": GEMMA, "gemma2": GEMMA2}[family]
+    backbone = models.GemmaBackbone(**{**shape, **config})
+    if tokenizer:
+        preprocessor = models.GemmaCausalLMPreprocessor(
+            models.GemmaTokenizer(proto=tokenizer_proto()),
+            sequence_length=16,
+        )
+    return models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
 
 
 def token_batch(batch: int = 2, length: int = 12, seed: int = 0) -> dict:
