@@ -14,6 +14,9 @@ from .choices import Unavailable
 from .models import Models
 from .owner import Turns
 
+# Seconds between two looks at an answer: to show one takes time, of which the
+# models have the less.
+_PAUSE = 0.1
 _STOPPED = Answer("empty", message="Stopped before it began.")
 
 
@@ -69,14 +72,16 @@ class Ask:
         self._wake()
 
     async def read(self) -> AsyncIterator[dict[int, Answer]]:
-        """The answers after each change, until the last."""
+        """The answers as they change, until the last."""
         while not self.left:
             self._changed.clear()
             over, answers = not self._open, dict(self._answers)
+            shown = time.perf_counter()
             yield answers
             if over:
                 return
             await self._changed.wait()
+            await asyncio.sleep(shown + _PAUSE - time.perf_counter())
 
     def _wake(self) -> None:
         if not self._loop.is_closed():  # As it is when the app ends.

@@ -129,6 +129,29 @@ def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
     compare(lm, batch, logits_of(source, tokens))
 
 
+def test_llama_2_computes_what_transformers_does(tmp_path):
+    """KerasHub converts every Llama to Llama 3, whose weights this one takes."""
+    config = transformers.LlamaConfig(**CONFIGS["Llama"])
+    source = drawn(transformers.AutoModelForCausalLM.from_config(config))
+    source.save_pretrained(tmp_path)
+    converted = models.Llama3Backbone.from_preset(str(tmp_path))
+    backbone = models.LlamaBackbone(
+        vocabulary_size=40,
+        num_layers=2,
+        num_query_heads=4,
+        num_key_value_heads=2,
+        hidden_dim=16,
+        intermediate_dim=24,
+        layer_norm_epsilon=config.rms_norm_eps,
+    )
+    for own, other in zip(backbone.weights, converted.weights, strict=True):
+        assert own.path.split("/")[1:] == other.path.split("/")[1:]
+        own.assign(other)
+    lm = models.LlamaCausalLM(backbone=backbone, preprocessor=None)
+    tokens, batch = random_batch()
+    compare(lm, batch, logits_of(source, tokens))
+
+
 @pytest.mark.parametrize("experts", [{}, _EXPERTS], ids=["dense", "moe"])
 def test_the_text_half_of_qwen_3_5_computes_what_transformers_does(
     experts, tmp_path
