@@ -130,7 +130,7 @@ def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
 
 
 def test_llama_2_computes_what_transformers_does(tmp_path):
-    """KerasHub converts every Llama to Llama 3, whose weights this one takes."""
+    """KerasHub converts every Llama to Llama 3; its weights fit Llama 2."""
     config = transformers.LlamaConfig(**CONFIGS["Llama"])
     source = drawn(transformers.AutoModelForCausalLM.from_config(config))
     source.save_pretrained(tmp_path)
