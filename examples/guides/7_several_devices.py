@@ -68,8 +68,8 @@ del large
 # Now the devices of this machine. A mesh has an axis for the rows of a batch
 # and one for the parts of the model. `layout_map` says for every weight,
 # including those of later growths, which of its axes are split; `distribute`
-# moves a model that is already loaded. Build a model that fits no single device
-# inside `distribution.scope()`, where its weights are split from the start.
+# moves a model that is already loaded. If a model is too large for one device,
+# build it inside `distribution.scope()`: its weights are split from the start.
 #
 # If memory is not a concern, `keras.distribution.DataParallel()` replaces both:
 # each device then holds the whole model and a part of the batch.

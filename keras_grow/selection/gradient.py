@@ -105,8 +105,9 @@ def rank_by_gradient(
     measured = "gradient norm of the MLP kernels"
     if relative:
         measured += ", relative to their norm"
+    batches_read = "1 batch" if count == 1 else f"{count} batches"
     return LayerScores.ranked(
-        scores, "gradient", f"{measured}; {count} batches"
+        scores, "gradient", f"{measured}; {batches_read}"
     )
 
 
