@@ -106,9 +106,7 @@ def rank_by_gradient(
     if relative:
         measured += ", relative to their norm"
     batches_read = "1 batch" if count == 1 else f"{count} batches"
-    return LayerScores.ranked(
-        scores, "gradient", f"{measured}; {batches_read}"
-    )
+    return LayerScores.ranked(scores, "gradient", f"{measured}; {batches_read}")
 
 
 class _GradientRecorder(keras.optimizers.Optimizer):
