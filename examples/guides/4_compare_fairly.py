@@ -8,10 +8,11 @@
 # new task and on what the base could do before. The same from the shell is
 # `keras-grow compare`.
 #
-# As it stands it is a sketch of eight updates. For figures to rely on, give
-# each method several learning rates (`learning_rate=(1e-5, 2e-5, 5e-5)` tries
-# them on held-out training examples), several seeds, more updates and more
-# examples. Results of longer runs are in `examples/results`.
+# As it stands it is a sketch of eight updates, which takes some six minutes on
+# two cores. For figures to rely on, give each method several learning rates
+# (`learning_rate=(1e-5, 2e-5, 5e-5)` tries them on held-out training examples),
+# several seeds, more updates and more examples. Results of longer runs are in
+# `examples/results`.
 
 # %%
 import os

@@ -54,7 +54,7 @@ print(keras_grow.growth_report(lm))
 # Printed on Gemma 3 270M (JAX, two busy CPU cores, a minute and a quarter):
 #
 # ```
-# gradient: gradient norm of the MLP kernels, relative to their norm; 1 batches
+# gradient: gradient norm of the MLP kernels, relative to their norm; 1 batch
 # cost: a forward and a backward pass per batch
 # rank  block  score
 #    1      3  0.0421091

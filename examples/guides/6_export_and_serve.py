@@ -7,7 +7,8 @@
 # that transformers and vLLM load, both made from a file of chats. Growths are
 # merged by the export, at the scale that you set. The check with transformers
 # needs `pip install transformers torch accelerate` (in the Python that runs
-# this guide). It takes some two minutes on two cores, and 2 GB of disk.
+# this guide). The guide takes some two minutes on two cores and 2 GB of disk.
+# A torch with CUDA, which pip installs on Linux, takes 5 GB more.
 
 # %%
 import json

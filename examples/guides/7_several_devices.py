@@ -8,7 +8,8 @@
 # devices, whose file loads on one. Keras splits models on the JAX backend only,
 # through `keras.distribution`. Without accelerators, four virtual devices on
 # the CPU stand in for them: slower, but the same program. The end says what to
-# write for a GPU node or a TPU pod. It takes some five minutes on two cores.
+# write for a GPU node or a TPU pod. It takes about half a minute on two quiet
+# cores.
 
 # %%
 import os
@@ -68,8 +69,8 @@ del large
 # Now the devices of this machine. A mesh has an axis for the rows of a batch
 # and one for the parts of the model. `layout_map` says for every weight,
 # including those of later growths, which of its axes are split; `distribute`
-# moves a model that is already loaded. Build a model that fits no single device
-# inside `distribution.scope()`, where its weights are split from the start.
+# moves a model that is already loaded. If a model is too large for one device,
+# build it inside `distribution.scope()`: its weights are split from the start.
 #
 # If memory is not a concern, `keras.distribution.DataParallel()` replaces both:
 # each device then holds the whole model and a part of the batch.
@@ -168,17 +169,17 @@ print("on one device:", list(keras_grow.growths(one)))
 # after a process is killed. Nothing here was run on a GPU node or a TPU pod.
 
 # %% [markdown]
-# Printed on Gemma 3 270M (JAX, four virtual devices on two busy CPU cores, 5
-# minutes, of which compiling took half):
+# Printed on Gemma 3 270M (JAX, four virtual devices on two CPU cores, 33
+# seconds; five minutes when the cores were busy with other work):
 #
 # ```
 #  1 devices:  109.5 GB each
 #  8 devices:   13.7 GB each
 # 16 devices:    6.8 GB each
 # Epoch 1/2
-# 2/2 - 173s - 86s/step - loss: 0.3780
+# 2/2 - 8s - 4s/step - loss: 0.3778
 # Epoch 2/2
-# 2/2 - 14s - 7s/step - loss: 0.3130
+# 2/2 - 4s - 2s/step - loss: 0.3143
 # 4 devices, the first holds 26% of the model
 # on one device: ['french']
 # ```

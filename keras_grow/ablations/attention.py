@@ -52,7 +52,7 @@ def grow_attention(
             backbone.
         grows: `"heads"`: `factor` times as many query heads over the same
             keys and values. `"head_dim"`: queries, keys and values `factor`
-            times as long. See `GrownAttention`.
+            times as long.
         factor: int of 2 or more. Defaults to 2.
         layers: the blocks to grow, as in `grow_model`. Defaults to `None`.
         slice_dtype: dtype of the new variables, `"float32"` or the dtype that

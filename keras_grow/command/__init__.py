@@ -23,7 +23,8 @@ def status_of(run: Callable[[], None]) -> int:
     """Run a command; print a refusal in one line and return status 1 for it.
 
     A refusal is an `OSError`, or an error that this package raised itself to
-    report what it received. Any other error is a bug and is raised.
+    report what it received or which package to install. Any other error is a
+    bug and is raised.
     """
     try:
         run()
@@ -49,4 +50,6 @@ def _is_refusal(error: Exception) -> bool:
         return True
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     own = frame.f_globals["__name__"].partition(".")[0] == "keras_grow"
-    return own and "Received:" in str(error)
+    text = str(error)
+    missing = isinstance(error, ImportError) and text.startswith("Expected")
+    return own and (missing or "Received:" in text)

@@ -51,9 +51,9 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         "",
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
-        f"{plan.examples} examples per set. Mean over seeds. In brackets, what "
-        "an old skill lost or gained: points, or a perplexity's percent "
-        "(times from ten times on).",
+        f"{plan.examples} examples per set. Mean over seeds. In brackets, the "
+        "change of an old skill from the base: in points, or for a perplexity "
+        "in percent (as a factor if it is ten or more).",
         "",
         *_table(plan, folder, rows),
         "",

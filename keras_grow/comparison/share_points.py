@@ -79,8 +79,8 @@ def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
             )
     lines += [
         "",
-        f"The lowest {new} on the curve of a method where the perplexity of "
-        f"{old} rises by at most so much:",
+        f"The lowest {new} on the curve of each method while the perplexity of "
+        f"{old} rises by at most the percentage in the header:",
         "",
         "| method | " + " | ".join(f"{b:g}%" for b in BUDGETS) + " |",
         "| --- |" + " ---: |" * len(BUDGETS),

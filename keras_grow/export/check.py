@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ def check_comparable(
 
 def load_transformers(path: str | os.PathLike[str]) -> Any:
     """Load an exported folder or GGUF file, in float32 and eager attention."""
+    # Triton 3.7 and 3.8, imported after TensorFlow 2.21, end the process with
+    # a segmentation fault, and torch's CUDA build imports it. A process that
+    # has both is left without Triton: nothing here needs it.
+    if "tensorflow" in sys.modules:
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -53,7 +53,7 @@ class GrowthConfig:
 
     Raises:
         ValueError: if a field has the wrong type or is out of range. Whether a
-            model has these blocks is checked by `resolve_layers`.
+            model has these blocks is checked when it grows.
 
     Example:
 
@@ -244,8 +244,8 @@ def _check_layers(layers: Any) -> tuple[int, ...]:
     if not valid:
         raise ValueError(
             "Expected `layers` to be a tuple of block indices, ints of 0 or "
-            f"more. Received: layers={show(layers)}. Call `resolve_layers` "
-            "for those of a model."
+            f"more. Received: layers={show(layers)}. `grow_model` takes other "
+            "forms, such as a number of last blocks."
         )
     if len(set(layers)) < len(layers):
         raise ValueError(

@@ -51,8 +51,8 @@ class GrowableDense(keras.layers.Layer):
             that maps the last axis of its input to the last axis of its
             output.
         grows: `"output"` (up-projection) or `"input"` (down-projection).
-        slices: layers of the base's kind, oldest first; for G-Train a
-            `CopiedDense` (output) or a `Fold` (input).
+        slices: layers of the base's kind, oldest first. `grow_mlp` makes
+            those of G-Train, which are of another kind.
         slice_widths: for each slice, the number of neurons that it adds.
         base_shares: for each slice, the share `c_i`. Defaults to zeros.
         scales: for each slice, the scale `s_i`. Defaults to ones.

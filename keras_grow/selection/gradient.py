@@ -105,9 +105,8 @@ def rank_by_gradient(
     measured = "gradient norm of the MLP kernels"
     if relative:
         measured += ", relative to their norm"
-    return LayerScores.ranked(
-        scores, "gradient", f"{measured}; {count} batches"
-    )
+    batches_read = "1 batch" if count == 1 else f"{count} batches"
+    return LayerScores.ranked(scores, "gradient", f"{measured}; {batches_read}")
 
 
 class _GradientRecorder(keras.optimizers.Optimizer):

@@ -119,9 +119,11 @@ def save_kernels(
     """Write kernels to a folder of `.npy` files in float32, one at a time.
 
     Args:
-        source: see `open_kernels`.
+        source: a KerasHub task or backbone, or a path, as in
+            `keras_grow.rank_layers`.
         folder: path of the folder to make. It is visible only when complete.
-        over: which kernels, see `slots_of`. Defaults to `"mlp"`.
+        over: which kernels, as in `keras_grow.rank_layers`. Defaults to
+            `"mlp"`.
 
     Raises:
         FileExistsError: if `folder` exists.

@@ -1,7 +1,7 @@
 """English to French interface strings that Django and Sphinx ship (BSD).
 
 A small translation task that needs nothing but pip: the French message
-catalogues of both packages, without strings that hold placeholders or markup.
+catalogs of both packages, without strings that hold placeholders or markup.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def gettext_en_fr(validation_share: float = 0.2) -> Task:
 
 
 def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
-    """Singular messages of a compiled gettext catalogue, with translations.
+    """Singular messages of a compiled gettext catalog, with translations.
 
     The header, plural forms and messages that a context tells apart are left
     out.
@@ -86,7 +86,7 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
     )
     if order is None:
         raise ValueError(
-            "Expected a compiled gettext catalogue (.mo). "
+            "Expected a compiled gettext catalog (.mo). "
             f"Received: path={str(path)!r}"
         )
     count, originals, translations = struct.unpack_from(order + "3I", data, 8)
@@ -103,7 +103,7 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _catalogues() -> list[Path]:
-    """The French catalogues of the packages; none of them is imported."""
+    """The French catalogs of the packages; none of them is imported."""
     found: list[Path] = []
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)

@@ -10,7 +10,9 @@ import pytest
 
 from keras_grow.command import main
 from keras_grow.command import parser
+from keras_grow.command import status_of
 from keras_grow.comparison.kinds import KINDS
+from keras_grow.export import check
 from keras_grow.selection import update
 
 pytestmark = pytest.mark.no_backend
@@ -89,6 +91,15 @@ def test_a_wrong_method_is_told_before_anything_starts(method, said, capsys):
     with pytest.raises(SystemExit):
         main(words)
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_missing_package_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    assert status_of(lambda: check.check_comparable(None)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("keras-grow: Expected transformers and torch")
+    assert "pip install transformers torch" in said
+    assert said.count("\n") == 1
 
 
 def no_arguments():

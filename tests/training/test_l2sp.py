@@ -1,4 +1,4 @@
-"""Decay towards the start, against NumPy."""
+"""Decay toward the start, against NumPy."""
 
 import keras
 import numpy as np
