@@ -85,7 +85,7 @@ keras_grow.grow_model(lm, name="garden")
 lm.compile(
     optimizer=keras.optimizers.Adam(1e-4),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    weighted_metrics=[],
+    weighted_metrics=[],  # Or Keras warns that the weights reach no metric.
 )
 keras_grow.supervised_logits(lm)
 x, y, sample_weight = encode(task.train[:ROWS], lm.preprocessor.tokenizer)

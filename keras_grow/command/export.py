@@ -137,6 +137,7 @@ def _dial(model: Any, scale: float) -> None:
 def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
     """The model of a run, a growth file or a name, and what its card says."""
     from keras_grow.loading.load import load_causal_lm
+    from keras_grow.saving.reading import read_growth_file
 
     if path.is_dir() and (path.parent / PLAN_FILE).exists():
         return _load_run(path)
@@ -149,6 +150,8 @@ def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:
             f"{', '.join(map(str, sorted(found))) or 'none'}"
         )
     if name.endswith(".grow.safetensors"):
+        # Errors in the file are reported before a model is loaded.
+        read_growth_file(path)
         base, dtype = base_of_growth(path, base)
         return _grown(load_causal_lm(base, dtype), path), {"base": base}
     return load_causal_lm(name), {"base": name}

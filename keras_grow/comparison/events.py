@@ -56,8 +56,8 @@ class Shortened(Event):
     def line(self) -> str:
         """How many they were."""
         return (
-            f"{self.cut_prompts} examples lost tokens of their prompt, "
-            f"{self.left_out} were left out: over {self.tokens} tokens"
+            f"over {self.tokens} tokens: {self.cut_prompts} examples whose "
+            f"prompt was cut, {self.left_out} that were left out"
         )
 
 

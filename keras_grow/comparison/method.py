@@ -49,11 +49,11 @@ class Method:
             of every weight. LoRA is at its best on all of them, at about ten
             times the rate of SFT ("LoRA Without Regret", Schulman et al.
             2025): sweep `learning_rate` as far.
-        prune: `"fapm"` to let a share of the change be so many of its
-            entries, those whose change is large yet small against the weight,
-            instead of the whole change scaled: the Forgetting-Aware Pruning
-            Metric (Huang et al. 2025, arXiv 2509.08255), which keeps a tenth.
-            See `Plan.shares`.
+        prune: `"fapm"` to keep, at a share of the change, that share of the
+            changed entries in place of the whole change scaled: those whose
+            change is large, yet small against the weight. This is the
+            Forgetting-Aware Pruning Metric (Huang et al. 2025, arXiv
+            2509.08255), which keeps a tenth. See `Plan.shares`.
         token_weights: `"dft"` to weigh the loss of each token by the model's
             own probability of it: dynamic fine-tuning (Wu et al. 2025, arXiv
             2508.05629).

@@ -74,7 +74,8 @@ def memory_per_device(
     with keras_grow.distribution.shapes_only():
         backbone = keras_hub.models.Gemma3Backbone(**config, dtype="bfloat16")
     growth = keras_grow.GrowthConfig(factor=2, layers=tuple(range(10)))
-    print(memory_per_device(backbone, mesh, growth).total)
+    memory = keras_grow.distribution.memory_per_device(backbone, mesh, growth)
+    print(memory.total)
     ```
     """
     backbone = backbone_of(model)

@@ -7,7 +7,7 @@ from keras_grow.tasks.example import Example
 from keras_grow.tasks.example import Task
 from keras_grow.tasks.files import file_task
 from keras_grow.tasks.files import read_examples
-from keras_grow.tasks.gettext_catalogues import gettext_en_fr
+from keras_grow.tasks.gettext_catalogs import gettext_en_fr
 from keras_grow.tasks.holdout import hold_out
 from keras_grow.tasks.load import load_task
 from keras_grow.tasks.olmo_eval import olmo_eval_task

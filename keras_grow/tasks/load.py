@@ -7,7 +7,7 @@ from keras_grow.tasks.datasets import TFDS_TASKS
 from keras_grow.tasks.datasets import tfds_task
 from keras_grow.tasks.example import Task
 from keras_grow.tasks.files import file_task
-from keras_grow.tasks.gettext_catalogues import gettext_en_fr
+from keras_grow.tasks.gettext_catalogs import gettext_en_fr
 from keras_grow.tasks.olmo_eval import olmo_eval_task
 from keras_grow.tasks.sources import SUFFIXES
 from keras_grow.tasks.sources import is_file_name

