@@ -1,4 +1,4 @@
-"""The report and the figure from the committed rows.
+"""The report and the figures from the committed rows.
 
 python examples/front/report.py                 # examples/results/front
 python examples/front/report.py --task science  # examples/results/front_science
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pictures import draw_dials
+from pictures import draw_fronts
 from results import DRAWS
 from results import RESULTS
 from results import Front
@@ -18,7 +20,6 @@ from results import pack
 
 from keras_grow.comparison.front import bracketed
 from keras_grow.comparison.front import forgetting_at
-from keras_grow.comparison.front import front
 from keras_grow.comparison.front import loss_at
 from keras_grow.comparison.intervals import interval
 from keras_grow.comparison.intervals import ratio
@@ -28,14 +29,6 @@ BUDGETS = (1.0, 2.0, 5.0)
 TASKS = {
     "captions": ("front", "English-French captions", (1.0, 1.1, 1.2)),
     "science": ("front_science", "science questions", (1.2, 1.3, 1.35)),
-}
-MAIN = ("sft", "lora", "g_freeze", "g_freeze_10", "g_train", "g_freeze_up")
-RIVALS = ("sft_up", "sft_attention", "dft", "fapm", "sft+replay", "sft+self")
-COLORS = (*MAIN, *RIVALS)
-PANELS = {
-    "no anchor": MAIN,
-    "with the anchor": tuple(f"{method}+anchor" for method in MAIN),
-    "rivals beside G-Train": ("g_train", *RIVALS),
 }
 # Kept of the change, where a run does not say.
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -163,57 +156,6 @@ def _routed_table(data: Front) -> list[str]:
     return lines
 
 
-def draw(data: Front, title: str, path: Path) -> None:
-    """All points, each method's front, intervals on the front's points."""
-    from matplotlib.figure import Figure
-
-    panels = {
-        panel: [method for method in methods if method in data.runs]
-        for panel, methods in PANELS.items()
-    }
-    panels = {name: found for name, found in panels.items() if len(found) > 1}
-    figure = Figure(figsize=(5 * len(panels), 5), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True)
-    lowest = min(
-        data.curve(run, "validation")[0].min()
-        for runs in data.runs.values()
-        for run in runs.values()
-    )
-    for axis, (panel, methods) in zip(axes, panels.items(), strict=True):
-        for method in methods:
-            _draw_front(data, axis, method)
-        axis.set_title(panel)
-        axis.set_xlim(-1, 15)
-        axis.set_ylim(lowest - 0.06, lowest + 0.7)
-        axis.set_xlabel("WikiText-2 perplexity, % above the base's")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    axes[0].set_ylabel(f"{title}, loss (lower is better)")
-    figure.savefig(path, dpi=110)
-
-
-def _draw_front(data: Front, axis: Any, method: str) -> None:
-    plain = method.removesuffix("+anchor")
-    color = f"C{COLORS.index(plain) if plain in COLORS else 0}"
-    points, bars = [], []
-    for (_, seed), run in data.runs[method].items():
-        x, y = data.curve(run, "wikitext"), data.curve(run, "validation")
-        axis.plot(x[0][1:], y[0][1:], ".", color=color, ms=3, alpha=0.4)
-        if seed == 0:
-            points += list(zip(x[0], y[0], strict=True))
-            ends = [np.quantile(c[1], [0.025, 0.975], axis=0) for c in (x, y)]
-            bars += list(np.stack(ends).transpose(2, 0, 1))
-    p, b = np.array(points), np.array(bars)
-    on = front(p)
-    order = np.argsort(p[on][:, 0])
-    p, b = p[on][order], b[on][order]
-    error = np.abs(b - p[:, :, None]).transpose(1, 2, 0)
-    axis.errorbar(
-        p[:, 0], p[:, 1], error[1], error[0], "-o", color=color, ms=4,
-        lw=1, elinewidth=0.5, label=method,
-    )  # fmt: skip
-
-
 def report(data: Front, title: str, gains: tuple[float, ...]) -> str:
     """The report in Markdown."""
     runs = [run for runs in data.runs.values() for run in runs.values()]
@@ -302,7 +244,8 @@ def main() -> None:
         pack(folder, arguments.pack, arguments.tokens)
     data = Front(folder)
     (folder / "report.md").write_text(report(data, title, gains), "utf-8")
-    draw(data, title, folder / "front.png")
+    draw_fronts(data, title, folder / "front.png")
+    draw_dials(data, title, folder / "dial.png")
 
 
 if __name__ == "__main__":
