@@ -1,7 +1,8 @@
 """Families grow as the architectures that `transformers` has, not as ours.
 
 A random checkpoint is written by `transformers` and loaded by KerasHub's own
-converter, which some families lack: see `WITHOUT_CONVERTER`.
+converter, which some families lack: see `WITHOUT_CONVERTER`, and
+`test_transformers_weights.py`.
 """
 
 import json
