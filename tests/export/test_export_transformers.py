@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import sys
 import tracemalloc
 import types
 
@@ -58,6 +59,21 @@ def test_verify_finds_a_wrong_weight(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(shards.Tensor, "read", wrong)
     exported = export_transformers(lm, tmp_path / "out", verify=True)
     assert exported.largest_difference > 1e-2
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_triton_stays_out_of_a_process_with_tensorflow(
+    loaded, tmp_path, monkeypatch
+):
+    """It would end the process, which no CPU build of torch can show."""
+    for name in ("triton", "tensorflow"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.delitem(sys.modules, "triton")
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "tensorflow")
+    with pytest.raises(ValueError, match="Unrecognized model"):
+        check.load_transformers(tmp_path)
+    assert ("triton" in sys.modules) == loaded
 
 
 def test_configs_name_tokens_dtype_class_and_length(lm, tmp_path):
