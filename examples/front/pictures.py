@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import SHARES
 from results import Front
 
 from keras_grow.comparison.front import front
@@ -118,7 +119,7 @@ def _draw_dial(
     )  # fmt: skip
     if method != "g_train":
         return  # The shares are the same for all.
-    shares = [0.0, *run["meta"].get("shares", (0.25, 0.5, 0.75, 1.0))]
+    shares = [0.0, *run["meta"].get("shares", SHARES)]
     for share, *point in zip(shares[1:], x[0][1:], y[0][1:], strict=True):
         axis.annotate(
             f"{share:g}", point, (-6, -14), textcoords="offset points",

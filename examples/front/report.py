@@ -15,6 +15,7 @@ from pictures import draw_dials
 from pictures import draw_fronts
 from results import DRAWS
 from results import RESULTS
+from results import SHARES
 from results import Front
 from results import pack
 
@@ -30,8 +31,6 @@ TASKS = {
     "captions": ("front", "English-French captions", (1.0, 1.1, 1.2)),
     "science": ("front_science", "science questions", (1.2, 1.3, 1.35)),
 }
-# Kept of the change, where a run does not say.
-SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:

@@ -9,7 +9,14 @@ import json
 
 import numpy as np
 import pytest
+from beside_transformers import check
+from beside_transformers import compare
+from beside_transformers import drawn
+from beside_transformers import logits_of
+from beside_transformers import random_batch
+from family_models import LENGTH
 from family_models import few_programs
+from family_models import tiny_backbone
 from keras import ops
 from keras_hub import models
 from keras_hub.src.utils.transformers import convert_gemma3n
@@ -22,7 +29,6 @@ import keras_grow
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-LENGTH = 8
 _SMALL = dict(
     vocab_size=40,
     hidden_size=16,
@@ -74,45 +80,6 @@ def _few_programs():
         yield
 
 
-def drawn(source):
-    """A model with random weights in which a difference shows."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in source.parameters():
-            # The defaults are too small for a difference to show, and some
-            # converters go through float16.
-            parameter.add_(0.2 * torch.randn_like(parameter))
-            parameter.copy_(parameter.half().float())
-    return source.eval()
-
-
-def logits_of(model, tokens, **inputs):
-    with torch.no_grad():
-        return model(torch.tensor(tokens), **inputs).logits.float().numpy()
-
-
-def random_batch():
-    tokens = np.random.default_rng(0).integers(4, 40, (2, LENGTH))
-    return tokens, {
-        "token_ids": tokens.astype("int32"),
-        "padding_mask": np.ones_like(tokens, "bool"),
-    }
-
-
-def check(lm, batch, wanted):
-    """The logits of `lm` with those of transformers."""
-    assert np.std(wanted) > 0.1
-    atol = 1e-4 * np.abs(wanted).max()
-    found = ops.convert_to_numpy(lm(batch))
-    np.testing.assert_allclose(found, wanted, atol=atol)
-
-
-def compare(lm, batch, wanted):
-    """The logits of `lm`, as it is and grown, with those of transformers."""
-    check(lm, batch, wanted)
-    check(keras_grow.grow_model(lm), batch, wanted)
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_checkpoint_computes_what_transformers_does_before_and_after_growing(
     name, tmp_path
@@ -136,15 +103,7 @@ def test_llama_2_computes_what_transformers_does(tmp_path):
     source = drawn(transformers.AutoModelForCausalLM.from_config(config))
     source.save_pretrained(tmp_path)
     converted = models.Llama3Backbone.from_preset(str(tmp_path))
-    backbone = models.LlamaBackbone(
-        vocabulary_size=40,
-        num_layers=2,
-        num_query_heads=4,
-        num_key_value_heads=2,
-        hidden_dim=16,
-        intermediate_dim=24,
-        layer_norm_epsilon=config.rms_norm_eps,
-    )
+    backbone = tiny_backbone("Llama", layer_norm_epsilon=config.rms_norm_eps)
     for own, other in zip(backbone.weights, converted.weights, strict=True):
         assert own.path.split("/")[1:] == other.path.split("/")[1:]
         own.assign(other)

@@ -3,18 +3,16 @@
 A random model of transformers gives its weights, name by name.
 """
 
-import numpy as np
 import pytest
+from beside_transformers import compare
+from beside_transformers import drawn
+from beside_transformers import logits_of
+from beside_transformers import random_batch
 from family_models import CONFIGS
-from family_models import LENGTH
 from family_models import few_programs
 from family_models import tiny_backbone
-from keras import ops
 from keras_hub import models
 
-import keras_grow
-
-torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 _OPT = {
@@ -118,12 +116,7 @@ def source_of(name):
     config = getattr(transformers, f"{stem}Config")(
         **{**_SIZES, **FAMILIES[name][1]}, tie_word_embeddings=True
     )
-    torch.manual_seed(0)
-    source = transformers.AutoModelForCausalLM.from_config(config)
-    with torch.no_grad():
-        for parameter in source.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return source.eval()
+    return drawn(transformers.AutoModelForCausalLM.from_config(config))
 
 
 def fill(backbone, source, names):
@@ -159,18 +152,5 @@ def test_weights_of_transformers_compute_the_same_logits(name):
     fill(backbone, source, names)
     task = getattr(models, f"{CONFIGS[name][0]}CausalLM")
     lm = task(backbone=backbone, preprocessor=None)
-    tokens = np.random.default_rng(0).integers(4, 40, (2, LENGTH))
-    with torch.no_grad():
-        wanted = source(torch.tensor(tokens)).logits.numpy()
-    batch = {
-        "token_ids": tokens.astype("int32"),
-        "padding_mask": np.ones_like(tokens, "bool"),
-    }
-    assert np.std(wanted) > 0.1
-    for model in (lm, keras_grow.grow_model(lm)):
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(model(batch)),
-            wanted,
-            rtol=0,
-            atol=1e-4 * np.abs(wanted).max(),
-        )
+    tokens, batch = random_batch()
+    compare(lm, batch, logits_of(source, tokens))
