@@ -25,8 +25,12 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python $(PIP_INSTALL) \
 	--constraint constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -q
-# Files go whole to one of two workers, the longest first (tests/conftest.py).
-BOTH := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
+# Files go whole to a worker, the longest first (tests/conftest.py). There is one
+# more than cores: some wait for browsers and processes. Of those with real
+# weights two have room.
+SPREAD := --dist loadfile --no-loadscope-reorder
+TWO := $(PYTEST) -n 2 $(SPREAD)
+THREE := $(PYTEST) -n 3 $(SPREAD)
 # XLA compiles a tiny program far longer than it runs: without its optimizers,
 # and in one piece, in a sixth of the time. Tests marked `exact` have what users
 # have.
@@ -46,22 +50,22 @@ app: .venv/app-$(BACKEND)
 		$(if $(wildcard $(RUN)/plan.json),$(RUN),gemma3_270m_pip)
 
 check: lint collect
-	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not real and not exact" \
+	KERAS_BACKEND=jax $(QUICK) $(TWO) -m "not real and not exact" \
 		-k "(no_backend or layers or saving or test_training) \
 		and not in_browser"
-	KERAS_BACKEND=jax $(BOTH) -m "exact and not real" tests/layers \
+	KERAS_BACKEND=jax $(TWO) -m "exact and not real" tests/layers \
 		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
 # One environment is installed while lint runs in the other.
 test:
 	$(MAKE) --jobs 2 lint .venv-lowest/test
 	@echo "== jax, bits and real weights"
-	KERAS_BACKEND=jax $(BOTH) -m "exact or real"
+	KERAS_BACKEND=jax $(TWO) -m "exact or real"
 	@echo "== jax"
-	KERAS_BACKEND=jax $(QUICK) $(BOTH) -m "not exact and not real"
+	KERAS_BACKEND=jax $(QUICK) $(THREE) -m "not exact and not real"
 	set -e; for backend in torch tensorflow; do \
 		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BOTH) -m "real or not no_backend"; \
+		KERAS_BACKEND=$$backend $(THREE) -m "real or not no_backend"; \
 	done
 	$(MAKE) lowest
 
@@ -73,8 +77,8 @@ collect: .venv/test
 
 # Of the lowest versions, what rests on Keras most. Families are data about
 # KerasHub, which is of one version in both environments.
-LOWEST := .venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile \
-	--no-loadscope-reorder tests/layers tests/growth tests/saving \
+LOWEST := .venv-lowest/bin/python -m pytest -q -n 2 $(SPREAD) \
+	tests/layers tests/growth tests/saving \
 	--ignore tests/growth/test_every_family.py \
 	--ignore tests/growth/test_transformers_checkpoints.py
 

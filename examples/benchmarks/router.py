@@ -29,7 +29,6 @@ MODEL = "gemma3_270m_pip"
 BATCH_SIZE = 8
 # Tokens of a row; longer examples are left out.
 LENGTHS = {"french": 48, "science": 80}
-RATE = 5e-5
 PROMPTS = 96
 GENERAL = 200
 HARD = ("captions, plain English", "captions, plain French", "sciq", "boolq")
@@ -49,7 +48,7 @@ def train(name, options):
         0.0,
         decay_steps=options.updates,
         alpha=1.0,
-        warmup_target=RATE,
+        warmup_target=options.rate,
         warmup_steps=5,
     )
     lm.compile(
@@ -107,9 +106,22 @@ class Measurement:
         return Scorer(self.lm, batch_size=8, max_length=512)
 
     @cached_property
+    def dialled(self):
+        """The scale that was chosen for each growth."""
+        return {
+            name: self.rows[f"dial/{name}"]["scale"] for name in sets.SKILLS
+        }
+
+    @cached_property
     def routed(self):
         """What scores each prompt with the growth that it is routed to."""
         return self.router(False).scorer(batch_size=8, max_length=512)
+
+    @cached_property
+    def routed_dialled(self):
+        """The same, each growth at the scale that was chosen for it."""
+        router = self.router(False, self.dialled)
+        return router.scorer(batch_size=8, max_length=512)
 
     def measure(self, key, function):
         """A row of this key, measured if it is not there."""
@@ -133,7 +145,7 @@ class Measurement:
         """See `router_sets`."""
         return sets.near(self.options.data)
 
-    def router(self, hard):
+    def router(self, hard, scales=None):
         """A router, fitted with hard negatives or without."""
         prompts = {
             name: [
@@ -151,7 +163,7 @@ class Measurement:
             text for kind in HARD for text in self.near[kind][:HARD_EACH]
         ]
         return keras_grow.GrowthRouter(self.lm).fit(
-            prompts, general, negatives if hard else None
+            prompts, general, negatives if hard else None, scales=scales
         )
 
     def held_out(self):
@@ -187,11 +199,11 @@ class Measurement:
             "held_out_reached": held_out.reached,
         }
 
-    def score(self, variant, kind, scales=None):
-        """A row of losses with growths at scales, or routed."""
-        self.measure(f"loss/{variant}/{kind}", lambda: self.loss(kind, scales))
+    def score(self, variant, kind):
+        """A row of losses: of the base, a growth at a scale, or routed."""
+        self.measure(f"loss/{variant}/{kind}", lambda: self.loss(variant, kind))
 
-    def loss(self, kind, scales):
+    def loss(self, variant, kind):
         """Nats and tokens of each answer of a kind."""
         options = self.options
         pairs = [
@@ -200,10 +212,8 @@ class Measurement:
             if len(prompt + answer) <= options.characters
         ]
         pairs = pairs[: options.examples]
-        if scales is not None:
-            keras_grow.set_growths(self.lm, scales)
         scored = loglikelihood(
-            self.routed if scales is None else self.scorer,
+            self.scorer_of(variant),
             [prompt for prompt, _ in pairs],
             [answer for _, answer in pairs],
         )
@@ -211,6 +221,17 @@ class Measurement:
             "nats": [round(float(-x), 4) for x in scored.logprob],
             "tokens": [int(n) for n in scored.n_tokens],
         }
+
+    def scorer_of(self, variant):
+        """A scorer of a column of the table, the dial set for it."""
+        if variant == "routed":
+            return self.routed
+        if variant == "routed dialled":
+            return self.routed_dialled
+        name, _, dialled = variant.partition(" ")
+        scale = self.dialled[name] if dialled else 1.0
+        keras_grow.set_growths(self.lm, {} if name == "base" else {name: scale})
+        return self.scorer
 
     def dial(self, name):
         """The largest scale of one growth alone within 2% of perplexity."""
@@ -237,7 +258,7 @@ def run(options):
     for name in sets.SKILLS:
         train(name, options)
     made = Measurement(options)
-    settings = ("updates", "examples", "characters")
+    settings = ("updates", "rate", "examples", "characters")
     made.measure(
         "machine",
         lambda: (
@@ -247,22 +268,15 @@ def run(options):
     for hard in (False, True):
         made.measure(f"routes/hard={hard}", lambda hard=hard: made.shares(hard))
     for name in sets.SKILLS:
-        made.score("base", name, {})
-        made.score(name, name, {name: 1.0})
-        made.score("routed", name)
-    dialled = {}
-    for name in sets.SKILLS:
-        found = made.measure(f"dial/{name}", lambda n=name: made.dial(n))
-        dialled[name] = {name: found["scale"]}
-        made.score(f"{name} dialled", name, dialled[name])
-    others = [kind for kind in made.held_out() if kind not in sets.SKILLS]
-    for kind in others:
-        made.score("base", kind, {})
-        made.score("routed", kind)
-    for name in sets.SKILLS:
-        for kind in others:
-            made.score(name, kind, {name: 1.0})
-            made.score(f"{name} dialled", kind, dialled[name])
+        made.measure(f"dial/{name}", lambda name=name: made.dial(name))
+    dialled = [f"{name} dialled" for name in sets.SKILLS]
+    for variant in (
+        *("base", "routed", "routed dialled"),
+        *sets.SKILLS,
+        *dialled,
+    ):
+        for kind in made.held_out():
+            made.score(variant, kind)
     return made.rows
 
 
@@ -270,8 +284,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/router"))
-    parser.add_argument("--updates", type=int, default=24)
-    parser.add_argument("--examples", type=int, default=32, help="of a loss")
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--rate", type=float, default=2e-5)
+    parser.add_argument("--examples", type=int, default=100, help="of a loss")
     parser.add_argument(
         "--characters", type=int, default=400, help="of each, at most"
     )

@@ -93,6 +93,7 @@ def _routes(row, skills, hard):
 def _losses(rows, skills):
     kinds = [key.split("/")[2] for key in rows if key.startswith("loss/base/")]
     names = {"base": "base", "routed": "routed"}
+    names["routed dialled"] = "routed and dialed"
     names |= {name: f"{name} at 1" for name in skills}
     for name in skills:
         row = rows.get(f"dial/{name}")
