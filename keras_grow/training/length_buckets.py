@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.training.drawing import check_loop
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
 from keras_grow.training.lengths import example_order
@@ -30,7 +31,13 @@ class LengthBuckets(keras.utils.PyDataset):
     Each call of `fit` continues with the next epoch. To resume in a new
     process, pass `initial_epoch`, or let a callback set `epoch`:
     `keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs:
-    setattr(data, "epoch", epoch))`.
+    setattr(data, "epoch", epoch))`. For epochs of fewer batches pass
+    `steps_per_epoch` here, not to `fit`, which would begin each epoch with the
+    same rows and is refused.
+
+    `evaluate` and `validation_data` need `shuffle=False` and refuse other
+    buckets: over batches of several lengths Keras cannot average loss and
+    metrics rightly.
 
     Args:
         x: inputs by name, arrays `[N, S, ...]`, a `padding_mask` among them,
@@ -53,6 +60,12 @@ class LengthBuckets(keras.utils.PyDataset):
         initial_epoch: number of the first epoch. Defaults to 0.
         updates: the first update and the one after the last, counted through
             all epochs: draw these instead of an epoch. Defaults to `None`.
+        steps_per_epoch: batches of an epoch; the next epoch goes on where this
+            one ends. Defaults to `None`, every row once.
+        shuffle: with `False`, rows in their order, all cut to the longest,
+            and a last batch that may be smaller. Loss and weighted metrics of
+            `evaluate` are then those of the arrays, with Keras' default
+            reduction. Defaults to `True`.
 
     Attributes:
         lengths: the lengths, ascending.
@@ -60,7 +73,9 @@ class LengthBuckets(keras.utils.PyDataset):
 
     Raises:
         ValueError: if the arrays have different numbers of rows or positions,
-            there is no padding mask, or an argument is out of range.
+            there is no padding mask, or an argument is out of range. Raised by
+            `fit`, if it has a `steps_per_epoch` of its own, and by `evaluate`
+            without `shuffle=False`.
 
     Example:
 
@@ -85,6 +100,8 @@ class LengthBuckets(keras.utils.PyDataset):
         same_loss: bool = True,
         initial_epoch: int = 0,
         updates: tuple[int, int] | None = None,
+        steps_per_epoch: int | None = None,
+        shuffle: bool = True,
     ) -> None:
         super().__init__()
         shape = np.shape(y)
@@ -100,6 +117,18 @@ class LengthBuckets(keras.utils.PyDataset):
                 "Expected `updates` to be a first update and a later one. "
                 f"Received: updates={updates}"
             )
+        if steps_per_epoch is not None and steps_per_epoch < 1:
+            raise ValueError(
+                "Expected a positive `steps_per_epoch`. "
+                f"Received: steps_per_epoch={steps_per_epoch}"
+            )
+        chosen = [updates, steps_per_epoch, None if shuffle else "all rows"]
+        if sum(each is not None for each in chosen) > 1:
+            raise ValueError(
+                "Expected one of `updates`, `steps_per_epoch` and "
+                f"`shuffle=False`. Received: updates={updates}, "
+                f"steps_per_epoch={steps_per_epoch}, shuffle={shuffle}"
+            )
         self.x, self.y, self.sample_weight = dict(x), y, sample_weight
         self.batch_size = batch_size
         self.seed = seed
@@ -107,8 +136,13 @@ class LengthBuckets(keras.utils.PyDataset):
         self.same_loss = same_loss
         self.epoch = initial_epoch
         self.updates = updates
+        self.steps_per_epoch = steps_per_epoch
+        self.shuffle = shuffle
         self._rows = row_lengths(x["padding_mask"], sample_weight)
         self.lengths = _lengths(lengths, self._rows, shape[1])
+        if not shuffle:
+            # Of the batches of one length alone, means are right.
+            self.lengths = self.lengths[-1:]
         self._plans: dict[int, list[Rows]] = {}
         # Batches drawn from the current epoch, or None between epochs.
         self._drawn: int | None = None
@@ -116,7 +150,7 @@ class LengthBuckets(keras.utils.PyDataset):
     def __len__(self) -> int:
         if self.updates is not None:
             return self.updates[1] - self.updates[0]
-        return self._per_epoch
+        return self.steps_per_epoch or self._per_epoch
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
         """The next batch while `fit` draws an epoch, or number `index`."""
@@ -141,16 +175,24 @@ class LengthBuckets(keras.utils.PyDataset):
     def rows(self, index: int) -> Rows:
         """Which rows are in batch number `index`, without the filling."""
         size, count = self.batch_size, len(self._rows)
+        if not self.shuffle:
+            return np.arange(index * size, min((index + 1) * size, count))
+        number = self._first + index
         if self.group:
-            first = self.updates[0] if self.updates else 0
-            epoch, place = divmod(first + index, self._per_epoch)
-            return self._plan(epoch if self.updates else self.epoch)[place]
-        if self.updates:
-            update = self.updates[0] + index
-            return example_order(count, self.seed, update * size, size)
+            epoch, place = divmod(number, self._per_epoch)
+            return self._plan(epoch)[place]
+        if self.updates or self.steps_per_epoch:
+            return example_order(count, self.seed, number * size, size)
         first, left = index * size, count - index * size
         first += self.epoch * count
         return example_order(count, self.seed, first, min(size, left))
+
+    @property
+    def _first(self) -> int:
+        """Number of the current epoch's first batch, through all epochs."""
+        if self.updates:
+            return self.updates[0]
+        return self.epoch * len(self)
 
     def _needed(self, rows: Rows) -> int:
         """Positions that the longest of some rows needs."""
@@ -167,6 +209,7 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Keras begins to draw an epoch."""
+        check_loop(self.shuffle, len(self))
         self._drawn = 0
 
     def on_epoch_end(self) -> None:
@@ -202,7 +245,8 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def _cut(self, rows: Rows, length: int) -> tuple[dict[str, Any], Any, Any]:
         """Some rows as a batch of one length."""
-        size, real = self.batch_size, len(rows)
+        real = len(rows)
+        size = self.batch_size if self.shuffle else real
         rows = np.concatenate([rows, np.repeat(rows[:1], size - real)])
         x = {name: values[rows, :length] for name, values in self.x.items()}
         weights = np.array(self.sample_weight[rows, :length], dtype="float32")

@@ -90,6 +90,98 @@ def test_an_order_that_fit_shuffles_and_an_epoch_that_it_breaks_off():
     assert data.epoch == 0
 
 
+class Rows(LengthBuckets):
+    """Buckets that note the tokens of every batch that a loop is given."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.given = []
+
+    def batch(self, index):
+        if self._drawn is not None:
+            self.given.append((self.epoch, *self.rows(index).tolist()))
+        return super().batch(index)
+
+
+def compiled_lm(**options):
+    lm = tiny_lm(num_layers=1)
+    lm.compile(
+        optimizer=keras.optimizers.SGD(0.5),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        **options,
+    )
+    return lm
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_short_epochs_of_fit_go_on_through_the_rows(group):
+    arrays = rows_of_lengths(12)
+    options = dict(batch_size=2, group=group, seed=4)
+    whole = LengthBuckets(*arrays, **options)
+    order = np.concatenate([rows for _ in range(2) for rows in drawn(whole)[0]])
+    data = Rows(*arrays, **options, steps_per_epoch=4)
+    lm = compiled_lm()
+    keras.Model.fit(lm, data, epochs=2, verbose=0)
+    keras.Model.fit(lm, data, epochs=1, verbose=0)
+    # Keras has drawn from an epoch once more to build a model.
+    found = {}
+    for epoch, *rows in data.given:
+        found.setdefault(epoch, []).append(rows)
+    found = [np.concatenate(found[epoch][-4:]) for epoch in range(3)]
+    np.testing.assert_array_equal(np.concatenate(found), order)
+    resumed = LengthBuckets(
+        *arrays, **options, steps_per_epoch=4, initial_epoch=2
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(drawn(resumed)[0]), order[2 * 4 * 2 :]
+    )
+
+
+def test_steps_that_would_train_the_same_rows_each_epoch_are_refused():
+    data = LengthBuckets(*rows_of_lengths(12), batch_size=2)
+    lm = compiled_lm()
+    before = lm.get_weights()
+    with pytest.raises(ValueError, match="steps_per_epoch=3 of 6 batches"):
+        keras.Model.fit(lm, data, steps_per_epoch=3, verbose=0)
+    for a, b in zip(before, lm.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_evaluate_on_buckets_is_evaluate_on_the_arrays():
+    x, y, weights = rows_of_lengths(9)
+    for array in (x["token_ids"], x["padding_mask"], weights):
+        array[:, 24:] = 0
+    lm = compiled_lm(
+        weighted_metrics=[keras.metrics.SparseTopKCategoricalAccuracy(20)]
+    )
+    expected = keras.Model.evaluate(
+        lm, x, y, sample_weight=weights, batch_size=4, verbose=0
+    )
+    data = LengthBuckets(x, y, weights, batch_size=4, shuffle=False)
+    assert data.lengths == (24,)
+    for _ in range(2):
+        found = keras.Model.evaluate(lm, data, verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    history = keras.Model.fit(
+        lm,
+        LengthBuckets(x, y, weights, batch_size=4),
+        epochs=2,
+        verbose=0,
+        validation_data=data,
+    ).history
+    expected = keras.Model.evaluate(
+        lm, x, y, sample_weight=weights, batch_size=4, verbose=0
+    )
+    assert history["val_loss"][-1] == pytest.approx(expected[0], rel=1e-5)
+
+
+def test_evaluate_refuses_buckets_whose_means_are_others():
+    x, y, weights = rows_of_lengths(6)
+    data = LengthBuckets(x, y, weights, batch_size=4)
+    with pytest.raises(ValueError, match="shuffle=False"):
+        keras.Model.evaluate(compiled_lm(), data, verbose=0)
+
+
 @pytest.mark.no_backend
 def test_the_chosen_lengths_pad_least():
     # 2 rows of 8, 1 of 16, 3 of 40: every pair with 40 in it, by hand.
@@ -163,6 +255,8 @@ def test_updates_without_groups_go_through_the_epochs_without_a_break():
         (dict(sample_weight=np.ones((3, 4))), "same rows and positions"),
         (dict(batch_size=0), "batch_size=0"),
         (dict(updates=(3, 3)), r"updates=\(3, 3\)"),
+        (dict(steps_per_epoch=0), "steps_per_epoch=0"),
+        (dict(steps_per_epoch=3, shuffle=False), "one of"),
         (dict(lengths=(8, 16)), "holds the longest row"),
         (dict(lengths=0), "lengths=0"),
     ],

@@ -1,0 +1,42 @@
+"""Which Keras loop draws from a data set: Keras does not tell it."""
+
+import sys
+from types import FrameType
+from typing import Any
+
+import keras
+
+
+def check_loop(shuffle: bool, batches: int) -> None:
+    """Refuse a loop that would draw other rows than its user expects.
+
+    Called by `LengthBuckets` when an epoch begins. The loop is on the stack.
+    """
+    loop, arguments = _innermost_loop()
+    if loop == "evaluate" and shuffle:
+        raise ValueError(
+            "Expected `LengthBuckets(..., shuffle=False)` in `evaluate` and as "
+            "`validation_data`: the means over other batches are not those of "
+            "the rows. Received: shuffle=True"
+        )
+    steps = arguments.get("steps_per_epoch")
+    if loop == "fit" and steps is not None and steps < batches:
+        raise ValueError(
+            "Expected `steps_per_epoch` as an argument of `LengthBuckets`, "
+            "which goes on from epoch to epoch. Received: `fit` with "
+            f"steps_per_epoch={steps} of {batches} batches, which would begin "
+            "each epoch with the same rows."
+        )
+
+
+def _innermost_loop() -> tuple[str, dict[str, Any]]:
+    """The name and the variables of the loop; empty outside of one."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        name = frame.f_code.co_name
+        if name in ("fit", "evaluate"):
+            found = frame.f_locals
+            if isinstance(found.get("self"), keras.Model):
+                return name, found
+        frame = frame.f_back
+    return "", {}
