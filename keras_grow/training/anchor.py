@@ -1,7 +1,6 @@
 """Passages that a model should keep predicting as its base does."""
 
 import os
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import numpy as np
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_float
 from keras_grow.growth.families import backbone_of
-from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.training import anchor_file
+from keras_grow.training.base_predictions import KnownModel
 from keras_grow.training.base_predictions import as_base
 from keras_grow.training.base_predictions import base_predictions
+from keras_grow.training.base_predictions import fingerprint_as_base
 from keras_grow.training.divergence import DIRECTIONS
 from keras_grow.training.divergence import Direction
 from keras_grow.training.head import OutputHead
@@ -46,10 +46,11 @@ class KLAnchor:
 
     The base's predictions are computed once, before training, from the same
     weights with growth switched off (for other methods, from the model as it is
-    then). For each position the log-probabilities of the `top_k` likeliest
-    tokens and of all others together are kept, `8 * top_k + 4` bytes. The
-    divergence on these `top_k + 1` classes is a lower bound of the one over the
-    whole vocabulary.
+    then). For a growth on top of others they stay active, at the scales that it
+    lies on: the model is held to what they learned, too. For each position the
+    log-probabilities of the `top_k` likeliest tokens and of all others together
+    are kept, `8 * top_k + 4` bytes. The divergence on these `top_k + 1` classes
+    is a lower bound of the one over the whole vocabulary.
 
     Args:
         passages: text that the model should keep predicting as its base does: a
@@ -126,7 +127,7 @@ class KLAnchor:
         self.arrays: dict[str, Any] = {}
         # Of the base that made the arrays; empty for any.
         self.base = ""
-        self._prepared: weakref.ref[Any] | None = None
+        self._known: KnownModel | None = None
 
     @classmethod
     def from_model(
@@ -179,8 +180,7 @@ class KLAnchor:
     def prepare(self, lm: keras.Model) -> Self:
         """Compute the base's predictions, unless they are there already.
 
-        An anchor belongs to the base that it was prepared with, and keeps its
-        fingerprint. It stays valid for that model while it trains.
+        An anchor belongs to that base, and to that model while it trains.
 
         Args:
             lm: the KerasHub model that will be trained, before it is.
@@ -208,7 +208,7 @@ class KLAnchor:
                     f"vocabulary of {size} tokens."
                 )
             # Its own weights may have moved since.
-            if self._prepared is None or self._prepared() is not backbone:
+            if self._known is None or not self._known.is_still(backbone):
                 self._check_base(backbone)
             return self
         inputs = token_arrays(self.passages, lm, self.length)
@@ -224,21 +224,21 @@ class KLAnchor:
             )
         inputs = shuffled(inputs, self.seed)
         self.arrays = {**inputs, **base_predictions(lm, inputs, self.top_k)}
-        self.base = base_fingerprint(backbone)
-        self._prepared = weakref.ref(backbone)
+        self.base = fingerprint_as_base(backbone)
+        self._known = KnownModel(backbone)
         return self
 
     def _check_base(self, backbone: keras.Model) -> None:
-        """Refuse a base other than the one that made the predictions."""
-        if self.base and base_fingerprint(backbone) != self.base:
+        """Refuse a base other than that of the predictions."""
+        if self.base and fingerprint_as_base(backbone) != self.base:
             raise ValueError(
-                "Expected the base that the anchor was prepared with, whose "
-                "predictions it keeps. Received: a model whose base has other "
-                "weights. Make an anchor of the same passages for it. If it "
-                "is the same base in another dtype, or trained since, save "
-                "the anchor and call `KLAnchor.load(path, check_base=False)`."
+                "Expected the base that the anchor was prepared with. "
+                "Received: a model whose base has other weights, or whose "
+                "growth lies on other growths. Make an anchor of the same "
+                "passages. For the same base in another dtype, or trained "
+                "since: save it, `KLAnchor.load(path, check_base=False)`."
             )
-        self._prepared = weakref.ref(backbone)
+        self._known = KnownModel(backbone)
 
     @property
     def nbytes(self) -> int:

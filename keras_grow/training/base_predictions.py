@@ -1,26 +1,77 @@
-"""What the base of a model predicts."""
+"""What a model predicts without the growth that trains.
+
+That is its base; for a growth that lies on others, the base with those active,
+at the scales that it lies on: it is held to all that was learned before.
+"""
 
 import contextlib
+import hashlib
+import weakref
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_grow.growth.dial import dial_restored
+from keras_grow.growth.scale import set_growths
+from keras_grow.growth.state import ModelState
+from keras_grow.growth.state import growths_of
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import is_switchable
 from keras_grow.growth.text_inputs import text_inputs
+from keras_grow.saving.fingerprint import base_fingerprint
+from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.training.divergence import likeliest
 from keras_grow.training.divergence import without
 from keras_grow.training.head import OutputHead
 
 
-def as_base(lm: keras.Model) -> contextlib.AbstractContextManager[Any]:
-    """A context in which a model is its base: any growth is off."""
-    if is_switchable(lm):
-        return growth_disabled(lm)
-    return contextlib.nullcontext()
+@contextlib.contextmanager
+def as_base(lm: keras.Model) -> Iterator[None]:
+    """Let a model compute what the growth that trains lies on."""
+    beneath = beneath_of(lm)
+    if beneath:
+        with dial_restored(lm):
+            set_growths(lm, beneath)
+            yield
+    elif is_switchable(lm):
+        with growth_disabled(lm):
+            yield
+    else:
+        yield
+
+
+def beneath_of(lm: keras.Model) -> dict[str, float]:
+    """The growths that the one that trains lies on, and their scales."""
+    growths = growths_of(lm)
+    return dict(growths[-1].beneath) if growths else {}
+
+
+class KnownModel:
+    """A model whose predictions are kept; it may train since."""
+
+    def __init__(self, backbone: keras.Model) -> None:
+        self._backbone = weakref.ref(backbone)
+        self._beneath = beneath_of(backbone)
+
+    def is_still(self, backbone: keras.Model) -> bool:
+        """Whether `as_base` of this backbone computes what was kept."""
+        same = self._backbone() is backbone
+        return same and self._beneath == beneath_of(backbone)
+
+
+def fingerprint_as_base(lm: keras.Model) -> str:
+    """Digest of every weight of what `as_base` computes."""
+    base = base_fingerprint(lm)
+    beneath = beneath_of(lm)
+    if not beneath:
+        return base
+    state = ModelState.of(lm)
+    parts = [(growth_fingerprint(state, n), s) for n, s in beneath.items()]
+    return hashlib.sha256(repr((base, parts)).encode()).hexdigest()
 
 
 def base_predictions(

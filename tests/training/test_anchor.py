@@ -50,6 +50,30 @@ def test_the_base_of_a_grown_model_is_the_model_without_growth():
     assert_predictions_of(base, anchor)
 
 
+def test_the_base_of_a_growth_on_another_is_what_it_lies_on(tmp_path):
+    lm, french = (tiny_lm(num_layers=1) for _ in range(2))
+    for model in (lm, french):
+        keras_grow.grow_model(model, name="french")
+        for variable in model.trainable_variables:
+            variable.assign(variable + 0.1)
+        keras_grow.set_growths(model, {"french": 0.5})
+    on_base = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
+    keras_grow.grow_model(lm, name="science")
+    for variable in lm.trainable_variables:
+        variable.assign(variable + 0.1)
+    anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
+    assert_predictions_of(french, anchor)
+    scales = {n: g.scale for n, g in keras_grow.growths(lm).items()}
+    assert scales == {"french": 0.5, "science": 1.0}
+    # An anchor to another base is none for this growth.
+    of_french = KLAnchor(token_batch(3, 6), top_k=5).prepare(french)
+    for other in (on_base, of_french):
+        with pytest.raises(ValueError, match="lies on other growths"):
+            other.prepare(lm)
+    anchor.save(tmp_path / "x.anchor.safetensors")
+    KLAnchor.load(tmp_path / "x.anchor.safetensors").prepare(lm)
+
+
 def test_strings_are_tokenized_and_cut():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     anchor = KLAnchor(["a model", "hello world"], top_k=2, length=5).prepare(lm)
