@@ -89,11 +89,27 @@ def grow_mlp(
     )
     warn_dead_point(config)
     check_mlp(ups, down, config)
+    check_share(down, config)
     *grown_ups, grown_down = _grow(ups, down, config, seed=(seed,))
     for grown in (*grown_ups, grown_down):
         for layer in (grown.base, *grown.slices):
             layer.trainable = layer is grown.slices[-1]
     return grown_ups, grown_down
+
+
+def check_share(down: Layer, config: GrowthConfig, where: str = "") -> None:
+    """Refuse a frozen down-projection of zeros: no gradient passes it."""
+    if config.strategy != "g_freeze_up":
+        return
+    # The shares of several growths are rounded.
+    if abs(_share_taken(down, config)) < 1e-6:
+        raise ValueError(
+            "Expected growths beneath that leave a share of the base to take. "
+            f'Received: strategy="g_freeze_up"{where} on top of '
+            f"{dict(config.beneath)}, which leave nothing of the base: the new "
+            'slices would never learn. Use `strategy="g_freeze"`, or other '
+            "scales, with `keras_grow.set_growths`."
+        )
 
 
 def grow_blocks(

@@ -28,6 +28,7 @@ from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
+from keras_grow.growth.ready import check_ready
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.stored import parse_growths
@@ -49,14 +50,8 @@ class Grown:
     plain_class: type
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Refuse to train a growth whose scale is 0, before anything runs."""
-        state = ModelState.of(self)
-        if state.growths and not state.scales[str(state.training)]:
-            raise RuntimeError(
-                f"Expected the growth that trains, {state.training!r}, to be "
-                f"active. Received: scales={state.scales}. Call "
-                f"`keras_grow.set_growths(model, {state.training!r})` first."
-            )
+        """Refuse a dial with which the newest growth must not train."""
+        check_ready(ModelState.of(self))
         with own_step(self, "train_step"):
             return super().make_train_function(force)  # type: ignore[misc]
 

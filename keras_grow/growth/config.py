@@ -48,8 +48,8 @@ class GrowthConfig:
         name: what the growth is called, up to 64 letters, digits, `_`, `.`
             and `-`.
         beneath: the growths that were active when this one was made, each a
-            pair of name and scale, oldest first. It was trained on what they
-            and the base compute together.
+            pair of name and scale, oldest first. It is trained on what they
+            and the base compute together: `fit` refuses any other set.
 
     Raises:
         ValueError: if a field has the wrong type or is out of range. Whether a

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_grow.growth import lora
+from keras_grow.growth.build import check_share
 from keras_grow.growth.build import without
 from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
@@ -112,7 +113,8 @@ def grow_model(
         TypeError: if `model` is not a KerasHub model.
         ValueError: if its family is unknown, an argument is out of range, a
             `fit` is running on it, its MLPs are unbuilt, quantized or under
-            LoRA, or a `"g_train"` growth would lie above or below another. The
+            LoRA, a `"g_train"` growth would lie above or below another, or a
+            `"g_freeze_up"` growth would find no share of the base left. The
             model is as it was.
 
     Example:
@@ -157,6 +159,10 @@ def grow_model(
     check_only_mlps(backbone)
     check_switched_on(backbone)
     check_resettable(model)
+    for index, mlp in state.mlps.items():
+        if index in config.layers:
+            *_, down = mlp.values()
+            check_share(down, config, f" of block {index}")
     warn_dead_point(config)
     before = TrainableFlags(backbone)
     add_growth(state, config)

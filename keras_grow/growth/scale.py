@@ -88,9 +88,9 @@ def set_growths(
     Args:
         model: a grown KerasHub task or backbone. Pass the model that you call
             afterwards.
-        growths: the name of one growth, which alone is set to scale 1; or
-            scales by name. Growths that are not named are set to 0, so `{}`
-            is the base.
+        growths: the name of one growth, which is set to scale 1, with those
+            that it lies on at the scales that it was trained over; or scales by
+            name. Growths that are not named are set to 0, so `{}` is the base.
 
     Returns:
         `model`, changed in place.
@@ -111,7 +111,10 @@ def set_growths(
     state = grown_state(model)
     check_not_in_fit(model, "set_growths")
     check_switched_on(model)
-    wanted: Any = {growths: 1.0} if isinstance(growths, str) else growths
+    wanted: Any = growths
+    if isinstance(growths, str):
+        beneath = {config.name: config.beneath for config in state.growths}
+        wanted = {**dict(beneath.get(growths, ())), growths: 1.0}
     if isinstance(wanted, Mapping):
         wanted = dict(wanted)
     scales = check_scales(wanted, state.names)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
+from keras_grow.growth.ready import check_ready
 from keras_grow.growth.state import ModelState
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import history_of
@@ -61,8 +62,10 @@ class Cut:
         inputs = self._new_inputs()
         hidden = OutputHead(self.lm).hidden
         known = {id(hidden): above(inputs)}
-        top = keras.Model(inputs, replay(self.lm.outputs[0], known), name="top")
+        top = _Top(inputs, replay(self.lm.outputs[0], known), name="top")
         top.backbone = above
+        # Past the attribute tracking of Keras: the model is no part of its top.
+        object.__setattr__(top, "whole", self.state)
         return top
 
     def _new_inputs(self) -> dict[str, Any]:
@@ -73,6 +76,17 @@ class Cut:
             ),
             MASK: keras.Input((None,), dtype=mask.dtype, name=MASK),
         }
+
+
+class _Top(keras.Model):
+    """The part above a cut, which trains when the whole model could."""
+
+    whole: ModelState
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Refuse a dial with which the newest growth must not train."""
+        check_ready(self.whole)
+        return super().make_train_function(force)
 
 
 class UntiedHead(Layer):
@@ -138,6 +152,7 @@ def _lowest_that_trains(state: ModelState) -> int:
             f"Received: scales={state.scales}. Call "
             f"`keras_grow.set_growths(lm, {name!r})` first."
         )
+    check_ready(state)
     for index, block in enumerate(state.blocks):
         if block.trainable_variables:
             if index:

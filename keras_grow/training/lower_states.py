@@ -100,7 +100,6 @@ class LowerStates:
                 f"Received: dtype={dtype!r}"
             )
         self._rows = _checked(x)
-        check_readable(lm, "LowerStates")
         self.path = Path(folder) / f"{self._fingerprint(dtype)}.npy"
         mask = self._rows[MASK]
         self._stored = StoredStates(
@@ -133,9 +132,18 @@ class LowerStates:
             The object itself.
 
         Raises:
+            ValueError: the weights of the lower blocks, or the dial, are not
+                those that the file is named after.
             OSError: there is not enough room, or the file cannot be written.
         """
         if not self.written:
+            if self._fingerprint(self._stored.dtype) != self.path.stem:
+                raise ValueError(
+                    "Expected the model as it was when `LowerStates` was made: "
+                    "the file is named after its weights and its dial. "
+                    "Received: a model that has changed below block "
+                    f"{self.block}. Make `LowerStates` again."
+                )
             self._stored.write(self._batches(batch_size, lengths))
         return self
 
@@ -202,6 +210,7 @@ class LowerStates:
     def _fingerprint(self, dtype: str) -> str:
         """Digest of everything that the states depend on."""
         cut, state = self._cut, self._cut.state
+        check_readable(cut.lm, "LowerStates")
         below = [
             (name, growth_fingerprint(state, name), state.scales[name])
             for name, growth in zip(state.names, state.growths, strict=True)

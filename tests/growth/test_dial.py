@@ -342,7 +342,10 @@ def test_fit_and_evaluate_are_of_the_growths_that_are_active(supervised):
         keras_grow.set_growths(lm, dict.fromkeys(names, 1.0))
         expected = float(ops.convert_to_numpy(loss(y, lm(x))))
         losses.append(expected)
-        for run in (keras.Model.train_on_batch, keras.Model.test_on_batch):
+        runs = [keras.Model.test_on_batch]
+        if names == ("two",):  # It trains on the bare base alone.
+            runs.append(keras.Model.train_on_batch)
+        for run in runs:
             assert float(run(lm, x, y)) == pytest.approx(expected, rel=1e-5)
         with keras_grow.growth_disabled(lm):
             base = float(ops.convert_to_numpy(loss(y, lm(x))))

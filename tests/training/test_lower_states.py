@@ -77,6 +77,44 @@ def test_losses_and_gradients_are_those_of_the_whole_model(family, tmp_path):
     )
 
 
+def test_a_dial_that_turns_before_the_states_are_written(tmp_path):
+    arrays = rows_of_lengths(4)
+    lm = tiny_lm(num_layers=2)
+    keras_grow.grow_model(lm, name="french", layers=[0])
+    for weight in lm.trainable_weights:
+        weight.assign(weight + 0.1)
+    keras_grow.grow_model(lm, name="science", layers=[1])
+    states = LowerStates(lm, arrays[0], tmp_path)
+    keras_grow.set_growths(lm, {"french": 0.5, "science": 1.0})
+    with pytest.raises(ValueError, match="changed below block 1"):
+        states.write(batch_size=4)
+    assert not states.written
+    # What is above does not matter.
+    keras_grow.set_growths(lm, {"french": 1.0, "science": 0.3})
+    assert states.write(batch_size=4).written
+
+
+def test_a_top_trains_only_when_its_model_could(tmp_path):
+    arrays = rows_of_lengths(4)
+    lm = tiny_lm(num_layers=2)
+    keras_grow.grow_model(lm, name="french", layers=[1])
+    keras_grow.grow_model(lm, name="science", layers=[1])
+    states = LowerStates(lm, arrays[0], tmp_path).write(batch_size=4)
+    top = compiled(states.top())
+    data = buckets(states.x, arrays)
+    before = [keras.ops.convert_to_numpy(w) for w in lm.trainable_weights]
+    keras_grow.set_growths(lm, {"french": 1.0})
+    with pytest.raises(RuntimeError, match="'science', to be active"):
+        top.fit(data, verbose=0)
+    keras_grow.set_growths(lm, {"science": 1.0})
+    with pytest.raises(ValueError, match="no others"):
+        top.fit(data, verbose=0)
+    for weight, value in zip(lm.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
+    keras_grow.set_growths(lm, "science")
+    top.fit(data, verbose=0)
+
+
 def bytes_below(lm, top):
     """Bytes that are held for weights that the top does not have."""
     gc.collect()

@@ -1,0 +1,41 @@
+"""Is a model as its newest growth needs it to train? Asked before every fit."""
+
+import math
+
+from keras_grow.growth.state import ModelState
+
+
+def check_ready(state: ModelState) -> None:
+    """Refuse to train a growth that is off, or over others than it lies on.
+
+    Its config says which growths, at which scales, lie `beneath` it; it is
+    saved, loaded and routed with these. Trained over others, it would be
+    another growth wherever it is loaded. What is active at the first step is
+    not written into the config instead: no model and no file says whether a
+    growth has trained, and an anchor may keep what the growth lay on before. A
+    new growth on top of what is active costs nothing.
+    """
+    if not state.growths:
+        return
+    growth, scales = state.growths[-1], state.scales
+    if not scales.pop(growth.name):
+        raise RuntimeError(
+            f"Expected the growth that trains, {growth.name!r}, to be active. "
+            f"Received: scales={state.scales}. Call "
+            f"`keras_grow.set_growths(model, {growth.name!r})` first."
+        )
+    beneath = dict(growth.beneath)
+    same = [
+        # A scale that was stored may have the digits of float32 alone.
+        math.isclose(scale, beneath.get(name, 0.0), rel_tol=1e-6)
+        for name, scale in scales.items()
+    ]
+    if not all(same):
+        active = {name: scale for name, scale in scales.items() if scale}
+        raise ValueError(
+            f"Expected the growth that trains, {growth.name!r}, over the "
+            f"growths that it lies on, and no others: {beneath}. Received: "
+            f"{active}. Call `keras_grow.set_growths(model, {growth.name!r})` "
+            "to train it on these. To train on top of what is active now, grow "
+            "the model again with `keras_grow.grow_model`."
+        )
