@@ -26,7 +26,8 @@ class GrowthReport:
         training_bytes: bytes of weights, gradients and Adam's two moments.
         sft_training_bytes: the same for fine-tuning the base in float32.
         forward_ratio: operations of a forward pass over the base's.
-        step_ratio: operations of a training step over SFT's.
+        step_ratio: operations of a step that trains the newest growth, over
+            SFT's.
         length: tokens of a sequence, for the two ratios.
     """
 
@@ -95,7 +96,8 @@ def growth_report(model: keras.Model, length: int = 512) -> GrowthReport:
           two moments), `sft_training_bytes` (the same for fine-tuning the
           base in float32);
         - `forward_ratio` and `step_ratio`: operations of a forward pass over
-          the base's, and of a training step over SFT's, at `length` tokens.
+          the base's, and over SFT's those of a step that trains the newest
+          growth over what it lies on, at `length` tokens.
 
     Raises:
         ValueError: if the model is not grown.
@@ -112,7 +114,10 @@ def growth_report(model: keras.Model, length: int = 512) -> GrowthReport:
     active = [growth for growth in state.growths if scales[growth.name]]
     shape = costs.ModelShape.of(state.backbone, state.family)
     base_step = costs.sft_step_flops(shape, length)
-    step = costs.growth_step_flops(shape, active, length) if active else 0.0
+    # It trains with what it lies on, wherever the dial is now.
+    newest = state.growths[-1]
+    beneath = [g for g in state.growths if g.name in dict(newest.beneath)]
+    step = costs.growth_step_flops(shape, [*beneath, newest], length)
     trainable = sum(costs.size(w) for w in model.trainable_weights)
     parameters = sum(
         costs.size(w) for w in model.weights if costs.is_parameter(w)

@@ -106,6 +106,26 @@ def test_the_report_counts_what_keras_counts(strategy):
     assert f"{trainable:,}" in text
 
 
+def test_a_step_is_that_of_the_newest_growth_wherever_the_dial_is():
+    lm = tiny_lm("gemma3", num_layers=3)
+    keras_grow.grow_model(lm, name="below", layers=[2])
+    below = keras_grow.growth_report(lm)
+    keras_grow.grow_model(lm, name="newest")
+    both = keras_grow.growth_report(lm)
+    assert both.step_ratio > below.step_ratio
+    for scales in ({"below": 1.0}, {"newest": 1.0}, {}):
+        keras_grow.set_growths(lm, scales)
+        report = keras_grow.growth_report(lm)
+        assert report.step_ratio == both.step_ratio
+        assert report.forward_ratio < both.forward_ratio
+    assert report.forward_ratio == 1.0
+    # Beside another growth, and not on it, it trains as it would alone.
+    keras_grow.grow_model(lm, name="beside")
+    alone = keras_grow.grow_model(tiny_lm("gemma3", num_layers=3))
+    expected = keras_grow.growth_report(alone).step_ratio
+    assert keras_grow.growth_report(lm).step_ratio == expected
+
+
 def test_bytes_of_a_variable_are_those_of_its_array():
     for dtype in ("float32", "bfloat16", "float16", "int8", "int32", "bool"):
         variable = keras.Variable(np.ones((3, 5)), dtype=dtype, trainable=False)

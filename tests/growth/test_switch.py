@@ -3,9 +3,11 @@
 import gc
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import GEMMA3
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -181,6 +183,48 @@ def test_verify_preserved_returns_the_figures():
     # what fills no vector register at the end, torch computes by another
     # routine. A width of 24 leaves such a rest where the length is odd.
     assert keras_grow.verify_preserved(lm, ["hello", "world"]).exact
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([], r"at least one text.*inputs=\[\]"),
+        (
+            {**BATCH, "padding_mask": np.zeros_like(BATCH["padding_mask"])},
+            "False everywhere",
+        ),
+    ],
+)
+def test_verify_preserved_refuses_nothing_but_padding(inputs, message):
+    lm, _ = trained(tokenizer=True)
+    with pytest.raises(ValueError, match=message):
+        keras_grow.verify_preserved(lm, inputs)
+
+
+@pytest.mark.parametrize("embedder", [False, True])
+def test_verify_preserved_compares_embeddings(embedder):
+    models = keras_hub.models
+    options = {**GEMMA3, "image_size": None, "num_layers": 1}
+    if embedder:
+        backbone = models.Gemma3Backbone(**options)
+        model = models.Gemma3TextEmbedder(backbone, preprocessor=None)
+    else:
+        model = models.Gemma3Backbone(
+            **options,
+            is_embedding_model=True,
+            pooling_intermediate_dim=8,
+            embedding_dim=12,  # As many as positions.
+        )
+    keras_grow.grow_model(model)
+    report = keras_grow.verify_preserved(model, BATCH)
+    assert report.exact
+    hidden = int(BATCH["padding_mask"].sum()) * 16
+    assert report.outputs == (2 * 16 if embedder else hidden + 2 * 12)
+    for weight in model.trainable_weights:
+        weight.assign(weight + 0.1)
+    report = keras_grow.verify_preserved(model, BATCH)
+    assert not report.exact
+    assert report.max_abs_diff > 1e-3
 
 
 def test_texts_are_not_computed_at_the_preprocessors_whole_length():
