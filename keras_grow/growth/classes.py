@@ -199,7 +199,8 @@ def note_growths(state: ModelState, growths: Sequence[GrowthConfig]) -> None:
         backbone.growths = tuple(growths)
     else:
         backbone.__class__ = plain
-        del backbone.growths
+        if "growths" in vars(backbone):
+            del backbone.growths
     for index, block in enumerate(state.blocks):
         here = [growth for growth in growths if index in growth.layers]
         become_grown_block(block, state.family.slots, here)

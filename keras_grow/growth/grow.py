@@ -1,7 +1,6 @@
 """`grow_model`: the one call that most users need."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 
@@ -30,10 +29,9 @@ from keras_grow.growth.state import grown_state
 from keras_grow.growth.stored import check_total_width
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
-from keras_grow.growth.trainable import train_only
-from keras_grow.keras_internals import flatten_layers
-
-_BEFORE = "_trainable_before_growth"
+from keras_grow.growth.undo import remember
+from keras_grow.growth.undo import restore_trainable
+from keras_grow.growth.undo import undone_on_errors
 
 
 def grow_model(
@@ -165,10 +163,11 @@ def grow_model(
             check_share(down, config, f" of block {index}")
     warn_dead_point(config)
     before = TrainableFlags(backbone)
-    add_growth(state, config)
-    remember(backbone, before)
-    become_grown_task(model)
-    reset_compiled(model)
+    with undone_on_errors(state):
+        add_growth(state, config)
+        remember(backbone, before)
+        become_grown_task(model)
+        reset_compiled(model)
     return model
 
 
@@ -208,36 +207,24 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
             "Expected a growth that no other was trained on top of. Received: "
             f"name={name!r}, with {on_top} on top of it. Remove those first."
         )
-    for index, mlp in state.mlps.items():
-        block = state.blocks[index]
-        with keras.name_scope(block.name):
-            layers = {slot: without(layer, gone) for slot, layer in mlp.items()}
-        put(block, layers)
-    note_growths(state, kept)
-    if kept:
-        lora.note(state.backbone)
-        train_growth(state)
-    else:
-        lora.save_merged(state.backbone)
-        restore_trainable(state.backbone)
-        become_plain_task(model)
-    reset_compiled(model)
+    with undone_on_errors(state):
+        for index, mlp in state.mlps.items():
+            block = state.blocks[index]
+            with keras.name_scope(block.name):
+                layers = {
+                    slot: without(layer, gone) for slot, layer in mlp.items()
+                }
+            put(block, layers)
+        note_growths(state, kept)
+        if kept:
+            lora.note(state.backbone)
+            train_growth(state)
+        else:
+            lora.save_merged(state.backbone)
+            restore_trainable(state.backbone)
+            become_plain_task(model)
+        reset_compiled(model)
     return model
-
-
-def remember(backbone: Any, flags: TrainableFlags) -> None:
-    """Keep what trained before the first growth, for `remove_growth`."""
-    if not hasattr(backbone, _BEFORE):
-        object.__setattr__(backbone, _BEFORE, flags)
-
-
-def restore_trainable(backbone: Any) -> None:
-    """Let train again what trained before the first growth."""
-    flags = vars(backbone).pop(_BEFORE, None)
-    if flags is None:
-        train_only(backbone, flatten_layers(backbone))
-    else:
-        flags.restore()
 
 
 def _free_name(state: ModelState) -> str:

@@ -19,7 +19,6 @@ from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import check_name
 from keras_grow.growth.fits import check_fits
-from keras_grow.growth.grow import remember
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.lora import lora_layers
@@ -30,6 +29,8 @@ from keras_grow.growth.state import grown_state
 from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
+from keras_grow.growth.undo import remember
+from keras_grow.growth.undo import undone_on_errors
 from keras_grow.saving.belongs import check_belongs
 from keras_grow.saving.belongs import check_tensors
 from keras_grow.saving.fingerprint import growth_fingerprint
@@ -184,17 +185,18 @@ def load_growth(
     check_resettable(model)
     before = TrainableFlags(backbone)
     scales = {**(state.scales if state.growths else {}), **file.scales}
-    for growth in growths:
-        add_growth(state, growth)
-    remember(backbone, before)
-    lora.enable(backbone, file.lora)
-    become_grown_task(model)
-    train_growth(state)
-    names = [growth.name for growth in growths]
-    for key, variable in _variables(state, names).items():
-        variable.assign(file.tensors[key])
-    state.set_scales(scales)
-    reset_compiled(model)
+    with undone_on_errors(state):
+        for growth in growths:
+            add_growth(state, growth)
+        remember(backbone, before)
+        lora.enable(backbone, file.lora)
+        become_grown_task(model)
+        train_growth(state)
+        names = [growth.name for growth in growths]
+        for key, variable in _variables(state, names).items():
+            variable.assign(file.tensors[key])
+        state.set_scales(scales)
+        reset_compiled(model)
     return model
 
 
