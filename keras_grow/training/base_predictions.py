@@ -21,6 +21,7 @@ from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.switch import growth_disabled
 from keras_grow.growth.switch import is_switchable
+from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import growth_fingerprint
@@ -102,6 +103,7 @@ def read_base(
     `[N, S]`. The function takes logits `[positions, vocabulary]` and the inputs
     as tensors; its results begin with the axis of positions.
     """
+    check_reads_text(lm.backbone)
     with as_base(lm):
         # One row at a time: its logits may be large.
         return _Reader(lm, function).predict(inputs, batch_size=1, verbose=0)

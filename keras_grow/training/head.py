@@ -51,8 +51,17 @@ class OutputHead:
         """Refuse a head that cannot train at some positions alone.
 
         Such a head rounds its inputs (Keras' own int8), or gives a position
-        logits that depend on other positions.
+        logits that depend on other positions, or behind states of a fixed
+        number of positions.
         """
+        positions = self.hidden.shape[1]
+        if positions is not None:
+            raise ValueError(
+                "Expected a backbone whose hidden states have any number of "
+                f"positions. Received: one whose graph fixes {positions}, as "
+                "that of Gemma 3 with a vision encoder does. Load the "
+                "text-only model, or train this one with plain `fit`."
+            )
         for layer in self.layers:
             if not weights_only(layer):
                 raise ValueError(

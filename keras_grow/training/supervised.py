@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchored_loss import AnchoredLoss
 from keras_grow.training.head import OutputHead
@@ -53,10 +54,11 @@ def supervised_logits(
         TypeError: `lm` is not such a causal language model.
         ValueError: `chunk_size` is not a positive integer, `token_weights` is
             neither `"dft"` nor `None`, the head rounds its inputs (Keras' own
-            int8), or the class of `lm` overrides a method that this path
-            replaces (`call`, `compute_loss`, `compute_metrics`, `train_step`
-            and what goes with them). Raised by `fit`: the loss or the metrics
-            need more than the supervised positions.
+            int8), the model is Gemma 3 with a vision encoder, or the class of
+            `lm` overrides a method that this path replaces (`call`,
+            `compute_loss`, `compute_metrics`, `train_step` and what goes with
+            them). Raised by `fit`: the loss or the metrics need more than the
+            supervised positions.
 
     Example:
         ```python
@@ -105,8 +107,8 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
 
     Raises:
         TypeError: `lm` is not a model that `supervised_logits` takes.
-        ValueError: as for `supervised_logits`, or the anchor does not fit the
-            model.
+        ValueError: as for `supervised_logits`, the anchor does not fit the
+            model, or the model reads more than text.
 
     Example:
         ```python
@@ -116,7 +118,10 @@ def add_anchor(lm: keras.Model, anchor: KLAnchor | None) -> keras.Model:
         ```
     """
     head = _checked(lm)
-    anchored = None if anchor is None else AnchoredLoss(anchor.prepare(lm))
+    anchored = None
+    if anchor is not None:
+        anchored = AnchoredLoss(anchor.prepare(lm))
+        check_reads_text(lm.backbone)
     steps = _steps_of(lm)
     if steps is None and anchored is None:
         return lm

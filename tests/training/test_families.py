@@ -4,10 +4,14 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+from family_models import tiny_family
 from keras import ops
+from tiny_models import GEMMA3
 from tiny_models import randomize
 from tiny_models import tiny_lm
+from tiny_models import token_batch
 
+import keras_grow
 from keras_grow import supervised_logits
 
 V = 40
@@ -164,3 +168,42 @@ def test_logits_that_do_not_come_from_the_backbone_alone_are_refused():
     logits = keras.layers.Dense(V)(plain.backbone(inputs)) * mask
     with pytest.raises(TypeError, match="backbone's hidden states"):
         supervised_logits(around(plain, inputs, logits))
+
+
+def with_vision():
+    models = keras_hub.models
+    encoder = models.Gemma3VisionEncoder(
+        image_size=16,
+        patch_size=4,
+        num_heads=2,
+        hidden_dim=8,
+        num_layers=1,
+        intermediate_dim=16,
+        output_dim=16,
+        pool_size=2,
+    )
+    backbone = models.Gemma3Backbone(
+        **{**GEMMA3, "num_layers": 2}, vision_encoder=encoder
+    )
+    return models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
+
+
+@pytest.mark.no_backend
+def test_gemma_3_with_vision_is_refused(tmp_path):
+    lm = keras_grow.grow_model(with_vision(), layers=1)
+    rows = token_batch()
+    for refused in (
+        lambda: supervised_logits(lm),
+        lambda: keras_grow.add_anchor(lm, keras_grow.KLAnchor(rows, top_k=4)),
+        lambda: keras_grow.LowerStates(lm, rows, tmp_path),
+    ):
+        with pytest.raises(ValueError, match="Gemma 3 with a vision encoder"):
+            refused()
+
+
+@pytest.mark.no_backend
+def test_an_anchor_is_of_text_alone():
+    lm = tiny_family("PaliGemma", num_layers=1)
+    anchor = keras_grow.KLAnchor([[4, 5]], top_k=4)
+    with pytest.raises(ValueError, match="Expected a model of text alone"):
+        keras_grow.add_anchor(lm, anchor)
