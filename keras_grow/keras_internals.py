@@ -23,7 +23,12 @@ OF_LAYERS = (
 OF_KERNELS = ("_kernel",)
 OF_EINSUMS = ("_adjust_scale_for_dequant",)
 OF_EMBEDDINGS = ("_embeddings",)
-OF_COMPILED_MODELS = ("_compile_metrics", "_compile_loss", "_metrics")
+OF_COMPILED_MODELS = (
+    "_compile_metrics",
+    "_compile_loss",
+    "_compile_config",
+    "_metrics",
+)
 OF_COMPILED_METRICS = ("_user_metrics",)
 OF_COMPILED_LOSSES = ("_user_loss_weights",)
 OF_OPTIMIZERS = ("_iterations",)
@@ -100,8 +105,13 @@ def fill_variable(variable: keras.Variable, array: Any) -> None:
         variable._initialize(value)
 
 
+def compile_settings(model: keras.Model) -> Any:
+    """All that `compile` was given; every `compile` replaces it."""
+    return getattr(model, "_compile_config", None)
+
+
 def compile_metrics(model: keras.Model) -> Any:
-    """The metrics that `compile` was given; every `compile` replaces them."""
+    """The metrics that `compile` was given, if any."""
     return getattr(model, "_compile_metrics", None)
 
 

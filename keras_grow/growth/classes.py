@@ -17,6 +17,7 @@ from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
 from keras_grow.growth.compiled import own_step
+from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
 from keras_grow.growth.derive import derive
@@ -37,19 +38,20 @@ from keras_grow.keras_internals import set_own_trainable
 from keras_grow.layers.int8 import quantized_layers
 from keras_grow.layers.int8 import weights_only
 
-_PACKAGE = "keras_grow"
-
 
 class Grown:
-    """What every grown class adds: a model that cannot train says so.
+    """What every grown class adds: it computes what its backbone's dial says.
 
-    `plain_class` is the class that the object had before it grew.
+    Another model over the same backbone may have turned it. And a model that
+    cannot train says so. `plain_class` is the class that the object had before
+    it grew.
     """
 
     plain_class: type
 
     def make_train_function(self, force: bool = False) -> Any:
         """Refuse to train a growth whose scale is 0, before anything runs."""
+        sync_part(cast(Any, self))
         state = ModelState.of(self)
         if state.growths and not state.scales[str(state.training)]:
             raise RuntimeError(
@@ -62,8 +64,19 @@ class Grown:
 
     def make_test_function(self, force: bool = False) -> Any:
         """Keras' own, for the growths that are active now."""
+        sync_part(cast(Any, self))
         with own_step(self, "test_step"):
             return super().make_test_function(force)  # type: ignore[misc]
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Keras' own, for the growths that are active now."""
+        sync_part(cast(Any, self))
+        return super().make_predict_function(force)  # type: ignore[misc]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Keras' own; the dials are among the weights."""
+        super().set_weights(weights)  # type: ignore[misc]
+        ModelState.of(self).read_scales()
 
 
 class GrownTask(Grown):
@@ -83,6 +96,15 @@ class GrownTask(Grown):
         backbone = getattr(task, "backbone", None)
         if isinstance(backbone, GrownBackbone):
             cast(Any, GrownBackbone.trainable).fset(backbone, value)
+
+
+class GrownGenerator(GrownTask):
+    """What a task that generates adds to its class."""
+
+    def make_generate_function(self) -> Any:
+        """KerasHub's own, for the growths that are active now."""
+        sync_part(cast(Any, self))
+        return super().make_generate_function()  # type: ignore[misc]
 
 
 class GrownBackbone(Grown):
@@ -243,7 +265,8 @@ def grown_backbone_class(plain: Any) -> type:
 @functools.cache
 def grown_task_class(plain: Any) -> type:
     """The class of a task that was a `plain`; it is saved as one."""
-    cls = derive(plain, GrownTask)
+    generates = hasattr(plain, "make_generate_function")
+    cls = derive(plain, GrownGenerator if generates else GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
     if ">" in keras.saving.get_registered_name(plain):
@@ -269,7 +292,7 @@ def become_plain_task(model: Any) -> None:
 
 
 def _register(cls: type, name: str) -> None:
-    keras.saving.register_keras_serializable(_PACKAGE, name)(cls)
+    keras.saving.register_keras_serializable("keras_grow", name)(cls)
 
 
 for _cls in FAMILIES:

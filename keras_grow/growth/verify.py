@@ -12,8 +12,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_grow.growth.compiled import functions_of
-from keras_grow.growth.compiled import install
+from keras_grow.growth.compiled import compiled_anew
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.switch import growth_disabled
@@ -130,13 +129,9 @@ def _outputs(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
     """Outputs of the compiled model at the positions that count."""
     # A function that TensorFlow has traced for several shapes may round
     # differently from one of a single shape: compile for these inputs alone.
-    kept = functions_of(model)
-    install(model, {})
-    try:
+    with compiled_anew(model):
         # `predict` of a task would run its preprocessor over token ids.
         outputs = keras.Model.predict_on_batch(model, inputs)
-    finally:
-        install(model, kept)
     outputs = np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32")))
     mask = inputs.get("padding_mask")
     return outputs if mask is None else outputs[mask.astype(bool)]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from keras_grow.growth.compiled import compiled_names
 from keras_grow.growth.compiled import models_in
+from keras_grow.growth.compiled import switch_state
 from keras_grow.growth.in_fit import check_readable
-from keras_grow.growth.switch import switch_state
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.training.cut import MASK
