@@ -178,6 +178,14 @@ def history_of(tensor: Any) -> tuple[Any, Any]:
     return operation, operation._inbound_nodes[node_index]
 
 
+def preset_backbone_class(name: str) -> type:
+    """The backbone class of a preset, of which only the config is read."""
+    from keras_hub.src.utils.preset_utils import get_preset_loader
+
+    found: type = get_preset_loader(name).check_backbone_class()
+    return found
+
+
 def has_cache(lm: keras.Model) -> bool:
     """Whether a task builds a cache for a prompt."""
     return hasattr(lm, "_build_cache")

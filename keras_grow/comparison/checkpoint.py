@@ -21,6 +21,7 @@ from keras_grow.files.checked_json import check_int
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
+from keras_grow.saving.fingerprint import steady_paths
 from keras_grow.saving.fingerprint import stored_array
 
 
@@ -88,7 +89,8 @@ def checkpoint_bytes(lm: keras.Model) -> int:
 
 
 def _weights(lm: keras.Model) -> dict[str, Any]:
-    return _by_name((w.path, w) for w in lm.trainable_variables)
+    paths = steady_paths(lm, lm.trainable_variables)
+    return {paths[id(w)]: w for w in lm.trainable_variables}
 
 
 def _variables(lm: keras.Model, goes_on: bool) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import config_of
 from keras_grow.growth.families import tasks_over
+from keras_grow.growth.families import write_whole_config
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
@@ -224,9 +225,12 @@ def note_growths(state: ModelState, growths: Sequence[GrowthConfig]) -> None:
     if growths:
         backbone.__class__ = grown_backbone_class(plain)
         backbone.growths = tuple(growths)
+        # The config of a grown backbone is its class's.
+        vars(backbone).pop("get_config", None)
     else:
         backbone.__class__ = plain
         del backbone.growths
+        write_whole_config(backbone)
     for index, block in enumerate(state.blocks):
         here = [growth for growth in growths if index in growth.layers]
         become_grown_block(block, state.family.slots, here)

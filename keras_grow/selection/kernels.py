@@ -261,7 +261,8 @@ def _of_files(files: list[str], name: str) -> Kernels:
         if key not in place:
             raise ValueError(
                 f"Expected `{slot}` in every block of the checkpoint. "
-                f"Received: {name!r}, which lacks {key!r}"
+                f"Received: {name!r}, which lacks {key!r}. Rank with "
+                "--over mlp, or name attributes that every block has."
             )
         with open_h5(place[key]) as h5:
             data = h5[key]
