@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
+
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
@@ -68,6 +70,7 @@ def compare(
     """
     folder = Path(folder)
     _begin(plan, folder)
+    say(f"Keras on {keras.config.backend()}; writing to {folder}/")
     for method, seed in plan.runs:
         run = RunFolder(folder, method, seed)
         name = run.path.name
