@@ -29,7 +29,7 @@ def compare(
     folder: str | os.PathLike[str],
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Train and score every method of a plan on the same data in one order.
+    """Train and score each method of a plan on the same data in the same order.
 
     If the process is killed, the same call resumes from the last checkpoint and
     ends with the same curve. Every run is a separate process. To add methods or
@@ -91,7 +91,7 @@ def _begin(plan: Plan, folder: Path) -> None:
     file = folder / PLAN_FILE
     if file.exists() and not plan.extends(Plan.load(folder)):
         raise ValueError(
-            "Expected an empty folder, or one in which this very comparison "
+            "Expected an empty folder, or one in which this same comparison "
             "was begun, with these methods and seeds or fewer. Received: "
             f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} differs. "
             "Choose another folder."
@@ -142,6 +142,6 @@ def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
     if code:
         raise RuntimeError(
             f"Expected the run {' '.join(words)!r} to finish. Received: exit "
-            f"status {code}. Its own message is above; the same command goes "
-            "on from its last checkpoint."
+            f"status {code}. Its own message is above; the same command "
+            "resumes from its last checkpoint."
         )

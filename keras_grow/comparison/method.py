@@ -46,9 +46,9 @@ class Method:
         targets: the projections in the blocks that `lora` adapts, or that
             `sft` trains alone: those of `"attention"`, of the `"mlp"`, or
             `"all"`. None for KerasHub's LoRA on query and value, and for SFT
-            of every weight. LoRA is at its best on all of them, at about ten
+            of every weight. LoRA does best on all of them, at about ten
             times the rate of SFT ("LoRA Without Regret", Schulman et al.
-            2025): sweep `learning_rate` as far.
+            2025): let the sweep of `learning_rate` reach that far.
         prune: `"fapm"` to keep, at a share of the change, that share of the
             changed entries in place of the whole change scaled: those whose
             change is large, yet small against the weight. This is the
@@ -188,7 +188,8 @@ class Method:
         kind, _, rest = text.partition(":")
         if kind not in KINDS:
             raise ValueError(
-                f"Expected a method out of {sorted(KINDS)}. Received: {text!r}"
+                f"Expected a method of a kind in {sorted(KINDS)}. "
+                f"Received: {text!r}"
             )
         settings: dict[str, Any] = {"learning_rate": KINDS[kind].rate}
         for part in filter(None, rest.split(",")):
@@ -202,7 +203,7 @@ class Method:
         useless = SETTINGS.intersection(settings) - {*KINDS[kind].settings}
         if useless:
             raise ValueError(
-                f"Expected settings that {kind!r} has. Received: "
+                f"Expected only settings of {kind!r}. Received: "
                 f"{sorted(useless)} in {text!r}"
             )
         return cls(settings.pop("name", text), kind, **settings)
