@@ -41,7 +41,7 @@ _PACKAGE = "keras_grow"
 
 
 class Grown:
-    """What every grown class adds: a model that cannot train says so.
+    """Mixin of every grown class: a model that cannot train says so.
 
     `plain_class` is the class that the object had before it grew.
     """
@@ -67,7 +67,7 @@ class Grown:
 
 
 class GrownTask(Grown):
-    """What a task over a grown backbone adds to its class."""
+    """Mixin of a task over a grown backbone."""
 
     @property
     def trainable(self) -> bool:
@@ -86,7 +86,7 @@ class GrownTask(Grown):
 
 
 class GrownBackbone(Grown):
-    """What a grown backbone adds to its KerasHub class: it can be saved.
+    """Mixin of a grown backbone, so that it can be saved.
 
     `growths` are oldest first.
     """
@@ -120,7 +120,7 @@ class GrownBackbone(Grown):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base backbone and grow it as it was grown."""
+        """Build the base backbone and grow it in the same way."""
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
         names = [growth.name for growth in growths]
@@ -220,7 +220,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
     """Scales by the names of growths, each a number."""
     if not isinstance(scales, dict) or set(scales) - set(names):
         raise ValueError(
-            f"Expected scales by the names of growths, out of {list(names)}. "
+            f"Expected scales by the names of growths, among {list(names)}. "
             f"Received: scales={show(scales)}"
         )
     return {

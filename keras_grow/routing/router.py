@@ -156,7 +156,7 @@ class GrowthRouter:
         return self._checked().held_out
 
     def __call__(self, prompts: str | Sequence[str]) -> grouped.Routes:
-        """Say where prompts go, and how likely each class is.
+        """Return where prompts go, and how likely each class is.
 
         White space at the end is ignored; white space alone goes to the base.
 
@@ -167,7 +167,7 @@ class GrowthRouter:
         return self.route_tokens(self._tokens(texts))
 
     def route_tokens(self, rows: Sequence[Sequence[int]]) -> grouped.Routes:
-        """Say where prompts given as token ids go.
+        """Return where prompts go that are given as token ids.
 
         Args:
             rows: token ids of each prompt, with or without the start token.

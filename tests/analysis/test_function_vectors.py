@@ -23,7 +23,7 @@ TASK = InContextTask("upper", tuple((x, x.upper()) for x in LETTERS))
 
 
 class Bytes:
-    """A tokenizer of one token a byte, shifted past the special ones."""
+    """A tokenizer of one token per byte, shifted past the special ones."""
 
     pad_token_id, start_token_id = 0, 2
 
@@ -38,7 +38,7 @@ class Bytes:
 
 
 class Words:
-    """A tokenizer of one token a word; two examples are 12 tokens in all."""
+    """A tokenizer of one token per word; two examples are 12 tokens in all."""
 
     pad_token_id, start_token_id = 0, 2
     words = ["Q:", "A:", *LETTERS, *LETTERS.upper()]
