@@ -154,9 +154,9 @@ class Streamer:
 
         Returns:
             The answers. `advance()` writes a token of every open one and
-            returns the text of each; `finished` says whether all have ended;
-            `read_piece()` reads a piece of the prompt, until `is_read`, which
-            `advance` does otherwise. Each of `answers` has what a stream has,
+            returns the text of each; `finished` says whether all have ended.
+            Before, `read_piece()` may be called until `is_read`, to read the
+            prompt piece by piece. Each of `answers` has what a stream has,
             `logprobs` of its tokens in nats, and `lengths`: the characters of
             the text after each.
 

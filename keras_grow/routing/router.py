@@ -95,10 +95,10 @@ class GrowthRouter:
             hard_negatives: text that is close to a skill and must stay with
                 the base. Counts as general text. Defaults to `None`.
             false_alarm: the share of general text that may be taken for a
-                skill, bounded with held-out texts. It takes `1 / false_alarm`
-                of them; `held_out.false_alarm` is the bound with fewer. Kinds
-                of text that are not in `general` have no bound. Defaults to
-                0.01.
+                skill, bounded with held-out texts. This takes
+                `1 / false_alarm` of them; with fewer, the bound is
+                `held_out.false_alarm`. Kinds of text that are not in `general`
+                have no bound. Defaults to 0.01.
             scales: the scale at which each growth runs, by name. A growth that
                 is not named runs at 1. Defaults to `None`: 1 for each.
 
