@@ -166,7 +166,7 @@ def _check_attention(block: Layer, index: int, slice_dtype: str) -> None:
     if isinstance(attention, GrownAttention):
         raise ValueError(
             "Expected an attention that is not grown yet. Received: that of "
-            f"block {index}, grown in {attention.grows!r} already."
+            f"block {index}, already grown in {attention.grows!r}."
         )
     if not all(hasattr(attention, name) for name in NEEDED):
         raise ValueError(

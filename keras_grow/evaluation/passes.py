@@ -208,7 +208,7 @@ class Passes:
 
 
 def _parts(lm: keras.Model) -> Any:
-    """What a cache is made of: what two and three tokens make of it."""
+    """What a cache is made of, by comparing those of two and three tokens."""
     two, three = [
         cache_of(lm, ops.zeros((1, length), "int32")) for length in (2, 3)
     ]

@@ -19,7 +19,7 @@ from keras_grow.growth import lora
 from keras_grow.growth.compiled import own_step
 from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_scale
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.derive import derive
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
@@ -41,7 +41,7 @@ from keras_grow.layers.int8 import weights_only
 
 
 class Grown:
-    """What every grown class adds: it computes what its backbone's dial says.
+    """Mixin of every grown class: it computes what its backbone's dial says.
 
     Another model over the same backbone may have turned it. And a model that
     cannot train says so. `plain_class` is the class that the object had before
@@ -81,7 +81,7 @@ class Grown:
 
 
 class GrownTask(Grown):
-    """What a task over a grown backbone adds to its class."""
+    """Mixin of a task over a grown backbone."""
 
     @property
     def trainable(self) -> bool:
@@ -100,7 +100,7 @@ class GrownTask(Grown):
 
 
 class GrownGenerator(GrownTask):
-    """What a task that generates adds to its class."""
+    """Mixin of a task that generates."""
 
     def make_generate_function(self) -> Any:
         """KerasHub's own, for the growths that are active now."""
@@ -109,7 +109,7 @@ class GrownGenerator(GrownTask):
 
 
 class GrownBackbone(Grown):
-    """What a grown backbone adds to its KerasHub class: it can be saved.
+    """Mixin of a grown backbone, so that it can be saved.
 
     `growths` are oldest first.
     """
@@ -143,7 +143,7 @@ class GrownBackbone(Grown):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base backbone and grow it as it was grown."""
+        """Build the base backbone and grow it in the same way."""
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
         names = [growth.name for growth in growths]
@@ -240,19 +240,6 @@ def train_growth(state: ModelState) -> None:
     """Let the newest growth train, LoRA beside it, and nothing else."""
     newest = state.slices(state.training) if state.growths else []
     train_only(state.backbone, newest)
-
-
-def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
-    """Scales by the names of growths, each a number."""
-    if not isinstance(scales, dict) or set(scales) - set(names):
-        raise ValueError(
-            f"Expected scales by the names of growths, out of {list(names)}. "
-            f"Received: scales={show(scales)}"
-        )
-    return {
-        name: check_scale(value, f"scale of {name}")
-        for name, value in scales.items()
-    }
 
 
 @functools.cache

@@ -80,7 +80,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
 
 
 def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
-    """Say which entries of the merged kernels train.
+    """Return which entries of the merged kernels train.
 
     This is the view of a growth in which the paper describes it: one wide
     kernel under a boolean gradient mask.

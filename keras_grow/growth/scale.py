@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_grow.growth.classes import check_scales
 from keras_grow.growth.compiled import models_in
 from keras_grow.growth.compiled import sync
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.locks import lock_of

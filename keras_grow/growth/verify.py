@@ -50,7 +50,7 @@ class PreservationReport:
 def verify_preserved(
     model: keras.Model, inputs: Mapping[str, ArrayLike] | Sequence[str] | str
 ) -> PreservationReport:
-    """Compare a grown model with its base, growth on against growth off.
+    """Compare a grown model with its base: growth on, and growth off.
 
     Args:
         model: a grown KerasHub task or backbone.
@@ -116,7 +116,7 @@ def _as_before(model: keras.Model) -> Iterator[None]:
 
 
 def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Texts cut at their longest, where a preprocessor fills to its length."""
+    """Cut texts, which a preprocessor pads, to the longest of them."""
     mask = ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
     length = int(mask.any(axis=0).sum())
     return {

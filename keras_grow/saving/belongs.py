@@ -43,7 +43,7 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
                 raise ValueError(
                     f"Expected a model with the growth {under!r} that "
                     f"{growth.name!r} was trained on. Received: a model with "
-                    f"{state.names}, none of which is it. Load it first."
+                    f"{state.names}, none of which is that one. Load it first."
                 )
             if there != scale:
                 raise ValueError(

@@ -132,7 +132,7 @@ def save_kernels(
     folder = os.path.abspath(folder)
     if os.path.exists(folder):
         raise FileExistsError(
-            f"Expected a folder that is not there yet. Received: {folder!r}"
+            f"Expected a folder that does not exist yet. Received: {folder!r}"
         )
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with atomic_path(folder) as part:

@@ -1,4 +1,4 @@
-"""What never changes is computed once: the states below what trains."""
+"""The states below what trains, which never change, computed once."""
 
 import hashlib
 import os
@@ -237,6 +237,6 @@ def _checked(x: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     ):
         raise ValueError(
             "Expected token ids and a mask of the same rows and positions, "
-            f"[N, S], one row at least. Received: {shapes}"
+            f"[N, S], at least one row. Received: {shapes}"
         )
     return rows

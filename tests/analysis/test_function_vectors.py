@@ -24,7 +24,7 @@ TASK = UPPER
 
 
 class Bytes:
-    """A tokenizer of one token a byte, shifted past the special ones."""
+    """A tokenizer of one token per byte, shifted past the special ones."""
 
     pad_token_id, start_token_id = 0, 2
 

@@ -393,7 +393,7 @@ def test_impossible_sampling_is_refused(arguments, message):
 
 
 def test_what_cannot_stream_is_refused(lm, streamer):
-    with pytest.raises(TypeError, match="goes on from a cache"):
+    with pytest.raises(TypeError, match="continues from a cache"):
         Streamer(lm.backbone)
     sees = tiny_family("PaliGemma")
     with pytest.raises(ValueError, match=r"\['images', 'response_mask'\]"):
