@@ -27,6 +27,7 @@ OF_COMPILED_MODELS = (
     "_compile_metrics",
     "_compile_loss",
     "_compile_config",
+    "_compiled_trainable_state",
     "_metrics",
 )
 OF_COMPILED_METRICS = ("_user_metrics",)
@@ -108,6 +109,15 @@ def fill_variable(variable: keras.Variable, array: Any) -> None:
 def compile_settings(model: keras.Model) -> Any:
     """All that `compile` was given; every `compile` replaces it."""
     return getattr(model, "_compile_config", None)
+
+
+def forget_trainable_state(model: keras.Model) -> None:
+    """Let go of the layers that a model had when it was compiled.
+
+    Keras keeps them to warn where one was frozen or thawed since.
+    """
+    if hasattr(model, "_compiled_trainable_state"):
+        del model._compiled_trainable_state
 
 
 def compile_metrics(model: keras.Model) -> Any:

@@ -20,6 +20,7 @@ import keras
 from keras_grow.keras_internals import OF_DECAY
 from keras_grow.keras_internals import compile_settings
 from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import forget_trainable_state
 
 COMPILED = (
     "train_function",
@@ -56,6 +57,7 @@ def reset_compiled(model: keras.Model) -> None:
         for name in compiled_names(part):
             setattr(part, name, None)
         vars(part).pop(_BY_STATE, None)
+        forget_trainable_state(part)
         if getattr(part, "optimizer", None) is not None:
             part.optimizer = _fresh(part.optimizer)
 

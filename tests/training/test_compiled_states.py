@@ -4,6 +4,9 @@ A dial can be turned through any model that shares the backbone, and between two
 turns a model can be compiled anew, anchored, or given other weights.
 """
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -163,3 +166,13 @@ def test_weights_that_are_set_turn_the_dial_with_them(tmp_path):
     lm.save(tmp_path / "model.keras")
     saved = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(computed(saved), full)
+
+
+def test_a_growth_that_is_removed_leaves_memory():
+    lm = grown(name="french")
+    compiled(lm)
+    fitted(lm)
+    slices = [weakref.ref(own) for own in ModelState.of(lm).slices()]
+    keras_grow.remove_growth(lm)
+    gc.collect()
+    assert [own() for own in slices] == [None] * len(slices)
