@@ -5,6 +5,7 @@
 #             collected, and the tiny tests on JAX; 4 minutes on two quiet cores
 # make test   lint, types, every test on the three backends, and the lowest
 #             versions that pyproject.toml allows; 32 minutes on two quiet cores
+# make families  the commands and the app on every family; make test tries some
 # make docs   the reference, from docstrings and examples/reference, as pages
 #             in build/docs
 PYTHON ?= python3
@@ -38,7 +39,7 @@ QUICK := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false \
 	--xla_backend_optimization_level=0 \
 	--xla_cpu_parallel_codegen_split_count=1"
 
-.PHONY: demo app check test lint collect lowest docs clean
+.PHONY: demo app check test lint collect lowest families docs clean
 
 demo: .venv/demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/demo.py \
@@ -87,6 +88,10 @@ lowest: .venv-lowest/test
 	KERAS_BACKEND=jax $(LOWEST) -m "exact and not real"
 	KERAS_BACKEND=jax $(QUICK) $(LOWEST) \
 		-m "not exact and not real and not no_backend"
+
+families: .venv/test
+	KERAS_BACKEND=jax $(QUICK) $(TWO) --every-family -k famil \
+		-m "not real and not exact"
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import keras_grow
-from keras_grow.files import write_atomically
 from keras_grow.quiet_start import quiet_start
 
 with quiet_start():
@@ -25,7 +24,6 @@ with quiet_start():
     from keras_grow.comparison import Plan
     from keras_grow.comparison import compare
     from keras_grow.comparison import load_run
-    from keras_grow.comparison.layout import run_name
     from keras_grow.evaluation import Scorer
     from keras_grow.evaluation import generate
 
@@ -71,6 +69,14 @@ def answers(lm: keras.Model) -> list[str]:
     return generate(scorer, PROMPTS, max_new_tokens=ANSWER_TOKENS, stop=["\n"])
 
 
+def methods_of(folder: Path) -> tuple[Method, ...]:
+    """The methods of the demo that was begun in a folder, if there is one."""
+    try:
+        return Plan.load(folder).methods
+    except FileNotFoundError:
+        return ()
+
+
 def offer_app(folder: Path) -> None:
     """Say how to see the run in the browser, and do so if wanted."""
     words = f"keras-grow app {folder}"
@@ -101,14 +107,13 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder
     plan = dataclasses.replace(PLAN, updates=options.updates)
-    if options.anchored or (folder / run_name(ANCHORED, 0)).exists():
+    if options.anchored or ANCHORED in methods_of(folder):
         plan = dataclasses.replace(plan, methods=(*plan.methods, ANCHORED))
     start = time.monotonic()
 
     def say(line: str) -> None:
         print(f"[{time.monotonic() - start:5.0f} s] {line}", flush=True)
 
-    say(f"Keras on {backend}; writing to {folder}/")
     report = compare(plan, folder, say)
     sft, *_, growth = plan.methods
     grown = load_run(folder, growth)
@@ -129,8 +134,7 @@ def main() -> None:
         ]
         lines.append("")
     text = report.read_text("utf-8") + "\n" + "\n".join(lines)
-    with write_atomically(report) as file:
-        file.write(text)
+    report.write_text(text, "utf-8")
     print("\n" + text)
     print(f"Picture: {folder}/front.png   Report: {report}")
     print("So few examples say little: for longer runs, examples/results.")

@@ -23,7 +23,13 @@ OF_LAYERS = (
 OF_KERNELS = ("_kernel",)
 OF_EINSUMS = ("_adjust_scale_for_dequant",)
 OF_EMBEDDINGS = ("_embeddings",)
-OF_COMPILED_MODELS = ("_compile_metrics", "_compile_loss", "_metrics")
+OF_COMPILED_MODELS = (
+    "_compile_metrics",
+    "_compile_loss",
+    "_compile_config",
+    "_compiled_trainable_state",
+    "_metrics",
+)
 OF_COMPILED_METRICS = ("_user_metrics",)
 OF_COMPILED_LOSSES = ("_user_loss_weights",)
 OF_OPTIMIZERS = ("_iterations",)
@@ -100,8 +106,22 @@ def fill_variable(variable: keras.Variable, array: Any) -> None:
         variable._initialize(value)
 
 
+def compile_settings(model: keras.Model) -> Any:
+    """All that `compile` was given; every `compile` replaces it."""
+    return getattr(model, "_compile_config", None)
+
+
+def forget_trainable_state(model: keras.Model) -> None:
+    """Let go of the layers that a model had when it was compiled.
+
+    Keras keeps them to warn where one was frozen or thawed since.
+    """
+    if hasattr(model, "_compiled_trainable_state"):
+        del model._compiled_trainable_state
+
+
 def compile_metrics(model: keras.Model) -> Any:
-    """The metrics that `compile` was given; every `compile` replaces them."""
+    """The metrics that `compile` was given, if any."""
     return getattr(model, "_compile_metrics", None)
 
 
@@ -166,6 +186,14 @@ def history_of(tensor: Any) -> tuple[Any, Any]:
     """The operation that made a symbolic tensor, and its node."""
     operation, node_index, _ = tensor._keras_history
     return operation, operation._inbound_nodes[node_index]
+
+
+def preset_backbone_class(name: str) -> type:
+    """The backbone class of a preset, of which only the config is read."""
+    from keras_hub.src.utils.preset_utils import get_preset_loader
+
+    found: type = get_preset_loader(name).check_backbone_class()
+    return found
 
 
 def has_cache(lm: keras.Model) -> bool:

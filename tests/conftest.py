@@ -60,7 +60,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-family",
         action="store_true",
-        help="also try in the app the families that are like another",
+        help="also try commands and app on the families that are like another",
     )
 
 

@@ -2,23 +2,48 @@
 
 import json
 import re
+import runpy
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from family_models import CONFIGS
 
+import keras_grow
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.saving.schema import GrowthFile
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "examples/reference"
+TOPICS = runpy.run_path(str(PAGES / "topics.py"))["TOPICS"]
 
 pytestmark = pytest.mark.no_backend
 
 
 def page(name):
     return (PAGES / name).read_text("utf-8")
+
+
+def test_every_public_name_has_one_topic():
+    packages = [getattr(keras_grow, name) for name in keras_grow._PACKAGES]
+    modules = (keras_grow, *packages)
+    public = Counter(name for module in modules for name in module.__all__)
+    assert Counter(name for topic in TOPICS for name in topic.names) == public
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.title)
+def test_a_topic_links_to_pages_that_are_there(topic):
+    assert topic.links
+    for link in topic.links:
+        assert (ROOT / "examples" / link).is_file(), link
+
+
+def test_the_index_leads_to_every_guide_and_every_page():
+    linked = {link for topic in TOPICS for link in topic.links}
+    examples = ROOT / "examples"
+    guides = {*examples.glob("guides/[0-9]_*.py"), *PAGES.glob("*.md")}
+    assert {str(p.relative_to(examples)) for p in guides} <= linked
 
 
 def test_every_family_that_is_tested_is_listed():

@@ -21,8 +21,6 @@ import keras
 import keras_grow
 from keras_grow import load_causal_lm
 from keras_grow.evaluation import generate
-from keras_grow.export.modelfile import modelfile
-from keras_grow.tasks import ChatTemplate
 from keras_grow.tasks import chat_example
 from keras_grow.tasks import encode
 from keras_grow.tasks import read_examples
@@ -90,16 +88,14 @@ print(f"{done.weight_bytes:,} bytes of weights in {done.path.name}")
 
 # %% [markdown]
 # The file answers: read back here by the library's own loader, in eight bits.
-# Ollama needs the chat template in its own language, in a `Modelfile`, which is
-# also part of the model card beside the GGUF file. Then run `ollama create
-# plants -f Modelfile` and `ollama run plants`. A comparison with llama.cpp
-# itself is in `examples/results/export`.
+# Ollama needs the chat template in its own language, in a `Modelfile`. The
+# export writes one beside the GGUF file, and into its model card. In that
+# folder, run `ollama create plants -f plants.gguf.Modelfile`, then `ollama run
+# plants`. A comparison with llama.cpp itself is in `examples/results/export`.
 
 # %%
 print("GGUF: ", generate(load_causal_lm(gguf), [asked], max_new_tokens=16))
-text = modelfile(gguf.name, ChatTemplate.of("gemma"))
-(FOLDER / "Modelfile").write_text(text, "utf-8")
-print(text)
+print((FOLDER / "plants.gguf.Modelfile").read_text("utf-8"))
 
 # %% [markdown]
 # `verify=True` loads what was written with transformers and reports the largest

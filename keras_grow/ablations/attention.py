@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import keras_hub
 from keras.layers import Layer
 
 from keras_grow.ablations.grown_attention import GROWS
@@ -23,6 +24,12 @@ NEEDED = (
     "output_dense",
     "_apply_rope",
     "_compute_attention",
+)
+# Gemma 4 has all of these, and blocks that reach for more.
+_KINDS = (
+    keras_hub.models.GemmaBackbone,
+    keras_hub.models.Gemma3Backbone,
+    keras_hub.models.PaliGemmaBackbone,
 )
 
 
@@ -84,6 +91,12 @@ def grow_attention(
         raise ValueError(
             "Expected a model without inserted blocks, whose training would "
             "end. Received: a model from `expand_blocks`."
+        )
+    if not isinstance(backbone, _KINDS):
+        raise ValueError(
+            "Expected a Gemma, Gemma 2 or Gemma 3 of KerasHub. "
+            f"Received: {type(backbone).__name__}. Grow the MLPs of other "
+            "families, with `grow_model`."
         )
     for index in indices:
         _check_attention(blocks[index], index, slice_dtype)
@@ -153,7 +166,7 @@ def _check_attention(block: Layer, index: int, slice_dtype: str) -> None:
     if isinstance(attention, GrownAttention):
         raise ValueError(
             "Expected an attention that is not grown yet. Received: that of "
-            f"block {index}, grown in {attention.grows!r} already."
+            f"block {index}, already grown in {attention.grows!r}."
         )
     if not all(hasattr(attention, name) for name in NEEDED):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A cached attention layer that grows by slices that stay apart."""
+"""A cached attention layer that grows by separate slices."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ POST_NORMS = ("use_post_attention_norm", "use_post_ffw_norm")
 
 
 class InsertedBlock:
-    """What an inserted block adds to a decoder block: it can be left out."""
+    """Mixin of an inserted decoder block, which can be left out."""
 
     growth_enabled = True
     ablation = "inserted_block"
@@ -50,7 +50,7 @@ class InsertedBlock:
 
 
 class ExpandedBackbone:
-    """What an expanded backbone adds to its class: it can be saved.
+    """Mixin of an expanded backbone, so that it can be saved.
 
     `expansions` are indices, in the base, of the blocks that are followed by an
     inserted one.
@@ -73,7 +73,7 @@ class ExpandedBackbone:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base and expand it as it was expanded."""
+        """Build the base and insert the same blocks."""
         config = dict(config)
         after = tuple(config.pop("expansions"))
         post_norms = config.pop("post_norms")

@@ -93,7 +93,7 @@ def compare_with_base(
 
 
 def kept_table(rows: Sequence[Kept]) -> str:
-    """The rows as a Markdown table, with each model's mean over tasks."""
+    """Format rows as a Markdown table, with each model's mean over tasks."""
     lines = [
         "| model | task | shared causal heads | cosine similarity |",
         "|---|---|---|---|",

@@ -29,7 +29,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "growth",
         metavar="RUN_OR_GROWTH",
         help="growth file, or folder of a run or a comparison that holds one; "
-        "of several, give the path of one",
+        "if it holds several, give the path of one",
     )
     parser.add_argument(
         "--model",
@@ -59,7 +59,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--steps",
         type=int,
         default=6,
-        help="how often to halve the range (default: 6)",
+        help="how many times to halve the range (default: 6)",
     )
     parser.add_argument(
         "--characters",
@@ -145,7 +145,7 @@ def _growth_file(path: Path) -> Path:
         raise ValueError(
             "Expected a growth file, or the folder of a run or a comparison "
             f"that holds one. Received: {path}, a folder without {_GROWTHS}. "
-            "Runs save one where they grew and left the base alone."
+            "A run saves one only if it grew and left the base as it was."
         )
     if len(found) > 1:
         raise ValueError(

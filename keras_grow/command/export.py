@@ -176,7 +176,7 @@ def _load_run(own: Path) -> tuple[Any, Any]:
         for row in read_results(own.parent)
         if (row["method"], row["seed"]) == (method.name, seed)
     ]
-    # Of files, their names alone: a card is passed on.
+    # File names without folders: a card may be published.
     data = ", ".join(Path(part).name for part in plan.task.split(","))
     base = Path(plan.model).name if Path(plan.model).exists() else plan.model
     card: dict[str, Any] = {"base": base, "data": f"{data}, by {method.kind}"}

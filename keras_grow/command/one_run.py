@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--until-eof",
         action="store_true",
-        help="end with whoever holds the standard input",
+        help="exit when the standard input is closed",
     )
     options = parser.parse_args(arguments)
     if options.until_eof:
@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _end_with_input() -> None:
-    """End this process when the one that holds its standard input is gone."""
+    """Exit when the process that holds the standard input is gone."""
     sys.stdin.read()
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Options of a command out of the fields of a dataclass and their docs."""
+"""Command-line options made from a dataclass and its docstring."""
 
 import argparse
 import dataclasses
@@ -20,7 +20,7 @@ def add_options(
     """Add an option for each field of a dataclass, except those in `besides`.
 
     Its name, type, choices and default are the field's; its help is what the
-    class says of it under `Attributes:`.
+    class says about it under `Attributes:`.
     """
     said = field_docs(of)
     kinds = typing.get_type_hints(of)
@@ -44,7 +44,7 @@ def add_options(
 
 
 def field_docs(of: type) -> dict[str, str]:
-    """What a class says of its fields under `Attributes:`, by name."""
+    """What a class says about its fields under `Attributes:`, by name."""
     _, _, section = (inspect.getdoc(of) or "").partition("Attributes:\n")
     return {
         name: " ".join(text.split()) for name, text in _FIELD.findall(section)
@@ -52,7 +52,7 @@ def field_docs(of: type) -> dict[str, str]:
 
 
 def _settings(kind: Any) -> dict[str, Any]:
-    """What argparse has to know of a type."""
+    """The settings of argparse for a type."""
     arguments = typing.get_args(kind)
     if isinstance(kind, types.UnionType):
         (kind,) = (part for part in arguments if part is not type(None))

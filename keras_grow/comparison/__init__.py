@@ -1,7 +1,7 @@
 """Methods against each other: same model, data, order and updates.
 
-What a method, a plan and a folder of results are needs no Keras: a name is
-imported when it is first used.
+Methods, plans and folders of results need no Keras: a name is imported when it
+is first used.
 """
 
 import importlib

@@ -21,11 +21,12 @@ from keras_grow.files.checked_json import check_int
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
+from keras_grow.saving.fingerprint import steady_paths
 from keras_grow.saving.fingerprint import stored_array
 
 
 class RunState(NamedTuple):
-    """How far a run is, over all of its processes.
+    """How far a run has come, over all of its processes.
 
     `peak_bytes` is the most memory that one process held.
     """
@@ -49,7 +50,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(lm: keras.Model, path: Path, updates: int) -> RunState:
-    """Restore a saved state, and say how far the run was.
+    """Restore a saved state, and return how far the run had come.
 
     A file that does not fit leaves the model as it was. Weights and what the
     optimizer keeps of each are found by their names, so that the order in which
@@ -71,7 +72,7 @@ def save_weights(lm: keras.Model, path: Path) -> None:
 
 
 def load_weights(lm: keras.Model, path: Path) -> None:
-    """Put saved trainable weights into a model that was prepared alike.
+    """Put saved trainable weights into a model prepared in the same way.
 
     A file that does not fit leaves the model as it was.
     """
@@ -88,7 +89,8 @@ def checkpoint_bytes(lm: keras.Model) -> int:
 
 
 def _weights(lm: keras.Model) -> dict[str, Any]:
-    return _by_name((w.path, w) for w in lm.trainable_variables)
+    paths = steady_paths(lm, lm.trainable_variables)
+    return {paths[id(w)]: w for w in lm.trainable_variables}
 
 
 def _variables(lm: keras.Model, goes_on: bool) -> dict[str, Any]:
@@ -109,8 +111,8 @@ def _by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, variable in pairs:
         if name in variables:
             raise ValueError(
-                "Expected variables with a name each, by which a checkpoint "
-                f"finds them again. Received: two of the name {name!r}"
+                "Expected variables of different names, by which a checkpoint "
+                f"finds them again. Received: two named {name!r}"
             )
         variables[name] = variable
     return variables
@@ -122,7 +124,7 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A file of tensors; what is wrong in it is said with its name."""
+    """Read a file of tensors; errors in it name the file."""
     with in_file(path):
         try:
             with safe_open(path, framework="numpy") as file:
@@ -135,7 +137,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _run_state(path: Path) -> RunState:
-    """How far a run was, as its checkpoint says."""
+    """How far a run had come, as its checkpoint says."""
     what = "the state of a checkpoint"
     with _opened(path) as file:
         values = parse_json((file.metadata() or {}).get("state", ""), what)

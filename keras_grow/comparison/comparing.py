@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
+
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
@@ -27,7 +29,7 @@ def compare(
     folder: str | os.PathLike[str],
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Train and score every method of a plan on the same data in one order.
+    """Train and score each method of a plan on the same data in the same order.
 
     If the process is killed, the same call resumes from the last checkpoint and
     ends with the same curve. Every run is a separate process. To add methods or
@@ -68,6 +70,7 @@ def compare(
     """
     folder = Path(folder)
     _begin(plan, folder)
+    say(f"Keras on {keras.config.backend()}; writing to {folder}/")
     for method, seed in plan.runs:
         run = RunFolder(folder, method, seed)
         name = run.path.name
@@ -88,7 +91,7 @@ def _begin(plan: Plan, folder: Path) -> None:
     file = folder / PLAN_FILE
     if file.exists() and not plan.extends(Plan.load(folder)):
         raise ValueError(
-            "Expected an empty folder, or one in which this very comparison "
+            "Expected an empty folder, or one in which this same comparison "
             "was begun, with these methods and seeds or fewer. Received: "
             f"folder={os.fspath(folder)!r}, whose {PLAN_FILE} differs. "
             "Choose another folder."
@@ -139,6 +142,6 @@ def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
     if code:
         raise RuntimeError(
             f"Expected the run {' '.join(words)!r} to finish. Received: exit "
-            f"status {code}. Its own message is above; the same command goes "
-            "on from its last checkpoint."
+            f"status {code}. Its own message is above; the same command "
+            "resumes from its last checkpoint."
         )

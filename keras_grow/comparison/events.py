@@ -22,7 +22,7 @@ class Event:
 
     @property
     def line(self) -> str:
-        """What the console says of it, or nothing."""
+        """The line that the console prints, or an empty text."""
         return ""
 
     def to_json(self) -> str:
@@ -33,7 +33,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Begun(Event):
-    """A part of the run has begun, or gone on: `done` of its `pieces` are done.
+    """A part of the run has begun or advanced: `done` of `pieces` are done.
 
     Parts are `"load"`, `"measure"`, `"train"` and `"save"`.
     """
@@ -63,14 +63,14 @@ class Shortened(Event):
 
 @dataclass(frozen=True)
 class Resumed(Event):
-    """The run goes on where it was killed."""
+    """The run resumes where it was killed."""
 
     step: int
 
     @property
     def line(self) -> str:
-        """Where it goes on."""
-        return f"goes on after update {self.step}"
+        """Where it resumes."""
+        return f"resumes after update {self.step}"
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def from_json(text: str) -> Event:
 
 
 def print_event(event: Event) -> None:
-    """Print what the console says of an event."""
+    """Print the line of an event, if it has one."""
     if event.line:
         print(event.line, flush=True)
 

@@ -82,8 +82,8 @@ def interval(
 def over_seeds(values: ArrayLike) -> Interval:
     """The mean over seeds, with the lowest and the highest of them.
 
-    Of three seeds no more can be said: a standard error of three numbers is
-    itself known to within a factor of two.
+    With three seeds that is all there is to say: a standard error of three
+    numbers is itself known only to within a factor of two.
     """
     seeds = np.asarray(values, np.float64)
     return Interval(float(seeds.mean()), float(seeds.min()), float(seeds.max()))

@@ -24,8 +24,8 @@ def with_layer_counts(
         methods: methods of a plan. Each that grows blocks becomes one method
             per count; SFT and LoRA stay as they are.
         scores: ranking that the blocks are taken from, best first.
-        counts: numbers of blocks. Larger ones than the ranking has become the
-            number that it has; rank all blocks of the model.
+        counts: numbers of blocks. One that exceeds the ranking is lowered to
+            its length, so rank all blocks of the model.
 
     Returns:
         The methods; one of N blocks is named `NAME_nN`.

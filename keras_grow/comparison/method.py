@@ -38,34 +38,34 @@ class Method:
         warmup: updates over which the rate rises linearly from zero.
         layers: grown blocks, as in `grow_model`: a number of last blocks,
             indices, or None for all. For `block_expansion`, how many blocks
-            to insert, or after which. For `sft`, the blocks to train alone.
+            to insert, or after which. For `sft`, the only blocks to train.
         factor: width factor of grown MLPs.
         rank: rank of LoRA.
         parameters: number of trainable parameters that LoRA should have,
             instead of `rank`: the closest rank is taken. None to use `rank`.
-        targets: the projections in the blocks that `lora` adapts, or that
-            `sft` trains alone: those of `"attention"`, of the `"mlp"`, or
+        targets: the only projections in the blocks that `lora` adapts or
+            `sft` trains: those of `"attention"`, of the `"mlp"`, or
             `"all"`. None for KerasHub's LoRA on query and value, and for SFT
-            of every weight. LoRA is at its best on all of them, at about ten
+            of every weight. LoRA does best on all of them, at about ten
             times the rate of SFT ("LoRA Without Regret", Schulman et al.
-            2025): sweep `learning_rate` as far.
-        prune: `"fapm"` to keep, at a share of the change, that share of the
-            changed entries in place of the whole change scaled: those whose
-            change is large, yet small against the weight. This is the
-            Forgetting-Aware Pruning Metric (Huang et al. 2025, arXiv
-            2509.08255), which keeps a tenth. See `Plan.shares`.
-        token_weights: `"dft"` to weigh the loss of each token by the model's
+            2025): let the sweep of `learning_rate` reach that far.
+        prune: `"fapm"` to keep, for a share of the change, that share of its
+            entries instead of scaling all of them: those that changed much,
+            but little relative to the weight. This is the Forgetting-Aware
+            Pruning Metric (Huang et al. 2025, arXiv 2509.08255), which keeps
+            a tenth. See `Plan.shares`.
+        token_weights: `"dft"` to weight the loss of each token by the model's
             own probability of it: dynamic fine-tuning (Wu et al. 2025, arXiv
             2508.05629).
-        most_perplexity: tokens to which the base gives a probability of less
-            than one over this are not trained on: selective token masking
-            (Wu et al. 2025, arXiv 2501.14315). None to train on all.
+        most_perplexity: the highest perplexity of a token that is trained on,
+            one over the probability that the base gives it: selective token
+            masking (Wu et al. 2025, arXiv 2501.14315). None to train on all.
         anchor: weight of the divergence from the base on the plan's
             `anchor_text`, see `keras_grow.KLAnchor`. 0 for none.
         replay: weight of the cross-entropy of the plan's `anchor_text`, in
             place of the divergence on it: rehearsal. 0 for none.
         task_anchor: weight of the divergence from the base on the task's own
-            examples, the token that is learned left out: an anchor that needs
+            examples, leaving out the token to be learned. This anchor needs
             no text (Xu et al. 2026, arXiv 2605.29498). 0 for none.
         decay_to_start: rate of the decay toward the starting weights, see
             `keras_grow.L2SP`. 0 for none.
@@ -188,7 +188,8 @@ class Method:
         kind, _, rest = text.partition(":")
         if kind not in KINDS:
             raise ValueError(
-                f"Expected a method out of {sorted(KINDS)}. Received: {text!r}"
+                f"Expected a method of a kind in {sorted(KINDS)}. "
+                f"Received: {text!r}"
             )
         settings: dict[str, Any] = {"learning_rate": KINDS[kind].rate}
         for part in filter(None, rest.split(",")):
@@ -202,7 +203,7 @@ class Method:
         useless = SETTINGS.intersection(settings) - {*KINDS[kind].settings}
         if useless:
             raise ValueError(
-                f"Expected settings that {kind!r} has. Received: "
+                f"Expected only settings of {kind!r}. Received: "
                 f"{sorted(useless)} in {text!r}"
             )
         return cls(settings.pop("name", text), kind, **settings)

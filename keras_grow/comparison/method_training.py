@@ -35,10 +35,10 @@ from keras_grow.training.token_weights import mask_unlikely
 
 ANCHOR_PASSAGES = 64
 TASK_ROWS = 256  # whose predictions by the base are kept
-# Least seconds between two reports of updates: to read a loss is to wait for
+# Least seconds between two reports of updates, because reading a loss waits for
 # the GPU.
 _BETWEEN = 0.25
-# What is drawn in so many updates tells what lengths there are.
+# This many updates show which lengths the examples have.
 _UPDATES_LOOKED_AT = 2000
 
 
@@ -114,7 +114,7 @@ class Training(NamedTuple):
             group=self.plan.group_lengths,
             updates=(start, stop),
         )
-        # The batches hold token ids already: past the task's preprocessor.
+        # The batches hold token ids already: no preprocessor is needed.
         history = keras.Model.fit(
             self.lm,
             batches,
@@ -208,7 +208,7 @@ def _adam(rate: Any, warmup: int, updates: int) -> keras.optimizers.Optimizer:
 def _anchor(
     lm: keras.Model, plan: Plan, method: Method, seed: int, data: Encoded
 ) -> KLAnchor | None:
-    """The anchor of an anchored method, or what it has in its place."""
+    """The anchor of an anchored method, or its substitute."""
     options: dict[str, Any] = {
         "weight": method.anchor or method.replay or method.task_anchor,
         "batch_size": 2,

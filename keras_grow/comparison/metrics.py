@@ -59,8 +59,8 @@ def metric_of(name: str) -> Metric:
     """What the scores of a metric mean.
 
     Args:
-        name: the metric's name, such as `"perplexity"`. An unknown one gives a
-            metric with only it.
+        name: the metric's name, such as `"perplexity"`. An unknown name gives
+            a metric that has only that name.
 
     Returns:
         The metric: `words` for people, which way is `better` (`"lower"` or

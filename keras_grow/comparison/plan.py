@@ -66,7 +66,7 @@ class Plan:
             which needs the least padding. Otherwise the seed draws the
             examples of an update, padded to the longest of them.
         seeds: seeds of the data order; every method has one run per seed.
-        evaluations: how often to score a run, the start not counted.
+        evaluations: how many times to score a run, not counting the start.
         examples: how many examples of each set to score, at most.
         generated: how many of them to generate answers for, if the new task's
             metric needs answers; 0 leaves that score out.
@@ -112,14 +112,14 @@ class Plan:
         names = [method.name for method in self.methods]
         if not names or len(set(names)) < len(names):
             raise ValueError(
-                "Expected at least one method, every one with a name of its "
-                f"own. Received: methods={names}"
+                "Expected at least one method, and a different name for each. "
+                f"Received: methods={names}"
             )
         folders = [run_name(method, 0) for method in self.methods]
         if len(set(folders)) < len(folders):
             raise ValueError(
-                "Expected names of methods that differ in more than signs, "
-                f"as they name folders. Received: methods={names}"
+                "Expected methods whose folders have different names: spaces "
+                f"and signs become `_` there. Received: methods={names}"
             )
         for name, check in _CHECKS.items():
             check(getattr(self, name), name)
@@ -145,7 +145,7 @@ class Plan:
             )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(
-                "Expected one seed or more, each once. "
+                "Expected at least one seed, none of them twice. "
                 f"Received: seeds={self.seeds}"
             )
 

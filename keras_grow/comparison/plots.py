@@ -101,9 +101,9 @@ def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
 def layer_counts(plan: Plan, rows: Rows) -> Any:
     """Final scores over the number of grown blocks, one line per method.
 
-    As the paper's Figures 3 and 4. Methods that differ in nothing but the
-    number of their blocks are one line; all others are level lines. None where
-    no line has three numbers of blocks.
+    As the paper's Figures 3 and 4. Methods that differ only in the number
+    of their blocks are one line; all others are horizontal lines. Returns None
+    if no line has three numbers of blocks.
     """
     lines = defaultdict(list)
     for method in plan.methods:

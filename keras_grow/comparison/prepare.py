@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[keras.Model, Method], keras.Model]
 _NEW_BLOCKS = 4  # of block expansion, where a method names no number
+# Query and value where KerasHub's LoRA knows them by no name: in Gemma 3n and
+# SmolLM 3, and in GPT-NeoX in one kernel with the key.
+_QUERY_AND_VALUE = ("q_proj", "v_proj", "query_key_value")
 
 
 def prepare_model(lm: keras.Model, method: "Method") -> keras.Model:
@@ -75,12 +78,20 @@ def _growth(
 def _lora(lm: keras.Model, method: "Method") -> keras.Model:
     if method.targets is None:
         names = lm.backbone.default_lora_layer_names()
+        if not lora_parameters(lm.backbone, names):
+            names = [*_QUERY_AND_VALUE]
     else:
         adapted = target_layers(lm, method.targets)
         names = sorted({layer.name for layer in adapted})
     rank = method.rank
+    each = lora_parameters(lm.backbone, names)
+    if not each:
+        raise ValueError(
+            "Expected layers that LoRA can adapt. Received: "
+            f"{type(lm.backbone).__name__}, which has none named {names}. "
+            "Use targets='mlp'."
+        )
     if method.parameters is not None:
-        each = lora_parameters(lm.backbone, names)
         rank = max(1, round(method.parameters / each))
     lm.backbone.enable_lora(rank, names)
     return lm

@@ -70,7 +70,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_results(folder: str | os.PathLike[str]) -> Rows:
-    """Read the rows of a comparison; of a step scored twice, the last one.
+    """Read the rows of a comparison, only the last of a step scored twice.
 
     Args:
         folder: folder of the comparison.

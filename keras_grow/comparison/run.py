@@ -54,9 +54,9 @@ def run_method(
 ) -> None:
     """Train and score one method of a plan, in this process.
 
-    If it is killed, the same call goes on from the last checkpoint. `compare`
+    If it is killed, the same call resumes from the last checkpoint. `compare`
     runs each method in its own process, so that memory is freed between runs
-    and each peak can be read.
+    and the peak of each can be measured.
 
     Args:
         folder: folder of the comparison, which holds its plan.
@@ -138,7 +138,7 @@ class _Run:
         self.say(Ended(step, stopped))
 
     def _begin(self) -> None:
-        """Go on from a checkpoint, or score the base."""
+        """Resume from a checkpoint, or score the base."""
         if self.saved.exists():
             self.state = checkpoint.load_checkpoint(
                 self.lm, self.saved, self.plan.updates
@@ -177,7 +177,7 @@ class _Run:
     def _write(
         self, step: int, results: dict[str, Result], extra: dict[str, float]
     ) -> None:
-        """Append one row to the results, and say it."""
+        """Append one row to the results, and report it."""
         own = self.own
         row = append_result(
             own.comparison, own.method, own.seed, step, results, extra
@@ -185,7 +185,7 @@ class _Run:
         self.say(Scored(row))
 
     def _finish(self, stopped: bool) -> None:
-        """Save what the run learned, and say on disk that it is done."""
+        """Save what the run learned, and mark it on disk as done."""
         self.say(Begun("save"))
         if self.plan.keep_weights:
             _keep(self.lm, self.own.path)
@@ -264,9 +264,9 @@ def _only_one(own: Path) -> Iterator[None]:
             held.enter_context(only_one(own / LOCK_FILE))
         except BlockingIOError as error:
             raise RuntimeError(
-                "Expected a run that no other process is at. Received: "
-                f"{os.fspath(own)!r}, which one trains already. Wait for it, "
-                "or end it."
+                "Expected a run that no other process is training. Received: "
+                f"{os.fspath(own)!r}, which another one is training. Wait for "
+                "it, or end it."
             ) from error
         for part in own.glob("*.part"):
             shutil.rmtree(part)

@@ -8,6 +8,7 @@ are pruned (FAPM, arXiv 2509.08255).
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from keras_grow.evaluation.results import Result
 from keras_grow.growth.scale import set_growths
 from keras_grow.growth.state import ModelState
 from keras_grow.loading.load import load_causal_lm
+from keras_grow.saving.fingerprint import steady_paths
 from keras_grow.saving.fingerprint import stored_array
 
 
@@ -57,7 +59,7 @@ class Change:
         self._before = (
             [np.zeros_like(array) for array in self._after]
             if lora
-            else _before(plan, method, seed, [w.path for w in self._moved])
+            else _before(lm, plan, method, seed, self._moved)
         )
 
     def keep(self, share: float) -> None:
@@ -128,10 +130,16 @@ def _slices(state: ModelState, name: str | None) -> set[int]:
 
 
 def _before(
-    plan: Plan, method: Method, seed: int, paths: list[str]
+    lm: keras.Model,
+    plan: Plan,
+    method: Method,
+    seed: int,
+    moved: Sequence[keras.Variable],
 ) -> list[np.ndarray]:
-    """What the weights of a run were before its first update."""
+    """What weights of a run were before its first update."""
+    paths = steady_paths(lm, lm.trainable_variables)
     keras.utils.set_random_seed(seed)
-    lm = method.prepare(load_causal_lm(plan.model, plan.dtype))
-    weights = {weight.path: weight for weight in lm.trainable_variables}
-    return [stored_array(weights[path]) for path in paths]
+    start = method.prepare(load_causal_lm(plan.model, plan.dtype))
+    own = steady_paths(start, start.trainable_variables)
+    weights = {own[id(weight)]: weight for weight in start.trainable_variables}
+    return [stored_array(weights[paths[id(weight)]]) for weight in moved]

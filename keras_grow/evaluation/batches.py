@@ -11,7 +11,7 @@ from keras_grow.evaluation.tokens import Pair
 def group_requests(
     pairs: Sequence[Pair], max_length: int
 ) -> tuple[dict[tuple[int, ...], list[int]], int]:
-    """Requests by the tokens to read for them, and how many lost tokens.
+    """Requests grouped by the tokens to read, and how many lost tokens.
 
     Choices of one token share what is read, and so are read once. Requests
     without a continuation are in no group. What is longer than `max_length`
@@ -22,7 +22,7 @@ def group_requests(
     for request, (context, continuation) in enumerate(pairs):
         if not context:
             raise ValueError(
-                "Expected a context of one token at least. "
+                "Expected a context of at least one token. "
                 f"Received: pairs[{request}]={pairs[request]}"
             )
         if len(continuation) > max_length:
@@ -40,10 +40,10 @@ def group_requests(
 
 
 def even_size(rows: int, most: int) -> int:
-    """Rows of a batch, where all batches are of one size.
+    """Rows per batch, if all batches have one size.
 
-    Sizes are quarters of `most`, for each of them is compiled; as few rows as
-    can be fill up the last batch.
+    Each size is compiled, so there are few: multiples of a quarter of `most`.
+    The smallest is chosen that needs no further batch.
     """
     batches = max(1, -(-rows // most))
     even = max(1, -(-rows // batches))

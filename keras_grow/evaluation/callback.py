@@ -16,7 +16,7 @@ Score = Callable[[keras.Model], "float | Result"]
 class EvaluateDuringFit(keras.callbacks.Callback):
     """Run scores at chosen steps of `fit` and write them into `logs`.
 
-    The newest value of each score is in the logs of every epoch's end, so
+    The newest value of each score is in the logs at the end of every epoch, so
     that `EarlyStopping(monitor="retention", mode="max")` can watch for
     forgetting; place it before such callbacks in the list. Scores see the
     weights of the step at which they run, on every backend.
@@ -68,7 +68,7 @@ class EvaluateDuringFit(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if not scores:
-            raise ValueError("Expected one score at least. Received: scores={}")
+            raise ValueError("Expected at least one score. Received: scores={}")
         steps = every if isinstance(every, Collection) else [every or 1]
         if every == 0 or any(step < 1 for step in steps):
             raise ValueError(
@@ -92,7 +92,7 @@ class EvaluateDuringFit(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        """Score where the steps just made hold a chosen one."""
+        """Score if the steps just made include a chosen one."""
         # With steps_per_execution > 1, Keras calls once for several steps.
         first = self._step + 1
         self._step = self._epoch_start + batch + 1

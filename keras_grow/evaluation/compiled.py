@@ -14,7 +14,7 @@ from keras_grow.growth.in_fit import check_readable
 from keras_grow.keras_internals import flatten_layers
 
 T = TypeVar("T")
-_KEPT = 4
+_KEPT = 16
 _PLAIN = (bool, int, float, str, type(None), tuple)
 
 

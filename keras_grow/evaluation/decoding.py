@@ -18,6 +18,7 @@ from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import ShowProgress
 from keras_grow.evaluation.progress import reporter
+from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
 from keras_grow.tasks.control_tokens import control_tokens
@@ -127,6 +128,7 @@ class Decoder:
             "token_ids": ops.convert_to_tensor(token_ids, "int32"),
             "padding_mask": ops.convert_to_tensor(mask, "bool"),
         }
+        sync_part(self.lm)
         function = self._function.get()
         with self._greedy():
             outputs = function(inputs, stop_token_ids=stop_ids)

@@ -177,9 +177,9 @@ def _write(
     factor: float,
     extra: int,
 ) -> list[str]:
-    """Answers, by default of `factor` longest references and `extra`."""
+    """Answers of `factor` times the longest reference, plus `extra` tokens."""
     if not examples:
-        raise ValueError("Expected one example at least. Received: examples=[]")
+        raise ValueError("Expected at least one example. Received: examples=[]")
     scorer = Scorer.of(lm)
     if max_new_tokens is None:
         references = [example.response for example in examples]

@@ -58,8 +58,8 @@ def multiple_choice(
     """Accuracy of the choice that the model finds most likely.
 
     Plain, and with the log-likelihood divided by the length of the choice
-    without leading white space, in characters or UTF-8 bytes, as
-    lm-evaluation-harness has `acc`, `acc_norm` and `acc_bytes`. An example
+    without leading white space, in characters or UTF-8 bytes, like
+    `acc`, `acc_norm` and `acc_bytes` of lm-evaluation-harness. An example
     with `contexts` (WinoGrande) is scored by partial evaluation, each choice
     after its own context. Ties go to the first choice.
 
@@ -224,7 +224,7 @@ def perplexity(
     n_tokens = sum(map(len, tokens))
     if not n_tokens:
         raise ValueError(
-            f"Expected text of one token at least. Received: texts={texts!r}"
+            f"Expected text of at least one token. Received: texts={texts!r}"
         )
     start = start_token(scorer.tokenizer)
     pairs, owners = [], []
@@ -262,4 +262,4 @@ def _exp(value: float) -> float:
 
 def _check_some(examples: Sequence[Example]) -> None:
     if not examples:
-        raise ValueError("Expected one example at least. Received: examples=[]")
+        raise ValueError("Expected at least one example. Received: examples=[]")

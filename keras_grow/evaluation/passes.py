@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import threading
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from keras_grow.evaluation.pass_functions import functions_of
 from keras_grow.evaluation.pass_functions import int32
 from keras_grow.evaluation.reading import State
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.locks import lock_of
 from keras_grow.growth.rows import rows_computed
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.switch import growth_disabled
@@ -59,7 +59,8 @@ class _Part:
 class Passes:
     """What a `Streamer` computes: every row of a batch has its own dials.
 
-    Each pass locks the model. `piece` tokens of a prompt are read at a time.
+    Each pass locks the backbone, which several may share. `piece` tokens of a
+    prompt are read at a time.
     """
 
     def __init__(self, lm: keras.Model, max_length: int, piece: int) -> None:
@@ -67,7 +68,6 @@ class Passes:
         self.max_length = max_length
         self.piece = piece
         self._head = OutputHead(lm)
-        self._lock = threading.Lock()
         self._functions = PerState(lm.backbone, self._compile)
 
     @functools.cached_property
@@ -188,7 +188,7 @@ class Passes:
                 "Begin the answer again."
             )
         scales = [[own.get(name, 0.0) for name in names] for own in states]
-        with self._lock, contextlib.ExitStack() as held:
+        with lock_of(self.lm.backbone), contextlib.ExitStack() as held:
             if any(states):
                 held.enter_context(rows_computed(self.lm, states))
             elif names:
@@ -208,7 +208,7 @@ class Passes:
 
 
 def _parts(lm: keras.Model) -> Any:
-    """What a cache is made of: what two and three tokens make of it."""
+    """What a cache is made of, by comparing those of two and three tokens."""
     two, three = [
         cache_of(lm, ops.zeros((1, length), "int32")) for length in (2, 3)
     ]

@@ -1,4 +1,4 @@
-"""Progress of a score: Keras' bar, or a function of the user's."""
+"""Progress of a score: Keras' bar, or the user's function."""
 
 from collections.abc import Callable
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Written:
     """One answer so far.
 
-    `token_ids` are without those of the end token or stop text that ended it.
+    `token_ids` leave out the end token or stop text that ended it.
     `logprobs` has the log-likelihood of each new token in nats, `lengths` the
     characters of the text after it. `finished` is `"end"` after an end token,
     `"stop"` after a stop text, `"length"` at the limit of tokens; None before.
@@ -122,7 +122,7 @@ class Together:
         self.answers = list(answers)
         self._reading = reading
         self._greedy = sampling.temperature == 0.0
-        # What each row wrote last, and what follows: a column a token.
+        # What each row wrote last, and what follows: one column per token.
         self._tokens: list[int] | None = None
         self._ahead: list[tuple[list[int], list[float]]] = []
 
@@ -156,7 +156,7 @@ class Together:
     def _computed(self) -> list[tuple[list[int], list[float]]]:
         """The next tokens of every row; those of a row that ended are idle."""
         if self._greedy:
-            # The first is not to wait for others.
+            # The first token should not wait for more.
             most = MOST if self._tokens else 1
             count = min(most, max(each.left for each in self.answers))
             ids, logprobs = self._reading.write(count, self._tokens)

@@ -16,7 +16,7 @@ from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.stream import Stream
 from keras_grow.evaluation.stream import Together
 from keras_grow.evaluation.stream import Written
-from keras_grow.growth.classes import check_scales
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.text_inputs import check_reads_text
@@ -41,17 +41,17 @@ class Streamer:
 
     Args:
         lm: a KerasHub `CausalLM` of text, grown or not, with a preprocessor,
-            of any family that grows but PaliGemma.
+            of any family that grows, except PaliGemma.
         max_length: the most tokens of prompt and answer together, rounded up
             to a multiple of `piece`. Longer prompts lose tokens on their
             left. Defaults to 512, or fewer if the model has fewer positions.
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Attributes:
-        one_at_a_time: whether `together` takes one state alone, as of Gemma 4.
+        one_at_a_time: whether `together` takes only one state, as for Gemma 4.
 
     Raises:
-        TypeError: if `lm` is not a model that goes on from a cache.
+        TypeError: if `lm` is not a model that continues from a cache.
         ValueError: if it takes more than text, such as images, has no
             preprocessor, or a size is not positive.
 
@@ -70,7 +70,7 @@ class Streamer:
     ) -> None:
         if not has_cache(lm):
             raise TypeError(
-                "Expected `lm` to be a KerasHub CausalLM that goes on from a "
+                "Expected `lm` to be a KerasHub CausalLM that continues from a "
                 f"cache. Received: lm={lm!r}"
             )
         check_reads_text(lm.backbone)
@@ -148,15 +148,15 @@ class Streamer:
             prompt: see `stream`, as are the others.
             max_new_tokens: see `stream`.
             states: the scales of each answer; at least one.
-            sampling: see `stream`. Every answer has draws of its own.
+            sampling: see `stream`. Each answer has its own draws.
             stop: see `stream`.
             begun: tokens that each answer already has, to be continued.
 
         Returns:
             The answers. `advance()` writes a token of every open one and
-            returns the text of each; `finished` says whether all have ended;
-            `read_piece()` reads a piece of the prompt, until `is_read`, which
-            `advance` does otherwise. Each of `answers` has what a stream has,
+            returns the text of each; `finished` says whether all have ended.
+            Before, `read_piece()` may be called until `is_read`, to read the
+            prompt piece by piece. Each of `answers` has what a stream has,
             `logprobs` of its tokens in nats, and `lengths`: the characters of
             the text after each.
 
@@ -232,7 +232,7 @@ class Streamer:
         return tokens
 
     def _checked(self, state: State | None) -> dict[str, float]:
-        """What a state leaves on, by name."""
+        """The growths that a state leaves on, by name."""
         grown = bool(growths_of(self.lm))
         known = grown_state(self.lm).scales if grown else {}
         scales = check_scales(

@@ -30,6 +30,6 @@ def check_empty(folder: Path) -> None:
     if not folder.is_dir() or any(folder.iterdir()):
         raise ValueError(
             "Expected a folder that is new or empty. Received: "
-            f"{os.fspath(folder)!r}, which has something in it. Remove it "
+            f"{os.fspath(folder)!r}, which is not empty. Remove it "
             "yourself, or name another."
         )

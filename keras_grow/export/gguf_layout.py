@@ -57,7 +57,7 @@ def metadata(arch: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def change(arch: str, name: str, config: dict[str, Any]) -> Any:
-    """How llama.cpp needs a tensor of that Hugging Face name changed."""
+    """How a tensor of that Hugging Face name is changed for llama.cpp."""
     if arch == "gemma3" and name.endswith("norm.weight"):
         return _plus_one
     rotary = _ROTARY.search(name)

@@ -55,9 +55,9 @@ def export_gguf(
     """Write a model as a GGUF file, which llama.cpp and Ollama run.
 
     A grown model is merged first, in its current state, and LoRA is folded in.
-    Matrices are written in `quantization`, vectors in float32. A model card
-    with a `Modelfile` for Ollama is written beside the file. The file is
-    written whole or not at all.
+    Matrices are written in `quantization`, vectors in float32. The file is
+    written whole or not at all. Two more are written beside it: a model card
+    (its name with `.md` added) and what Ollama needs (with `.Modelfile`).
 
     Gemma 3 (text), Llama 2 and 3, Mistral, Qwen 2 and 3 can be exported.
 
@@ -142,12 +142,15 @@ def export_gguf(
     if plain is not model:
         share = padding(tensors, family.weights)
         padded = share * size // sum(math.prod(t.shape) for t in tensors)
-    text = model_card(model, family, quantization, card, _load(path.name, chat))
+    ollama = modelfile(path.name, chat)
+    load = _load(path.name, ollama)
+    text = model_card(model, family, quantization, card, load)
     say_padding(size, padded)
     with write_whole(path, size) as part:
         _write(gguf, part, arch, keys, entries)
-    with write_atomically(path.with_name(f"{path.name}.md")) as file:
-        file.write(text)
+    for suffix, words in (("md", text), ("Modelfile", ollama)):
+        with write_atomically(path.with_name(f"{path.name}.{suffix}")) as file:
+            file.write(words)
     difference = None
     if verify:
         difference = largest_difference(model, path, prompts)
@@ -280,11 +283,11 @@ def _gguf() -> Any:
     return gguf
 
 
-def _load(name: str, chat: ChatTemplate | None) -> str:
+def _load(name: str, ollama: str) -> str:
     return (
         "With llama.cpp:\n\n"
         f'```\nllama-cli -m {name} -p "The capital of France is"\n```\n\n'
-        "With Ollama, from a `Modelfile`:\n\n"
-        f"```\n{modelfile(name, chat)}```\n\n"
-        "```\nollama create mine -f Modelfile && ollama run mine\n```"
+        f"With Ollama, from this `{name}.Modelfile` beside the file:\n\n"
+        f"```\n{ollama}```\n\n"
+        f"```\nollama create mine -f {name}.Modelfile && ollama run mine\n```"
     )

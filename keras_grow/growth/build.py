@@ -37,11 +37,10 @@ def grow_mlp(
 ) -> tuple[list[GrowableDense], GrowableDense]:
     """Grow one MLP that is made of dense layers, preserving its function.
 
-    The layers passed in become the bases of the returned ones; nothing is
-    copied but what the slices start from, and the originals are unchanged but
-    for `trainable`, which is set to False. Use the returned layers in their
-    place. See `grow_model` for the arguments, and arXiv 2603.08647, section 3,
-    for the equations.
+    The layers passed in become the bases of the returned ones. Only what the
+    slices start from is copied, and only `trainable` of the originals changes,
+    to False. Use the returned layers in their place. See `grow_model` for the
+    arguments, and arXiv 2603.08647, section 3, for the equations.
 
     Args:
         up: the built up-projection, or a sequence of them where the MLP is

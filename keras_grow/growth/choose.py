@@ -116,7 +116,7 @@ def choose_scale(
     Args:
         model: a grown KerasHub task or backbone.
         new: function of the model that returns the figure of the new skill. It
-            is reported and decides nothing. With `None` it is not measured.
+            is reported but decides nothing. With `None` it is not measured.
         old: function of the model that returns the figure of the old skill: a
             positive number, lower is better, such as a loss or a perplexity. A
             result of `keras_grow.evaluation` counts as its score. Measure it

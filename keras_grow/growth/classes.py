@@ -17,14 +17,16 @@ from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
 from keras_grow.growth.compiled import own_step
+from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.config import GrowthConfig
-from keras_grow.growth.config import check_scale
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.derive import derive
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import config_of
 from keras_grow.growth.families import tasks_over
+from keras_grow.growth.families import write_whole_config
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
@@ -38,31 +40,43 @@ from keras_grow.keras_internals import set_own_trainable
 from keras_grow.layers.int8 import quantized_layers
 from keras_grow.layers.int8 import weights_only
 
-_PACKAGE = "keras_grow"
-
 
 class Grown:
-    """What every grown class adds: a model that cannot train says so.
+    """Mixin of every grown class: it computes what its backbone's dial says.
 
-    `plain_class` is the class that the object had before it grew.
+    Another model over the same backbone may have turned it. And a model that
+    cannot train says so. `plain_class` is the class that the object had before
+    it grew.
     """
 
     plain_class: type
 
     def make_train_function(self, force: bool = False) -> Any:
         """Refuse a dial with which the newest growth must not train."""
+        sync_part(cast(Any, self))
         check_ready(ModelState.of(self))
         with own_step(self, "train_step"):
             return super().make_train_function(force)  # type: ignore[misc]
 
     def make_test_function(self, force: bool = False) -> Any:
         """Keras' own, for the growths that are active now."""
+        sync_part(cast(Any, self))
         with own_step(self, "test_step"):
             return super().make_test_function(force)  # type: ignore[misc]
 
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Keras' own, for the growths that are active now."""
+        sync_part(cast(Any, self))
+        return super().make_predict_function(force)  # type: ignore[misc]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Keras' own; the dials are among the weights."""
+        super().set_weights(weights)  # type: ignore[misc]
+        ModelState.of(self).read_scales()
+
 
 class GrownTask(Grown):
-    """What a task over a grown backbone adds to its class."""
+    """Mixin of a task over a grown backbone."""
 
     @property
     def trainable(self) -> bool:
@@ -80,8 +94,17 @@ class GrownTask(Grown):
             cast(Any, GrownBackbone.trainable).fset(backbone, value)
 
 
+class GrownGenerator(GrownTask):
+    """Mixin of a task that generates."""
+
+    def make_generate_function(self) -> Any:
+        """KerasHub's own, for the growths that are active now."""
+        sync_part(cast(Any, self))
+        return super().make_generate_function()  # type: ignore[misc]
+
+
 class GrownBackbone(Grown):
-    """What a grown backbone adds to its KerasHub class: it can be saved.
+    """Mixin of a grown backbone, so that it can be saved.
 
     `growths` are oldest first.
     """
@@ -115,7 +138,7 @@ class GrownBackbone(Grown):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
-        """Build the base backbone and grow it as it was grown."""
+        """Build the base backbone and grow it in the same way."""
         config = dict(config)
         growths = parse_growths(config.pop("growths", None))
         names = [growth.name for growth in growths]
@@ -197,10 +220,13 @@ def note_growths(state: ModelState, growths: Sequence[GrowthConfig]) -> None:
     if growths:
         backbone.__class__ = grown_backbone_class(plain)
         backbone.growths = tuple(growths)
+        # The config of a grown backbone is its class's.
+        vars(backbone).pop("get_config", None)
     else:
         backbone.__class__ = plain
         if "growths" in vars(backbone):
             del backbone.growths
+        write_whole_config(backbone)
     for index, block in enumerate(state.blocks):
         here = [growth for growth in growths if index in growth.layers]
         become_grown_block(block, state.family.slots, here)
@@ -210,19 +236,6 @@ def train_growth(state: ModelState) -> None:
     """Let the newest growth train, LoRA beside it, and nothing else."""
     newest = state.slices(state.training) if state.growths else []
     train_only(state.backbone, newest)
-
-
-def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
-    """Scales by the names of growths, each a number."""
-    if not isinstance(scales, dict) or set(scales) - set(names):
-        raise ValueError(
-            f"Expected scales by the names of growths, out of {list(names)}. "
-            f"Received: scales={show(scales)}"
-        )
-    return {
-        name: check_scale(value, f"scale of {name}")
-        for name, value in scales.items()
-    }
 
 
 @functools.cache
@@ -239,7 +252,8 @@ def grown_backbone_class(plain: Any) -> type:
 @functools.cache
 def grown_task_class(plain: Any) -> type:
     """The class of a task that was a `plain`; it is saved as one."""
-    cls = derive(plain, GrownTask)
+    generates = hasattr(plain, "make_generate_function")
+    cls = derive(plain, GrownGenerator if generates else GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
     if ">" in keras.saving.get_registered_name(plain):
@@ -265,7 +279,7 @@ def become_plain_task(model: Any) -> None:
 
 
 def _register(cls: type, name: str) -> None:
-    keras.saving.register_keras_serializable(_PACKAGE, name)(cls)
+    keras.saving.register_keras_serializable("keras_grow", name)(cls)
 
 
 for _cls in FAMILIES:

@@ -1,21 +1,26 @@
 """What Keras has compiled for a model, kept for each of its states.
 
 A trace freezes which slices are computed. Keras keeps one function per
-purpose on the model; here one is kept for each state beside it.
+purpose on the model; here one is kept for each state beside it. Several models
+may share a backbone, and any of them may turn its dial: so a model looks at its
+state whenever a function is asked for.
 """
 
 import contextlib
+import operator
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Hashable
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_grow.keras_internals import OF_DECAY
-from keras_grow.keras_internals import compile_metrics
+from keras_grow.keras_internals import compile_settings
 from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import forget_trainable_state
 
 COMPILED = (
     "train_function",
@@ -23,9 +28,22 @@ COMPILED = (
     "predict_function",
     "generate_function",
 )
+# What changes a step without `compile`, on the model itself.
+_STEPS = ("train_step", "test_step", "make_train_function")
 # Attribute of a model that holds what was compiled for its other states.
-_OTHER_STATES = "_compiled_by_growth_state"
-_KEPT = 8
+_BY_STATE = "_compiled_by_growth_state"
+_KEPT = 16
+
+
+@dataclass(eq=False)
+class _ByState:
+    """The state that a model's own functions are of, and those of others.
+
+    With the functions is kept what they were made of.
+    """
+
+    state: Hashable
+    others: OrderedDict[Hashable, tuple[list[Any], dict[str, Any]]]
 
 
 def reset_compiled(model: keras.Model) -> None:
@@ -38,7 +56,8 @@ def reset_compiled(model: keras.Model) -> None:
     for part in models_in(model):
         for name in compiled_names(part):
             setattr(part, name, None)
-        vars(part).pop(_OTHER_STATES, None)
+        vars(part).pop(_BY_STATE, None)
+        forget_trainable_state(part)
         if getattr(part, "optimizer", None) is not None:
             part.optimizer = _fresh(part.optimizer)
 
@@ -101,23 +120,55 @@ def compiled_names(model: keras.Model) -> list[str]:
     return [name for name in COMPILED if hasattr(model, name)]
 
 
-def exchange(model: keras.Model, old: Hashable, new: Hashable) -> None:
-    """Set aside what was compiled for one state; restore that of another."""
-    if old == new:
-        return
+def switch_state(model: keras.Model) -> Hashable:
+    """Which slices, and which LoRA kernels, a model computes now."""
+    names = ("growth_enabled", "active", "base_active", "lora_enabled")
+    return tuple(
+        tuple(getattr(layer, name) for name in names if hasattr(layer, name))
+        for layer in flatten_layers(model)
+        if hasattr(layer, "growth_enabled") or hasattr(layer, "lora_enabled")
+    )
+
+
+def sync(model: keras.Model) -> None:
+    """Give a model, and those inside it, the functions of its state now.
+
+    Call it before and after a change of state.
+    """
     for part in models_in(model):
-        key = compile_metrics(part)
-        kept = vars(part).get(_OTHER_STATES)
-        if kept is None:
-            kept = OrderedDict()
-            # Past the attribute tracking of Keras: functions are no state.
-            object.__setattr__(part, _OTHER_STATES, kept)
-        kept[old] = (key, functions_of(part))
-        compiled_for, functions = kept.pop(new, (None, {}))
-        # Every `compile` makes what was compiled before it stale.
-        install(part, functions if compiled_for is key else {})
-        while len(kept) > _KEPT:
-            kept.popitem(last=False)
+        # The walk over all layers is for models that have any function.
+        if _BY_STATE in vars(part) or any(functions_of(part).values()):
+            sync_part(part)
+
+
+def sync_part(part: keras.Model) -> None:
+    """The same of one model, whose functions are used or made next."""
+    state, held = switch_state(part), vars(part).get(_BY_STATE)
+    if held is None:
+        # Past the attribute tracking of Keras: functions are no state.
+        own = _ByState(state, OrderedDict())
+        object.__setattr__(part, _BY_STATE, own)
+    elif held.state != state:
+        _move(part, held, state)
+
+
+def _move(part: keras.Model, held: _ByState, state: Hashable) -> None:
+    """Set aside what was compiled for one state; restore that of another."""
+    now = _made_of(part)
+    held.others[held.state] = (now, functions_of(part))
+    then, functions = held.others.pop(state, ([], {}))
+    same = len(then) == len(now) and all(map(operator.is_, then, now))
+    install(part, functions if same else {})
+    held.state = state
+    while len(held.others) > _KEPT:
+        held.others.popitem(last=False)
+
+
+def _made_of(model: keras.Model) -> list[Any]:
+    """What compiled functions are made of: if any differs, they are stale."""
+    own = vars(model)
+    steps = [own.get(name) for name in _STEPS]
+    return [compile_settings(model), *steps, *model.variables]
 
 
 @contextlib.contextmanager
@@ -145,6 +196,18 @@ def own_step(model: Any, name: str) -> contextlib.AbstractContextManager[None]:
     step = getattr(model, name)
     own = {name: lambda *arguments: step(*arguments)}
     return methods_replaced(model, **own)
+
+
+@contextlib.contextmanager
+def compiled_anew(model: keras.Model) -> Iterator[None]:
+    """Have a model compile what is used inside the block, for itself alone."""
+    sync_part(model)
+    kept = functions_of(model)
+    install(model, {})
+    try:
+        yield
+    finally:
+        install(model, kept)
 
 
 def functions_of(model: keras.Model) -> dict[str, Any]:

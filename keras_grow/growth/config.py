@@ -216,6 +216,19 @@ def check_scale(value: Any, name: str = "scale") -> float:
     )
 
 
+def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
+    """Scales by the names of growths, each a number."""
+    if not isinstance(scales, dict) or set(scales) - set(names):
+        raise ValueError(
+            f"Expected scales by the names of growths, among {list(names)}. "
+            f"Received: scales={show(scales)}"
+        )
+    return {
+        name: check_scale(value, f"scale of {name}")
+        for name, value in scales.items()
+    }
+
+
 def _check_beneath(pairs: Any, own_name: str) -> tuple[tuple[str, float], ...]:
     """Names and scales of the growths under another."""
     message = (

@@ -1,5 +1,6 @@
 """A row of data for each family of KerasHub, and finding it."""
 
+import functools
 import inspect
 from typing import Any
 
@@ -170,6 +171,14 @@ def config_of(backbone: Any, plain: Any) -> dict[str, Any]:
     if tied is not None and "tie_word_embeddings" in arguments_of(plain):
         config.setdefault("tie_word_embeddings", tied)
     return config
+
+
+def write_whole_config(backbone: Any) -> None:
+    """Let a plain backbone save all of `config_of`, or it could not load."""
+    plain = type(backbone)
+    whole = functools.partial(config_of, backbone, plain)
+    if whole().keys() > plain.get_config(backbone).keys():
+        backbone.get_config = whole
 
 
 def arguments_of(cls: type) -> set[str]:

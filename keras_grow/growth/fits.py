@@ -11,10 +11,10 @@ from keras_grow.growth.config import MAX_FACTOR
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.growable import check_mlp
+from keras_grow.growth.lora import layers_by_path
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import check_strategies
 from keras_grow.growth.stored import check_total_width
-from keras_grow.keras_internals import flatten_layers
 
 
 def check_fits(
@@ -39,7 +39,7 @@ def check_fits(
             *ups, down = state.family.mlp_of(state.blocks[index])
             check_mlp(ups, down, growth, f" of block {index}")
             grown.update(id(layer) for layer in (*ups, down))
-    layers = {layer.path: layer for layer in flatten_layers(state.backbone)}
+    layers = layers_by_path(state.backbone)
     for path, entry in lora.items():
         layer = layers.get(path)
         if id(layer) in grown or not _can_have_lora(layer):

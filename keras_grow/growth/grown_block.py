@@ -28,7 +28,7 @@ from keras_grow.keras_internals import replace_sublayer
 
 @keras.saving.register_keras_serializable("keras_grow", "GrownBlock")
 class GrownBlock:
-    """What a grown block adds to its class: it can be saved alone.
+    """Mixin of a grown block, so that it can be saved alone.
 
     This name is the one under which all of them are saved; the config says
     which class a block had before.

@@ -5,6 +5,7 @@ growth that would lose the base, which `growth_disabled` restores.
 """
 
 import functools
+from collections import Counter
 from typing import Any
 
 import keras
@@ -25,17 +26,33 @@ def lora_layers(backbone: keras.Model) -> list[Layer]:
     ]
 
 
+def layers_by_path(backbone: keras.Model) -> dict[str, Layer]:
+    """Layers that LoRA can adapt, each by a path of its own.
+
+    KerasHub gives some layers one path, such as SmolLM 3's `o_proj`: all but
+    the first are numbered.
+    """
+    found: dict[str, Layer] = {}
+    seen: Counter[str] = Counter()
+    for layer in flatten_layers(backbone):
+        if hasattr(layer, "enable_lora"):
+            number, seen[layer.path] = seen[layer.path], seen[layer.path] + 1
+            found[f"{layer.path}#{number}" if number else layer.path] = layer
+    return found
+
+
 def lora_ranks(backbone: keras.Model) -> dict[str, dict[str, float]]:
     """Rank and alpha of every layer under LoRA, by its path."""
     return {
-        layer.path: {"rank": layer.lora_rank, "alpha": layer.lora_alpha}
-        for layer in lora_layers(backbone)
+        path: {"rank": layer.lora_rank, "alpha": layer.lora_alpha}
+        for path, layer in layers_by_path(backbone).items()
+        if getattr(layer, "lora_enabled", False)
     }
 
 
 def enable(backbone: keras.Model, ranks: dict[str, Any]) -> None:
     """Put layers under LoRA as `lora_ranks` says."""
-    layers = {layer.path: layer for layer in flatten_layers(backbone)}
+    layers = layers_by_path(backbone)
     for path, values in ranks.items():
         layers[path].enable_lora(values["rank"], lora_alpha=values["alpha"])
     note(backbone)

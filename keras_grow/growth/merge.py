@@ -11,6 +11,7 @@ from keras.layers import Layer
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.families import Family
 from keras_grow.growth.families import config_of
+from keras_grow.growth.families import write_whole_config
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
@@ -79,7 +80,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
 
 
 def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
-    """Say which entries of the merged kernels train.
+    """Return which entries of the merged kernels train.
 
     This is the view of a growth in which the paper describes it: one wide
     kernel under a boolean gradient mask.
@@ -142,6 +143,7 @@ def _wider(
     if dtype is not None:
         config["dtype"] = dtype
     merged: keras.Model = plain.from_config(config)
+    write_whole_config(merged)
     return merged
 
 

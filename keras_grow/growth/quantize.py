@@ -17,7 +17,7 @@ WITH_KERNEL = (
 
 
 def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
-    """Store what does not train in int8, by Keras' own quantization.
+    """Store the frozen weights in int8, with Keras' own quantization.
 
     Kernels and embedding of the base become int8 with one scale per column; new
     slices, LoRA kernels and norms stay in float. Inputs of the layers stay in

@@ -23,7 +23,8 @@ def register_family(
             a row that does not fit is refused when a backbone is grown by it.
 
     Raises:
-        TypeError: if the class is no backbone, or `backbone` is not of it.
+        TypeError: if the class is not a backbone class, or `backbone` is not an
+            instance of it.
         ValueError: if the backbone class is registered already, has no
             argument for the width, or `backbone` lacks an attribute that the
             row names. Nothing is registered.

@@ -6,16 +6,17 @@ from typing import Any
 
 import keras
 
-from keras_grow.growth.classes import check_scales
-from keras_grow.growth.compiled import exchange
+from keras_grow.growth.compiled import models_in
+from keras_grow.growth.compiled import sync
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.in_fit import check_not_in_fit
+from keras_grow.growth.locks import lock_of
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_on
 from keras_grow.growth.switch import check_switched_on
-from keras_grow.growth.switch import switch_state
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def growths(model: keras.Model) -> dict[str, Growth]:
     """The growths of a model by their names.
 
     Args:
-        model: a KerasHub task or backbone.
+        model: a KerasHub task or backbone, or a Keras model around one that
+            is grown.
 
     Returns:
         A `Growth` for each name, oldest first; empty for a base model.
@@ -52,7 +54,7 @@ def growths(model: keras.Model) -> dict[str, Growth]:
     keras_grow.growths(lm)["french"].scale  # 1.0
     ```
     """
-    backbone = backbone_of(model)
+    backbone = backbone_of(_grown_part(model))
     if not growths_on(backbone):
         return {}
     state = ModelState.over(model, backbone)
@@ -86,8 +88,9 @@ def set_growths(
     compiles once; what was compiled is kept for each set.
 
     Args:
-        model: a grown KerasHub task or backbone. Pass the model that you call
-            afterwards.
+        model: a grown KerasHub task or backbone, or a Keras model around one.
+            Other tasks over the same backbone, and the backbone, turn with it;
+            of models around it, only the one that is passed.
         growths: the name of one growth, which is set to scale 1, with those
             that it lies on at the scales that it was trained over; or scales by
             name. Growths that are not named are set to 0, so `{}` is the base.
@@ -108,7 +111,7 @@ def set_growths(
     keras_grow.set_growths(lm, {})  # The base.
     ```
     """
-    state = grown_state(model)
+    state = grown_state(_grown_part(model))
     check_not_in_fit(model, "set_growths")
     check_switched_on(model)
     wanted: Any = growths
@@ -118,7 +121,16 @@ def set_growths(
     if isinstance(wanted, Mapping):
         wanted = dict(wanted)
     scales = check_scales(wanted, state.names)
-    before = switch_state(model)
-    state.set_scales(scales)
-    exchange(model, before, switch_state(model))
+    with lock_of(state.backbone):
+        sync(model)
+        state.set_scales(scales)
+        sync(model)
     return model
+
+
+def _grown_part(model: Any) -> Any:
+    """The grown backbone inside a model that is none of KerasHub's."""
+    if not isinstance(model, keras.Model) or hasattr(model, "backbone"):
+        return model
+    inside = [part for part in models_in(model) if growths_on(part)]
+    return inside[0] if len(inside) == 1 else model

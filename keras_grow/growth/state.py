@@ -94,6 +94,14 @@ class ModelState:
                 [scales.get(new.name, 0.0) for new in layer.slices]
             )
 
+    def read_scales(self) -> None:
+        """Let the layers compute what the variables of their scales say."""
+        for mlp in self.mlps.values():
+            *ups, down = mlp.values()
+            scales = [float(scale) for scale in down.scale_variables]
+            for layer in (*ups, down):
+                layer.set_scales(scales)
+
     def check_name(self, name: str | None) -> str:
         """The name of a growth of this model; `None` if it has only one."""
         if name is None and len(self.growths) == 1:

@@ -1,4 +1,4 @@
-"""What a file or a config says of a grown model, parsed without a model."""
+"""What a file or a config says about a grown model, without a model."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ MAX_RANK = 1 << 16
 
 
 def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
-    """Make the growths of a model from what a file or a config says of them.
+    """Make the growths of a model from what a file or a config says.
 
     That is a list of what `GrowthConfig.to_dict` returned, oldest first.
     """
@@ -48,8 +48,8 @@ def parse_growths(values: Any) -> tuple[GrowthConfig, ...]:
 def check_total_width(growths: Iterable[GrowthConfig]) -> None:
     """Refuse growths that together make a block implausibly wide.
 
-    All the growths of a block may make it up to 64 times as wide as the base
-    has it, so that no file makes a model allocate more than that.
+    All the growths of a block may together make it up to 64 times as wide as in
+    the base, so that no file makes a model allocate more than that.
     """
     widths: dict[int, int] = {}
     for growth in growths:
@@ -59,7 +59,7 @@ def check_total_width(growths: Iterable[GrowthConfig]) -> None:
                 raise ValueError(
                     "Expected growths that make a block at most "
                     f"{MAX_FACTOR} times as wide as the base has it. "
-                    f"Received: growths of block {index} that make it more."
+                    f"Received: growths of block {index} that make it wider."
                 )
 
 

@@ -1,6 +1,5 @@
 """Growth switched off for a while: the base, at its original speed."""
 
-from collections.abc import Hashable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -9,8 +8,8 @@ from typing import NoReturn
 
 import keras
 
-from keras_grow.growth.compiled import exchange
 from keras_grow.growth.compiled import models_in
+from keras_grow.growth.compiled import sync
 from keras_grow.growth.state import grown_state
 from keras_grow.keras_internals import flatten_layers
 
@@ -51,33 +50,22 @@ def growth_disabled(model: keras.Model) -> Iterator[keras.Model]:
     if not any(before):
         yield model
         return
-    grown = switch_state(model)
+    sync(model)
     for layer, name in switches:
         setattr(layer, name, False)
-    base = switch_state(model)
-    exchange(model, grown, base)
+    sync(model)
     try:
         with _training_refused(models_in(model)):
             yield model
     finally:
         for (layer, name), value in zip(switches, before, strict=True):
             setattr(layer, name, value)
-        exchange(model, base, grown)
+        sync(model)
 
 
 def is_switchable(model: keras.Model) -> bool:
     """Whether `growth_disabled` makes this model its base."""
     return bool(_switches(model))
-
-
-def switch_state(model: keras.Model) -> Hashable:
-    """Which slices, and which LoRA kernels, a model computes now."""
-    names = ("growth_enabled", "active", "base_active", "lora_enabled")
-    return tuple(
-        tuple(getattr(layer, name) for name in names if hasattr(layer, name))
-        for layer in flatten_layers(model)
-        if hasattr(layer, "growth_enabled") or hasattr(layer, "lora_enabled")
-    )
 
 
 def check_switched_on(model: keras.Model) -> None:

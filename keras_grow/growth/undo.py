@@ -9,6 +9,7 @@ from keras_grow.growth.classes import note_growths
 from keras_grow.growth.compiled import functions_of
 from keras_grow.growth.compiled import install
 from keras_grow.growth.compiled import models_in
+from keras_grow.growth.compiled import sync
 from keras_grow.growth.grown_block import put
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.trainable import TrainableFlags
@@ -27,6 +28,8 @@ def undone_on_errors(state: ModelState) -> Iterator[None]:
     Layers of the base that come under LoRA inside the block stay under it;
     their kernels are those of a new LoRA, which change nothing.
     """
+    # Functions of an earlier dial are set aside, not kept for this one.
+    sync(state.model)
     growths, scales = state.growths, state.scales
     slots = state.family.slots
     blocks = [

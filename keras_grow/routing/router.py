@@ -11,7 +11,7 @@ import numpy as np
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
 from keras_grow.files.checked_json import check_float
-from keras_grow.growth.classes import check_scales
+from keras_grow.growth.config import check_scales
 from keras_grow.growth.state import grown_state
 from keras_grow.routing import grouped
 from keras_grow.routing import router_file
@@ -95,10 +95,10 @@ class GrowthRouter:
             hard_negatives: text that is close to a skill and must stay with
                 the base. Counts as general text. Defaults to `None`.
             false_alarm: the share of general text that may be taken for a
-                skill, bounded with held-out texts. It takes `1 / false_alarm`
-                of them; `held_out.false_alarm` is the bound with fewer. Kinds
-                of text that are not in `general` have no bound. Defaults to
-                0.01.
+                skill, bounded with held-out texts. This takes
+                `1 / false_alarm` of them; with fewer, the bound is
+                `held_out.false_alarm`. Kinds of text that are not in `general`
+                have no bound. Defaults to 0.01.
             scales: the scale at which each growth runs, by name. A growth that
                 is not named runs at 1. Defaults to `None`: 1 for each.
 
@@ -156,7 +156,7 @@ class GrowthRouter:
         return self._checked().held_out
 
     def __call__(self, prompts: str | Sequence[str]) -> grouped.Routes:
-        """Say where prompts go, and how likely each class is.
+        """Return where prompts go, and how likely each class is.
 
         White space at the end is ignored; white space alone goes to the base.
 
@@ -167,7 +167,7 @@ class GrowthRouter:
         return self.route_tokens(self._tokens(texts))
 
     def route_tokens(self, rows: Sequence[Sequence[int]]) -> grouped.Routes:
-        """Say where prompts given as token ids go.
+        """Return where prompts go that are given as token ids.
 
         Args:
             rows: token ids of each prompt, with or without the start token.

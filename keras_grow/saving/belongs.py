@@ -3,8 +3,8 @@
 from typing import Any
 
 from keras_grow.files.checked_json import show
+from keras_grow.growth.lora import layers_by_path
 from keras_grow.growth.state import ModelState
-from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.expand import slice_specs
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.schema import GrowthFile
@@ -43,7 +43,7 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
                 raise ValueError(
                     f"Expected a model with the growth {under!r} that "
                     f"{growth.name!r} was trained on. Received: a model with "
-                    f"{state.names}, none of which is it. Load it first."
+                    f"{state.names}, none of which is that one. Load it first."
                 )
             if there != scale:
                 raise ValueError(
@@ -72,7 +72,7 @@ def check_tensors(state: ModelState, file: GrowthFile) -> None:
                 )
                 for key, shape in specs.items():
                     expected[f"blocks.{index}.{slot}/{key}"] = shape
-    layers = {layer.path: layer for layer in flatten_layers(state.backbone)}
+    layers = layers_by_path(state.backbone)
     for path, entry in file.lora.items():
         *rows, columns = layers[path].kernel.shape
         expected[f"lora.{path}.lora_kernel_a"] = (*rows, entry["rank"])

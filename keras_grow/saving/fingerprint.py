@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -79,10 +80,7 @@ def _fingerprint(backbone: keras.Model, grown: Sequence[GrowableDense]) -> str:
     # Hashing releases the interpreter lock.
     with ThreadPoolExecutor() as pool:
         rows = [
-            (
-                "/".join(names.get(n, n) for n in weight.path.split("/")),
-                _submitted(weight, pool),
-            )
+            (_alone(weight.path, names), _submitted(weight, pool))
             for weight in weights
         ]
         digests = sorted(
@@ -108,6 +106,29 @@ def _names_of_one_alone(backbone: keras.Model) -> dict[str, str]:
         for stem, found in counted.items()
         for place, (_, name) in enumerate(sorted(found))
     }
+
+
+def steady_paths(
+    model: keras.Model, weights: Sequence[keras.Variable]
+) -> dict[int, str]:
+    """A path of its own for each weight, by id, the same in any process.
+
+    Some layers of KerasHub share a path, such as SmolLM 3's `o_proj`: all but
+    the first are numbered.
+    """
+    names = _names_of_one_alone(backbone_of(model))
+    found: dict[int, str] = {}
+    seen: Counter[str] = Counter()
+    for weight in weights:
+        path = _alone(weight.path, names)
+        number, seen[path] = seen[path], seen[path] + 1
+        found[id(weight)] = f"{path}#{number}" if number else path
+    return found
+
+
+def _alone(path: str, names: dict[str, str]) -> str:
+    """A path with the names that layers have in a process of their own."""
+    return "/".join(names.get(name, name) for name in path.split("/"))
 
 
 def growth_fingerprint(state: ModelState, name: str) -> str:

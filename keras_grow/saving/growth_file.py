@@ -21,6 +21,7 @@ from keras_grow.growth.config import check_name
 from keras_grow.growth.fits import check_fits
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.in_fit import check_readable
+from keras_grow.growth.lora import layers_by_path
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
 from keras_grow.growth.state import ModelState
@@ -205,9 +206,10 @@ def _variables(state: ModelState, names: list[str]) -> dict[str, Any]:
     variables: dict[str, Any] = {}
     for name in names:
         variables.update(slice_variables(state, name))
-    for layer in lora_layers(state.backbone):
-        for weight in (layer.lora_kernel_a, layer.lora_kernel_b):
-            variables[f"lora.{layer.path}.{weight.name}"] = weight
+    for path, layer in layers_by_path(state.backbone).items():
+        if getattr(layer, "lora_enabled", False):
+            for weight in (layer.lora_kernel_a, layer.lora_kernel_b):
+                variables[f"lora.{path}.{weight.name}"] = weight
     return variables
 
 

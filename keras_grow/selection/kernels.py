@@ -132,7 +132,7 @@ def save_kernels(
     folder = os.path.abspath(folder)
     if os.path.exists(folder):
         raise FileExistsError(
-            f"Expected a folder that is not there yet. Received: {folder!r}"
+            f"Expected a folder that does not exist yet. Received: {folder!r}"
         )
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     with atomic_path(folder) as part:
@@ -261,7 +261,8 @@ def _of_files(files: list[str], name: str) -> Kernels:
         if key not in place:
             raise ValueError(
                 f"Expected `{slot}` in every block of the checkpoint. "
-                f"Received: {name!r}, which lacks {key!r}"
+                f"Received: {name!r}, which lacks {key!r}. Rank with "
+                "--over mlp, or name attributes that every block has."
             )
         with open_h5(place[key]) as h5:
             data = h5[key]

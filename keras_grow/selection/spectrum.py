@@ -54,13 +54,13 @@ def rank_by_signal_to_noise(
 ) -> LayerScores:
     """Rank blocks by the signal-to-noise ratio of their weights.
 
-    No data and no training: a block with a high ratio has much more structure
-    than random matrices of its shape. Spectrum (arXiv 2406.06623) trains such
-    blocks and freezes the others. It ranks each kind of kernel separately; so
-    the ratios of each kind are divided by their mean over the blocks, and the
-    score of a block is the mean over kinds.
+    This needs no data and no training. A block with a high ratio has much more
+    structure than random matrices of its shape. Spectrum (arXiv 2406.06623)
+    trains such blocks and freezes the others. It ranks each kind of kernel
+    separately; so the ratios of each kind are divided by their mean over the
+    blocks, and the score of a block is the mean over kinds.
 
-    Cost: the singular values of every kernel looked at, read one at a time.
+    Cost: the singular values of every such kernel, read one at a time.
 
     Args:
         source: a model or a checkpoint on disk, see `rank_layers`.

@@ -22,7 +22,7 @@ _OTHER_NAMES = {
 def chat_example(
     messages: Sequence[Message], template: str | ChatTemplate
 ) -> Example:
-    r"""A chat as an example: every answer in it trains, and nothing else.
+    r"""Make an example of a chat, in which the answers alone train.
 
     Args:
         messages: the turns, each with `role` and `content`; an assistant's

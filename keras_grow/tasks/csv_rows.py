@@ -24,8 +24,8 @@ def read_csv(
     The separator is the one of comma, semicolon, tab and bar that gives the
     header the most known names (in lowercase), then the most names. A warning
     reports a separator other than a comma, or an encoding other than UTF-8,
-    which may be UTF-16 with or without a mark, or Windows-1252. The reason, a
-    string, stands in place of a malformed row.
+    which may be UTF-16 with or without a byte-order mark, or Windows-1252. The
+    reason, a string, stands in place of a malformed row.
     """
     text = _decoded(data, name)
     previous = csv.field_size_limit(sys.maxsize)

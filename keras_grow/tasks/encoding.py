@@ -111,7 +111,7 @@ def encode(
             f"Received: too_long={too_long!r}"
         )
     if not examples:
-        raise ValueError("Expected one example at least. Received: examples=[]")
+        raise ValueError("Expected at least one example. Received: examples=[]")
     start = getattr(tokenizer, "start_token_id", None)
     start_tokens = [] if start is None else [int(start)]
     whole = _tokens(examples, tokenizer)
@@ -257,7 +257,7 @@ def _refuse(
     what = {
         "raise": "every example",
         "cut_prompt": "every answer",
-        "leave_out": "one example at least",
+        "leave_out": "at least one example",
         "window": "every example that has a prompt",
     }[too_long]
     raise ValueError(

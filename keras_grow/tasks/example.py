@@ -115,7 +115,7 @@ class Task:
     Args:
         name: the task's name.
         train: examples to train on.
-        validation: examples to choose by.
+        validation: examples to choose settings by.
         test: examples to report on. `()` if a data set withholds the answers of
             its test split.
         metric: `"exact_match"`, `"sacrebleu"`, `"multiple_choice"` or

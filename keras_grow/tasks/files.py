@@ -118,7 +118,7 @@ def file_task(
     template: str | ChatTemplate | None = None,
     split: float | None = None,
 ) -> Task:
-    r"""A task from a user's own rows, one source per split.
+    r"""Make a task from your own rows, one source per split.
 
     Args:
         name: the task's name.
@@ -185,7 +185,7 @@ def file_task(
 
 
 def _metric(splits: Mapping[str, tuple[Example, ...]], format: str) -> str:
-    """The usual metric of a format, or of what the examples look like."""
+    """The usual metric of a format, or of such examples."""
     if format in FORMATS:
         return FORMATS[format].metric
     first = next((e for split in splits.values() for e in split), None)

@@ -125,5 +125,5 @@ def _check_values(arrays: dict[str, np.ndarray]) -> None:
     ):
         raise ValueError(
             "Expected `log_probs` to be finite and the logarithms of "
-            "probabilities that sum to one. Received: others."
+            "probabilities that sum to one. Received: other values."
         )

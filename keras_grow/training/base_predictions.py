@@ -99,9 +99,9 @@ def read_base(
 ) -> Any:
     """What a function makes of the base's logits, arrays `[N, S, ...]`.
 
-    `inputs` are `token_ids`, `padding_mask` and what else the function needs,
-    `[N, S]`. The function takes logits `[positions, vocabulary]` and the inputs
-    as tensors; its results begin with the axis of positions.
+    `inputs` are `token_ids`, `padding_mask` and whatever else the function
+    needs, `[N, S]`. The function takes logits `[positions, vocabulary]` and the
+    inputs as tensors; its results begin with the axis of positions.
     """
     check_reads_text(lm.backbone)
     with as_base(lm):

@@ -83,7 +83,7 @@ class LengthBuckets(keras.utils.PyDataset):
     x, y, sample_weight = keras_grow.tasks.encode(examples, tokenizer)
     data = keras_grow.LengthBuckets(x, y, sample_weight, batch_size=8)
     print(data.lengths, data.padding_share)
-    # The rows are tokens already: past the task's preprocessor.
+    # The rows are tokens already: no preprocessor is needed.
     keras.Model.fit(lm, data, epochs=3)
     ```
     """
@@ -195,7 +195,7 @@ class LengthBuckets(keras.utils.PyDataset):
         return self.epoch * len(self)
 
     def _needed(self, rows: Rows) -> int:
-        """Positions that the longest of some rows needs."""
+        """Positions that the longest of the rows needs."""
         return int(self._rows[rows].max())
 
     @property
@@ -213,7 +213,7 @@ class LengthBuckets(keras.utils.PyDataset):
         self._drawn = 0
 
     def on_epoch_end(self) -> None:
-        """Go on to the next epoch, if this one was drawn to its end."""
+        """Move to the next epoch if this one was drawn to its end."""
         # Keras also ends an epoch after one batch, when it only builds.
         self.epoch += self._drawn == len(self)
         self._drawn = None
@@ -286,4 +286,4 @@ def _check_arrays(arrays: dict[str, Any], shape: tuple[int, ...]) -> None:
             f"Received: y of shape {shape}, {shapes}"
         )
     if not shape[0]:
-        raise ValueError("Expected one row at least. Received: none.")
+        raise ValueError("Expected at least one row. Received: none.")

@@ -28,7 +28,7 @@ def choose_lengths(
 ) -> tuple[int, ...]:
     """The lengths to pad rows to that pad least, by dynamic programming.
 
-    There are at most `count`, ascending, for each is a shape that is compiled;
+    There are at most `count`, ascending, because each is a compiled shape;
     the longest row fits in the last. None is rounded above `longest`.
     """
     lengths = np.asarray(rows, dtype="int64")
@@ -79,7 +79,7 @@ def cheapest_lengths(
     rounded = _rounded(lengths, multiple_of, longest)
     known = np.array(sorted(known), dtype="int64")
     sizes = np.union1d(rounded, known)
-    # `below[i]`: rows that need less than or as much as the sizes before `i`.
+    # `below[i]`: rows that need no more than the sizes before `i`.
     below = np.searchsorted(np.sort(lengths), sizes, side="right")
     below = np.concatenate([[0], below])
     prices = np.where(np.isin(sizes, known), 0, price)

@@ -1,4 +1,4 @@
-"""What never changes is computed once: the states below what trains."""
+"""The states below what trains, which never change, computed once."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from keras_grow.growth.compiled import compiled_names
 from keras_grow.growth.compiled import models_in
+from keras_grow.growth.compiled import switch_state
 from keras_grow.growth.in_fit import check_readable
-from keras_grow.growth.switch import switch_state
 from keras_grow.saving.fingerprint import base_fingerprint
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.training.cut import MASK
@@ -246,6 +246,6 @@ def _checked(x: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     ):
         raise ValueError(
             "Expected token ids and a mask of the same rows and positions, "
-            f"[N, S], one row at least. Received: {shapes}"
+            f"[N, S], at least one row. Received: {shapes}"
         )
     return rows

@@ -7,6 +7,8 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_grow.growth.compiled import sync_part
+
 
 def token_arrays(
     passages: Any, lm: keras.Model, length: int
@@ -70,6 +72,7 @@ def write_passages(
     token_ids[:, 0] = start_token_id
     padding_mask = np.zeros((num_passages, length), bool)
     padding_mask[:, 0] = True
+    sync_part(lm)
     before = lm.sampler, lm.generate_function
     lm.sampler = keras_hub.samplers.RandomSampler(
         temperature=temperature, seed=seed

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_grow.growth.compiled import methods_replaced
+from keras_grow.growth.compiled import sync_part
 from keras_grow.keras_internals import compile_metrics
 from keras_grow.keras_internals import step_counter
 from keras_grow.training.anchored_loss import AnchoredLoss
@@ -56,12 +57,14 @@ class Steps:
 
     def make_train_function(self, force: bool = False) -> Any:
         """Keras' own, once the loss and the metrics are found to fit."""
+        sync_part(self.lm)
         if force or self.lm.train_function is None:
             self._prepare()
         return type(self.lm).make_train_function(self.lm, force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """Keras' own, once the loss and the metrics are found to fit."""
+        sync_part(self.lm)
         if force or self.lm.test_function is None:
             self._prepare()
         return type(self.lm).make_test_function(self.lm, force)

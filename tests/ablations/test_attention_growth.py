@@ -308,7 +308,7 @@ def with_lora():
         (
             lambda: grow_attention(small_lm("gemma")),
             {"grows": "head_dim"},
-            "not grown yet.*block 0, grown in 'heads'",
+            "not grown yet.*block 0, already grown in 'heads'",
         ),
         (with_lora, {}, "without LoRA.*rank 2"),
         (quantized, {}, "float weights to copy.*int8"),

@@ -6,6 +6,11 @@ import pytest
 from family_models import CONFIGS
 from family_models import tiny_family
 from keras import ops
+from patching import Patched
+from patching import inputs
+from patching import output_of
+from patching import probabilities
+from patching import projected_by
 from tiny_models import tiny_lm
 
 from keras_grow import grow_model
@@ -15,8 +20,6 @@ from keras_grow.analysis.causal_heads import causal_indirect_effects
 from keras_grow.analysis.causal_heads import mean_head_activations
 from keras_grow.analysis.function_vectors import top_heads
 from keras_grow.analysis.prompts import PromptBatch
-from keras_grow.growth.families import family_of
-from keras_grow.growth.families import holder_of
 
 OTHERS_THAN_GEMMA = ["Llama", "Llama 3", "Mistral", "Qwen 2.5", "Qwen 3"]
 FAMILIES = ["gemma", "gemma2", "gemma3", *OTHERS_THAN_GEMMA]
@@ -46,41 +49,6 @@ def two_blocks(family: str = "gemma3", **options):
     if family in CONFIGS:
         return tiny_family(family, vocabulary_size=80)
     return tiny_lm(family, num_layers=2, **options)
-
-
-def output_of(lm, block):
-    """The layer that holds the output projection of a block, and its name."""
-    return holder_of(block, family_of(lm.backbone).attention[-1])
-
-
-def inputs(batch: PromptBatch) -> dict:
-    return {
-        "token_ids": batch.token_ids,
-        "padding_mask": batch.padding_mask.astype("int32"),
-    }
-
-
-def probabilities(lm, batch: PromptBatch) -> np.ndarray:
-    """Of the targets, by KerasHub's own forward pass."""
-    logits = ops.convert_to_numpy(lm(inputs(batch))).astype("float64")
-    rows = np.arange(len(batch))
-    logits = logits[rows, batch.lengths - 1]
-    logits -= logits.max(axis=1, keepdims=True)
-    return np.exp(logits[rows, batch.targets]) / np.exp(logits).sum(axis=1)
-
-
-class Patched(keras.layers.Layer):
-    """An output projection that sees one head replaced at one position."""
-
-    def __init__(self, dense, head, positions, value):
-        super().__init__()
-        self.dense, self.head = dense, head
-        self.positions, self.value = positions, value
-
-    def call(self, heads):
-        heads = ops.convert_to_numpy(heads).copy()
-        heads[np.arange(len(heads)), self.positions, self.head] = self.value
-        return self.dense(ops.convert_to_tensor(heads))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -132,10 +100,8 @@ def test_every_effect_is_that_of_patching_the_whole_forward_pass(
             patched = Patched(
                 dense, head, batch.lengths - 1, means[layer, head]
             )
-            # The test may do what the library does not: change the model.
-            object.__setattr__(holder, name, patched)
-            after = probabilities(lm, batch)
-            object.__setattr__(holder, name, dense)
+            with projected_by(holder, name, patched):
+                after = probabilities(lm, batch)
             np.testing.assert_allclose(
                 effects[:, layer, head], after - before, atol=1e-6
             )

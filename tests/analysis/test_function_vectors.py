@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from tiny_models import tiny_lm
+from word_tokens import UPPER
+from word_tokens import Words
 
 from keras_grow.analysis import FunctionVector
 from keras_grow.analysis import InContextTask
@@ -18,12 +20,11 @@ from keras_grow.analysis.causal_heads import mean_head_activations
 from keras_grow.analysis.function_vectors import function_vector
 from keras_grow.analysis.function_vectors import top_heads
 
-LETTERS = "abcdefghijklmnop"
-TASK = InContextTask("upper", tuple((x, x.upper()) for x in LETTERS))
+TASK = UPPER
 
 
 class Bytes:
-    """A tokenizer of one token a byte, shifted past the special ones."""
+    """A tokenizer of one token per byte, shifted past the special ones."""
 
     pad_token_id, start_token_id = 0, 2
 
@@ -35,16 +36,6 @@ class Bytes:
         assert row[0] == 2
         assert not row[length:].any()
         return bytes(int(t) - 4 for t in row[1:length]).decode()
-
-
-class Words:
-    """A tokenizer of one token a word; two examples are 12 tokens in all."""
-
-    pad_token_id, start_token_id = 0, 2
-    words = ["Q:", "A:", *LETTERS, *LETTERS.upper()]
-
-    def __call__(self, texts):
-        return [[4 + self.words.index(w) for w in t.split()] for t in texts]
 
 
 def texts(batch) -> list[str]:

@@ -1,33 +1,30 @@
-"""The app and `keras-grow dial` on families that are built unlike Gemma 3.
+"""The app answers with families that are built unlike Gemma 3.
 
 One for each kind of blocks and of cache: blocks inside another model, dials
 that a batch cannot have apart, positions that are learned, states beside keys
 and values. `--every-family` takes the others, too.
 """
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from family_models import CONFIGS
 from family_models import few_programs
-from family_models import speaking_family
+from family_models import parametrize_families
+from family_presets import whole_family
 from keras_grow.app.catalog import BASE
 from keras_grow.app.catalog import MIXED
 from keras_grow.app.choices import Choice
 from keras_grow.app.models import Models
 
-import keras_grow
 from keras_grow import grow_model
 from keras_grow import growth_disabled
 from keras_grow import growths
+from keras_grow import load_causal_lm
 from keras_grow import load_growth
 from keras_grow import save_growth
 from keras_grow import set_growths
-from keras_grow.command import main
 from keras_grow.evaluation import Scorer
-from keras_grow.loading import load
 
 KINDS = ("Gemma 3n", "Gemma 4", "GPT-2", "Qwen 3.5")
 PROMPT = "a quick"
@@ -35,47 +32,38 @@ pytestmark = pytest.mark.once
 
 
 def pytest_generate_tests(metafunc):
-    names = KINDS
-    if metafunc.config.getoption("every_family"):
-        # Every input of PaliGemma has an image.
-        names = sorted(CONFIGS.keys() - {"PaliGemma"})
-    metafunc.parametrize("name", names)
+    # Every input of PaliGemma has an image.
+    parametrize_families(metafunc, "saved", KINDS, without=["PaliGemma"])
 
 
-def test_a_family_is_dialed_and_answers_in_the_app(name, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def saved(request, tmp_path_factory):
+    """A base as a preset, and a growth of it."""
+    folder = tmp_path_factory.mktemp("saved")
     with few_programs():
-        path = tmp_path / "skill.grow.safetensors"
-        lm = grow_model(speaking_family(name), name="skill")
+        lm = whole_family(request.param)
+        lm.save_to_preset(str(folder / "base"))
+        grow_model(lm, name="skill")
+        rng = np.random.default_rng(1)
         for weight in lm.trainable_weights:
-            weight.assign(weight * 2.0)
-        save_growth(lm, path)
-        # The app takes the public name, the command the function's module.
-        for owner in (keras_grow, load):
-            monkeypatch.setattr(
-                owner, "load_causal_lm", lambda *_: speaking_family(name)
-            )
-        check_dial(path, tmp_path)
-        check_app(path, load_growth(speaking_family(name), path))
+            weight.assign(weight + rng.normal(0.0, 0.5, weight.shape))
+        save_growth(lm, folder / "skill.grow.safetensors")
+        yield SimpleNamespace(
+            name=request.param,
+            base=str(folder / "base"),
+            growth=folder / "skill.grow.safetensors",
+        )
 
 
-def check_dial(path, folder):
-    (folder / "old.txt").write_text("the lazy dog", "utf-8")
-    row = {"prompt": PROMPT, "response": " fox"}
-    (folder / "new.jsonl").write_text(json.dumps(row), "utf-8")
-    words = ["dial", str(path), "--model", "tiny", "--steps", "1"]
-    words += ["--budget", "500%", "--old", str(folder / "old.txt")]
-    assert main([*words, "--new", str(folder / "new.jsonl")]) == 0
-
-
-def check_app(path, lm):
+def test_a_family_answers_in_the_app(saved):
     runs = SimpleNamespace(
-        model="tiny",
+        model=saved.base,
         dtype="float32",
         entries=lambda: [],
         entry=lambda key: None,
     )
     models = Models(runs)
-    models.add_growth("file", path)
+    models.add_growth("file", saved.growth)
     for key in (BASE, "file"):
         models.want(key)
     while models.owner._waiting:
@@ -83,7 +71,8 @@ def check_app(path, lm):
     for key in (BASE, "file"):
         assert models.part(key).state == "ready", models.part(key).message
     assert models.num_blocks == 2
-    scorer = Scorer(lm, max_length=64)
+    lm = load_growth(load_causal_lm(saved.base), saved.growth)
+    scorer = Scorer(lm, max_length=32)
     for choice, scale in (
         (Choice("file", {"file": 1.0}), 1.0),
         (Choice(MIXED, {"file": 0.5}), 0.5),

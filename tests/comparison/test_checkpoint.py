@@ -78,7 +78,7 @@ def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
 
 def test_an_optimizer_whose_variables_share_a_name_is_refused(tmp_path):
     lm = trained("adafactor")
-    with pytest.raises(ValueError, match=r"two of the name 'optimizer\.ada"):
+    with pytest.raises(ValueError, match=r"two named 'optimizer\.ada"):
         save_checkpoint(lm, tmp_path / "x.safetensors", RunState(), 9)
     assert not list(tmp_path.iterdir())
 

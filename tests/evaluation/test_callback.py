@@ -107,7 +107,7 @@ def test_chosen_steps_and_several_steps_an_execution():
 
 @pytest.mark.no_backend
 def test_misuse_is_refused():
-    with pytest.raises(ValueError, match="one score at least"):
+    with pytest.raises(ValueError, match="at least one score"):
         EvaluateDuringFit({})
     for every in (0, -1, [0]):
         with pytest.raises(ValueError, match="`every` to be positive"):

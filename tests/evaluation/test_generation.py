@@ -97,7 +97,7 @@ def test_exact_match_strips_and_nothing_else(scorer):
     assert result.predictions == (answer, answer)
     with pytest.raises(ValueError, match="to hold a stop text"):
         exact_match(scorer, [Example("x", " two\nlines")])
-    with pytest.raises(ValueError, match="one example at least"):
+    with pytest.raises(ValueError, match="at least one example"):
         exact_match(scorer, [])
 
 

@@ -180,11 +180,11 @@ def test_sizes_have_four_steps_an_octave():
 
 
 def test_misuse_is_refused(scorer):
-    with pytest.raises(ValueError, match="one example at least"):
+    with pytest.raises(ValueError, match="at least one example"):
         multiple_choice(scorer, [])
     with pytest.raises(ValueError, match="none in example 0"):
         multiple_choice(scorer, [Example("x", "y")])
     with pytest.raises(ValueError, match="stride=65"):
         perplexity(scorer, TEXT, stride=65)
-    with pytest.raises(ValueError, match="text of one token"):
+    with pytest.raises(ValueError, match="text of at least one token"):
         perplexity(scorer, "")

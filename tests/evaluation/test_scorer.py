@@ -185,7 +185,7 @@ def test_misuse_is_refused(lm):
     scorer = Scorer(lm, max_length=4)
     with pytest.raises(ValueError, match="5 tokens in pairs"):
         scorer.score_tokens([([2], [5, 6, 7, 8, 9])])
-    with pytest.raises(ValueError, match="a context of one token"):
+    with pytest.raises(ValueError, match="a context of at least one token"):
         scorer.score_tokens([([], [5])])
 
 

@@ -393,7 +393,7 @@ def test_impossible_sampling_is_refused(arguments, message):
 
 
 def test_what_cannot_stream_is_refused(lm, streamer):
-    with pytest.raises(TypeError, match="goes on from a cache"):
+    with pytest.raises(TypeError, match="continues from a cache"):
         Streamer(lm.backbone)
     sees = tiny_family("PaliGemma")
     with pytest.raises(ValueError, match=r"\['images', 'response_mask'\]"):
@@ -407,3 +407,30 @@ def test_what_cannot_stream_is_refused(lm, streamer):
         Streamer(lm, piece=0)
     with pytest.raises(ValueError, match="max_new_tokens=64"):
         streamer.stream("hello", 64)
+
+
+def test_streamers_of_one_model_answer_in_threads_of_their_own(lm):
+    wanted = [
+        (Streamer(lm, max_length=60, piece=8), scales)
+        for scales in SCALES.values()
+    ]
+    expected = [_written(Streamer(lm, 60, 8), own) for _, own in wanted]
+    assert expected[0] != expected[1]
+    found = [[], []]
+
+    def write(which):
+        maker, scales = wanted[which]
+        found[which] = [_written(maker, scales) for _ in range(4)]
+
+    # What they compute is compiled in these threads, too.
+    threads = [threading.Thread(target=write, args=[n]) for n in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[text] * 4 for text in expected]
+
+
+def _written(maker, scales):
+    whole = maker.stream(PROMPTS[2], 8, scales=scales)
+    return [*whole] and whole.token_ids

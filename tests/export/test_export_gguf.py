@@ -133,6 +133,7 @@ def test_a_chat_is_in_the_file_and_in_ollamas_language(gemma3, tmp_path):
     path = tmp_path / "tiny.gguf"
     export_gguf(gemma3, path, chat_template="gemma")
     text = (tmp_path / "tiny.gguf.md").read_text()
+    assert (tmp_path / "tiny.gguf.Modelfile").read_text() in text
     turns = (
         "<start_of_turn>user\n{}{{{{ .Prompt }}}}<end_of_turn>\n"
         "<start_of_turn>model\n{{{{ .Response }}}}<end_of_turn>\n"

@@ -292,7 +292,7 @@ def test_training_a_growth_that_is_switched_off_is_refused():
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("german", r"out of \['growth_1'\]"),
+        ("german", r"among \['growth_1'\]"),
         ({"german": 1.0}, "german"),
         ({"growth_1": "much"}, "scale of growth_1.*'much'"),
         ({"growth_1": float("nan")}, "nan"),

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from family_models import batch_for
+from family_models import tiny_family
 from keras import ops
 from tiny_models import tiny_lm
 from tiny_models import token_batch
@@ -82,3 +84,21 @@ def test_a_grown_model_reads_the_file_of_its_base(file):
     np.testing.assert_allclose(outputs(lm), expected, atol=1e-6)
     with keras_grow.growth_disabled(lm):
         np.testing.assert_array_equal(outputs(lm), outputs(base()))
+
+
+def test_layers_of_one_path_keep_their_lora_apart(tmp_path):
+    lm = keras_grow.grow_model(tiny_family("SmolLM 3"))
+    lm.backbone.enable_lora(2, ["o_proj"])
+    layers = [block.self_attn.o_proj for block in blocks_of(lm)]
+    assert [layer.path for layer in layers] == ["o_proj", "o_proj"]
+    move_lora(lm)
+    keras_grow.save_growth(lm, tmp_path / "growth.safetensors")
+    loaded = tiny_family("SmolLM 3")
+    keras_grow.load_growth(loaded, tmp_path / "growth.safetensors")
+    x = batch_for("SmolLM 3")
+    wanted = ops.convert_to_numpy(lm(x))
+    np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), wanted)
+
+
+def blocks_of(lm):
+    return lm.backbone.transformer_layers

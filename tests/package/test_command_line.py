@@ -1,6 +1,7 @@
 """`keras-grow`: its help, and what it says of mistakes and of bugs."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -100,6 +101,35 @@ def test_a_missing_package_is_told_in_one_line(monkeypatch, capsys):
     assert said.startswith("keras-grow: Expected transformers and torch")
     assert "pip install transformers torch" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"KERAS_BACKEND": "torch"}, "KERAS_BACKEND=torch, but there is no"),
+        ({}, "KERAS_BACKEND is not set, and Keras' own setting"),
+    ],
+    ids=["named", "default"],
+)
+def test_a_missing_backend_is_told_in_one_line(environment, said, tmp_path):
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["tensorflow"] = None
+from keras_grow.command import main
+sys.exit(main(["rank", "one", "two"]))
+"""
+    inherited = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    # Without the settings of whoever runs the tests.
+    own = {"KERAS_HOME": str(tmp_path), **environment}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(
+        words, env=inherited | own, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.startswith("keras-grow: Expected the backend of Keras")
+    assert "jax, tensorflow, torch" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def no_arguments():

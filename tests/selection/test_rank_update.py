@@ -117,7 +117,7 @@ def test_a_snapshot_of_kernels_stands_for_the_model(tmp_path):
     before, after = four_blocks(), moved(four_blocks())
     save_kernels(before, tmp_path / "start")
     assert rank_layers(tmp_path / "start", after) == rank_layers(before, after)
-    with pytest.raises(FileExistsError, match="not there yet"):
+    with pytest.raises(FileExistsError, match="not exist yet"):
         save_kernels(before, tmp_path / "start")
     with pytest.raises(ValueError, match="Expected `attention"):
         rank_layers(tmp_path / "start", after, over="all")

@@ -32,6 +32,7 @@ _GPT = dict(
     intermediate_dim=24,
 )
 _GEMMA = dict(_LLAMA, head_dim=8)
+_WINDOWS = dict(use_sliding_window_attention=True, sliding_window_size=8)
 _GEMMA4 = dict(_GEMMA, image_size=16, sliding_window_size=8)
 _FULL = ["full_attention"] * 2
 _MIXED = dict(
@@ -57,6 +58,7 @@ CONFIGS = {
             use_post_attention_norm=True,
             attention_logit_soft_cap=50.0,
             final_logit_soft_cap=30.0,
+            **_WINDOWS,
         ),
     ),
     "Gemma 3": (
@@ -67,6 +69,7 @@ CONFIGS = {
             use_query_key_norm=True,
             use_post_ffw_norm=True,
             use_post_attention_norm=True,
+            **_WINDOWS,
         ),
     ),
     "PaliGemma": (
@@ -171,6 +174,14 @@ CONFIGS = {
         ),
     ),
 }
+
+
+def parametrize_families(metafunc, argument, kinds, without=()):
+    """Run a test on some families, and with `--every-family` on all."""
+    names = kinds
+    if metafunc.config.getoption("every_family"):
+        names = [name for name in CONFIGS if name not in without]
+    metafunc.parametrize(argument, names, indirect=True, scope="module")
 
 
 @contextlib.contextmanager

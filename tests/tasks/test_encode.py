@@ -86,12 +86,12 @@ def test_a_long_example_is_refused_by_name(tokenizer):
         encode([example], tokenizer, 128)
     with pytest.raises(ValueError, match="Expected every answer to fit"):
         encode([example], tokenizer, 128, too_long="cut_prompt")
-    with pytest.raises(ValueError, match="Expected one example at least"):
+    with pytest.raises(ValueError, match="Expected at least one example"):
         encode([example], tokenizer, 128, too_long="leave_out")
 
 
 def test_misuse_is_refused(tokenizer):
-    with pytest.raises(ValueError, match="one example at least"):
+    with pytest.raises(ValueError, match="at least one example"):
         encode([], tokenizer)
     with pytest.raises(ValueError, match="too_long='cut'"):
         encode(EXAMPLES, tokenizer, too_long="cut")
