@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_grow.growth.classes import become_grown_task
 from keras_grow.growth.compiled import models_in
 from keras_grow.growth.compiled import sync
 from keras_grow.growth.config import GrowthConfig
@@ -121,6 +122,8 @@ def set_growths(
     if isinstance(wanted, Mapping):
         wanted = dict(wanted)
     scales = check_scales(wanted, state.names)
+    # It may have been made over a backbone that had grown.
+    become_grown_task(state.model)
     with lock_of(state.backbone):
         sync(model)
         state.set_scales(scales)

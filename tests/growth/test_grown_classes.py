@@ -174,3 +174,19 @@ def test_surgery_inside_fit_is_refused_and_nothing_is_lost(what):
     assert np.isfinite(outputs(lm)).all()
     assert not np.array_equal(outputs(lm), before)
     assert ModelState.of(lm).names == ["growth_1"]
+
+
+def test_a_task_made_over_a_grown_backbone_learns_of_it_from_the_dial():
+    backbone = keras_grow.grow_model(tiny_lm("gemma3", num_layers=1).backbone)
+    lm = models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
+    slices = [weight.path for weight in lm.trainable_weights]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    lm.compile(keras.optimizers.SGD(0.5), loss)
+    keras_grow.set_growths(lm, {})
+    with pytest.raises(RuntimeError, match="to be active"):
+        lm.fit(BATCH, BATCH["token_ids"], verbose=0)
+    lm.trainable = False
+    lm.trainable = True
+    assert [weight.path for weight in lm.trainable_weights] == slices
+    keras_grow.remove_growth(lm)
+    assert type(lm) is models.Gemma3CausalLM
