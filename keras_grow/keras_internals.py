@@ -40,6 +40,7 @@ OF_VARIABLES = (
     "_convert_to_tensor",
     "_layout",
 )
+OF_STORES = ("_h5_entry_group",)
 OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
 _PENDING = "uninitialized_variables"
@@ -62,6 +63,18 @@ def children(layer: Layer) -> list[Layer]:
 def own_trainable_variables(layer: Layer) -> list[keras.Variable]:
     """Variables of a layer itself that were created trainable."""
     return list(layer._trainable_variables)
+
+
+def own_variables(layer: Layer) -> list[keras.Variable]:
+    """Every variable of a layer itself, in the order of weights files."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def stored_shape(store: Any, key: str) -> tuple[int, ...]:
+    """The shape of a variable in a weights file, which is not read."""
+    group = store._h5_entry_group
+    # Of a file in shards, the variables of one layer may be in two.
+    return tuple((group if key in group else store)[key].shape)
 
 
 def kernel_variable(layer: Layer) -> keras.Variable:

@@ -16,6 +16,7 @@ import keras_hub
 from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
+from keras_grow.growth.checked import Checked
 from keras_grow.growth.compiled import own_step
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
@@ -40,7 +41,7 @@ from keras_grow.layers.int8 import weights_only
 _PACKAGE = "keras_grow"
 
 
-class Grown:
+class Grown(Checked):
     """What every grown class adds: a model that cannot train says so.
 
     `plain_class` is the class that the object had before it grew.
