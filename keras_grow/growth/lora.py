@@ -15,6 +15,23 @@ from keras_grow.keras_internals import lora_file_methods
 from keras_grow.keras_internals import set_lora_state
 from keras_grow.layers.growable_dense import GrowableDense
 
+_ADDED = (
+    "lora_kernel_a",
+    "lora_kernel_b",
+    "lora_embeddings_a",
+    "lora_embeddings_b",
+)
+
+
+def lora_variables(model: keras.Model) -> list[keras.Variable]:
+    """What LoRA added to the layers of a model, or to one layer."""
+    return [
+        getattr(layer, name)
+        for layer in flatten_layers(model)
+        for name in _ADDED
+        if hasattr(layer, name)
+    ]
+
 
 def lora_layers(backbone: keras.Model) -> list[Layer]:
     """Every layer of `backbone` that is under LoRA."""

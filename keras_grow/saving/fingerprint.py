@@ -17,6 +17,7 @@ from keras_grow.distribution.processes import is_spread
 from keras_grow.distribution.processes import row_blocks
 from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_on
 from keras_grow.keras_internals import flatten_layers
@@ -70,11 +71,8 @@ def _fingerprint(backbone: keras.Model, grown: Sequence[GrowableDense]) -> str:
             *(weight for new in layer.slices for weight in new.weights),
         )
     }
-    weights = [
-        weight
-        for weight in backbone.weights
-        if id(weight) not in added and "lora_kernel" not in weight.name
-    ]
+    added |= {id(weight) for weight in lora_variables(backbone)}
+    weights = [w for w in backbone.weights if id(w) not in added]
     names = _names_of_one_alone(backbone)
     # Hashing releases the interpreter lock.
     with ThreadPoolExecutor() as pool:

@@ -24,6 +24,7 @@ from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
@@ -64,8 +65,9 @@ def save_growth(
     Raises:
         ValueError: if the model is not grown or inside `growth_disabled`, has
             no such growth, or the path cannot be written; if a weight of the
-            base trains, which no growth file holds; or if slices made with
-            `init="zeros"`, which cannot train, are not zero.
+            base, or of a head of the task, trains, which no growth file holds;
+            or if slices made with `init="zeros"`, which cannot train, are not
+            zero.
         OSError: if the disk is full.
 
     Example:
@@ -210,19 +212,20 @@ def _variables(state: ModelState, names: list[str]) -> dict[str, Any]:
 
 
 def _check_base_frozen(state: ModelState) -> None:
-    """Refuse a model whose base trains: its growth would fit no base."""
-    new = {id(w) for layer in state.slices() for w in layer.weights}
+    """Refuse a model of which more trains than a growth file holds."""
+    held = [w for layer in state.slices() for w in layer.weights]
+    held += lora_variables(state.backbone)
+    ids = {id(weight) for weight in held}
     trained = [
-        weight.path
-        for weight in state.backbone.trainable_weights
-        if id(weight) not in new and "lora_kernel" not in weight.name
+        w.path for w in state.model.trainable_weights if id(w) not in ids
     ]
     if trained:
         raise ValueError(
-            "Expected a base whose weights are all frozen: a growth file does "
-            f"not hold them. Received: {len(trained)} that train, such as "
-            f"{trained[:3]}. Save the model whole, with `model.save` or "
-            "`model.save_to_preset`."
+            "Expected a base, and a head, whose weights are all frozen: a "
+            f"growth file does not hold them. Received: {len(trained)} that "
+            f"train, such as {trained[:3]}. Save the model whole, with "
+            "`model.save` or `model.save_to_preset`, or freeze the layers "
+            "before training."
         )
 
 
