@@ -6,6 +6,7 @@ a grown backbone has its own class, and so does its task.
 """
 
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 from typing import cast
@@ -16,11 +17,15 @@ import keras_hub
 from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
+from keras_grow.growth import preset
 from keras_grow.growth.checked import Checked
 from keras_grow.growth.compiled import own_step
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scale
+from keras_grow.growth.derive import PACKAGE
 from keras_grow.growth.derive import derive
+from keras_grow.growth.derive import grown_name
+from keras_grow.growth.derive import is_registered
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
@@ -37,8 +42,6 @@ from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import set_own_trainable
 from keras_grow.layers.int8 import quantized_layers
 from keras_grow.layers.int8 import weights_only
-
-_PACKAGE = "keras_grow"
 
 
 class Grown(Checked):
@@ -174,6 +177,18 @@ class GrownBackbone(Grown):
         lora.note(self)
         train_growth(state)
 
+    def save_to_preset(
+        self, preset_dir: str | os.PathLike[str], *args: Any, **options: Any
+    ) -> None:
+        """Save to a preset; the task in it, saved before, is a grown one."""
+        backbone: Any = super()
+        backbone.save_to_preset(preset_dir, *args, **options)
+        plain = preset.task_in(preset_dir, type(self))
+        if plain is not None:
+            grown: Any = grown_task_class(plain)
+            grown.backbone_cls = type(self)
+            preset.name_task(preset_dir, f"{PACKAGE}>{grown_name(plain)}")
+
     def save_lora_weights(self, filepath: str) -> None:
         """Write KerasHub's LoRA file, as the base would."""
         lora.save_file(self, filepath)
@@ -234,7 +249,7 @@ def check_scales(scales: Any, names: Sequence[str]) -> dict[str, float]:
 def grown_backbone_class(plain: Any) -> type:
     """The grown class of the backbone class `plain`."""
     cls = derive(plain, GrownBackbone)
-    _register(cls, f"Grown{plain.__name__}")
+    _register(cls, grown_name(plain))
     for task in tasks_over(plain):
         grown_task: Any = grown_task_class(task)
         grown_task.backbone_cls = cls
@@ -247,9 +262,9 @@ def grown_task_class(plain: Any) -> type:
     cls = derive(plain, GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
-    if ">" in keras.saving.get_registered_name(plain):
+    if is_registered(plain):
         # Among the registered classes KerasHub looks for a backbone's task.
-        _register(cls, f"Grown{plain.__name__}")
+        _register(cls, grown_name(plain))
     return saved_as(cls, plain)
 
 
@@ -270,7 +285,7 @@ def become_plain_task(model: Any) -> None:
 
 
 def _register(cls: type, name: str) -> None:
-    keras.saving.register_keras_serializable(_PACKAGE, name)(cls)
+    keras.saving.register_keras_serializable(PACKAGE, name)(cls)
 
 
 for _cls in FAMILIES:

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+PACKAGE = "keras_grow"
+
 
 def plain_class_of(part: Any) -> Any:
     """The class that a backbone, task or block had before it grew."""
@@ -17,7 +19,17 @@ def derive(plain: type, mixin: type) -> type:
         "__doc__": f"A `{plain.__name__}` that `keras_grow` has grown.",
         "plain_class": plain,
     }
-    return type(f"Grown{plain.__name__}", (mixin, plain), attributes)
+    return type(grown_name(plain), (mixin, plain), attributes)
+
+
+def grown_name(plain: type) -> str:
+    """The name of the grown class of `plain`."""
+    return f"Grown{plain.__name__}"
+
+
+def is_registered(cls: type) -> bool:
+    """Whether Keras finds a class by its name."""
+    return ">" in keras.saving.get_registered_name(cls)
 
 
 def saved_as(cls: type, other: type) -> type:
