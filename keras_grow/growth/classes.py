@@ -32,6 +32,7 @@ from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.families import config_of
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.fits import check_fits
+from keras_grow.growth.fits import check_saved
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
 from keras_grow.growth.state import ModelState
@@ -89,7 +90,7 @@ class GrownTask(Grown):
             cast(Any, GrownBackbone.trainable).fset(backbone, value)
 
 
-class GrownBackbone(Grown):
+class GrownBackbone(Grown, lora.SavesLora):
     """What a grown backbone adds to its KerasHub class: it can be saved.
 
     `growths` are oldest first.
@@ -116,6 +117,7 @@ class GrownBackbone(Grown):
         config["growths"] = [growth.to_dict() for growth in self.growths]
         config["scales"] = ModelState.of(self).scales
         config["lora"] = lora.lora_ranks(self)
+        check_saved(ModelState.of(self), self.growths, config["lora"])
         # KerasHub's config says which layers are in int8, not how.
         layers = quantized_layers(self)
         if layers and all(weights_only(layer) for layer in layers):
@@ -150,7 +152,7 @@ class GrownBackbone(Grown):
                 layer.inputs_quantizer = None
         state = ModelState.of(backbone)
         for growth in check_fits(state, growths, ranks):
-            add_growth(state, growth)
+            add_growth(state, growth, stored=True)
         state.set_scales(scales)
         lora.enable(backbone, ranks)
         train_growth(state)
@@ -165,14 +167,8 @@ class GrownBackbone(Grown):
         the named layers.
         """
         state = ModelState.of(self)
-        grown = {layer.name for layer in state.grown_layers}
-        named = grown.intersection(target_layer_names or ())
-        if named:
-            raise ValueError(
-                "Expected LoRA on layers other than the grown MLPs, whose new "
-                "slices train already. Received: "
-                f"target_layer_names={list(target_layer_names or ())}"
-            )
+        grown = state.grown_layers
+        lora.check_targets(state.backbone, grown, target_layer_names)
         super().enable_lora(rank, target_layer_names)  # type: ignore[misc]
         lora.note(self)
         train_growth(state)
@@ -189,21 +185,16 @@ class GrownBackbone(Grown):
             grown.backbone_cls = type(self)
             preset.name_task(preset_dir, f"{PACKAGE}>{grown_name(plain)}")
 
-    def save_lora_weights(self, filepath: str) -> None:
-        """Write KerasHub's LoRA file, as the base would."""
-        lora.save_file(self, filepath)
 
-    def load_lora_weights(self, filepath: str) -> None:
-        """Read a LoRA file of the base or of a grown model."""
-        lora.load_file(self, filepath)
-
-
-def add_growth(state: ModelState, config: GrowthConfig) -> None:
+def add_growth(
+    state: ModelState, config: GrowthConfig, stored: bool = False
+) -> None:
     """Grow a backbone in place: new layers and classes, the rest frozen.
 
-    Everything that can fail happens before the first change.
+    A `stored` growth gets its weights later. Everything that can fail happens
+    before the first change.
     """
-    grown = build.grow_blocks(state.blocks, state.family, config)
+    grown = build.grow_blocks(state.blocks, state.family, config, stored)
     for block, layers in grown.items():
         put(block, layers)
     note_growths(state, (*state.growths, config))

@@ -172,7 +172,8 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
     Args:
         model: a grown KerasHub task or backbone.
         name: the growth to remove. Defaults to `None`, which removes them all
-            and restores the base, including what was trainable before.
+            and restores the base, including what was trainable before. LoRA
+            that was enabled since stays, and alone trains.
 
     Returns:
         `model`.
@@ -229,7 +230,8 @@ def restore_trainable(backbone: Any) -> None:
     """Let train again what trained before the first growth."""
     flags = vars(backbone).pop(_BEFORE, None)
     if flags is None:
-        train_only(backbone, flatten_layers(backbone))
+        under_lora = bool(lora.lora_layers(backbone))
+        train_only(backbone, () if under_lora else flatten_layers(backbone))
     else:
         flags.restore()
 

@@ -54,6 +54,18 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
                 )
 
 
+def check_lora_alone(file: GrowthFile) -> None:
+    """Refuse to save what loads nowhere: LoRA belongs on a base alone."""
+    if file.lora and file.beneath:
+        raise ValueError(
+            "Expected all growths in one file where LoRA is beside them: it "
+            f"would change {sorted(file.beneath)}, which "
+            f"{[g.name for g in file.growths]} lies on. Received: a model with "
+            "LoRA and the name of one growth. Save with `name=None`, or the "
+            "model whole with `model.save`."
+        )
+
+
 def check_tensors(state: ModelState, file: GrowthFile) -> None:
     """Refuse a file whose tensors are not those that the model needs."""
     expected: dict[str, tuple[Any, ...]] = {}

@@ -19,6 +19,7 @@ from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import check_name
 from keras_grow.growth.fits import check_fits
+from keras_grow.growth.fits import check_saved
 from keras_grow.growth.grow import remember
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.in_fit import check_readable
@@ -32,6 +33,7 @@ from keras_grow.growth.stored import missing_beneath
 from keras_grow.growth.switch import check_switched_on
 from keras_grow.growth.trainable import TrainableFlags
 from keras_grow.saving.belongs import check_belongs
+from keras_grow.saving.belongs import check_lora_alone
 from keras_grow.saving.belongs import check_tensors
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.fingerprint import slice_variables
@@ -93,6 +95,7 @@ def save_growth(
     _check_base_frozen(state)
     names = state.names if name is None else [state.check_name(name)]
     growths = tuple(g for g in state.growths if g.name in names)
+    check_saved(state, growths, lora_ranks(backbone))
     variables = _variables(state, names)
     file = GrowthFile(
         state.family.backbone_cls.__name__,
@@ -107,6 +110,7 @@ def save_growth(
         {key: stored_array(variable) for key, variable in variables.items()},
     )
     check_zeros(file)
+    check_lora_alone(file)
     with one_writer() as writes:
         if writes:
             save_tensors(file.tensors, path, file.metadata)
@@ -187,7 +191,7 @@ def load_growth(
     before = TrainableFlags(backbone)
     scales = {**(state.scales if state.growths else {}), **file.scales}
     for growth in growths:
-        add_growth(state, growth)
+        add_growth(state, growth, stored=True)
     remember(backbone, before)
     lora.enable(backbone, file.lora)
     become_grown_task(model)
