@@ -108,11 +108,16 @@ def _names_of_one_alone(backbone: keras.Model) -> dict[str, str]:
     }
 
 
-def growth_fingerprint(state: ModelState, name: str) -> str:
-    """Digest of the slices of one growth, as they are stored now."""
+def growth_fingerprint(
+    state: ModelState, name: str, called: str | None = None
+) -> str:
+    """Digest of the slices of one growth, as they are stored now.
+
+    With `called`, as the digest would be if that were its name.
+    """
+    variables = slice_variables(state, name, called)
     digests = [
-        (key, _digest(variable))
-        for key, variable in sorted(slice_variables(state, name).items())
+        (key, _digest(variable)) for key, variable in sorted(variables.items())
     ]
     return hashlib.sha256(repr(digests).encode()).hexdigest()
 

@@ -35,6 +35,7 @@ from keras_grow.growth.trainable import TrainableFlags
 from keras_grow.saving.belongs import check_belongs
 from keras_grow.saving.belongs import check_lora_alone
 from keras_grow.saving.belongs import check_tensors
+from keras_grow.saving.belongs import with_names_here
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.fingerprint import slice_variables
 from keras_grow.saving.fingerprint import state_fingerprint
@@ -136,7 +137,8 @@ def load_growth(
         model: a KerasHub task or backbone. It is changed in place.
         path: a file that `save_growth` wrote.
         name: what to call the growth here. Defaults to `None`, the name that
-            it was saved under. Needs a file of one growth.
+            it was saved under. Needs a file of one growth. Growths that were
+            trained on top of it find it under any name.
         check_base: whether the base's weights must be those that the growth
             was trained on, bit for bit. With `False` only shapes must fit,
             which serves a base in another dtype. Defaults to `True`.
@@ -176,7 +178,7 @@ def load_growth(
         )
     file = read_growth_file(path, allow_non_finite=allow_non_finite)
     with in_file(path):
-        file = _renamed(file, name)
+        file = with_names_here(state, _renamed(file, name))
         check_belongs(state, file)
         growths = check_fits(state, file.growths, file.lora)
         check_tensors(state, file)

@@ -31,6 +31,12 @@ def stir(lm):
     return lm
 
 
+def stirred(lm):
+    for weight in lm.trainable_weights:
+        weight.assign(ops.convert_to_numpy(weight) + 0.1)
+    return lm
+
+
 def query(lm):
     return lm.backbone.transformer_layers[0].attention.query_dense
 
@@ -132,3 +138,24 @@ def test_a_model_that_keras_quantized_loads_again(tmp_path):
         np.testing.assert_array_equal(outputs(model), outputs(lm))
     with pytest.raises(ValueError, match="quantized to int8, with its inputs"):
         keras_grow.grow_model(lm)
+
+
+def test_a_growth_is_found_under_another_name_by_those_on_top_of_it(tmp_path):
+    lm = keras_grow.grow_model(base(), name="low")
+    keras_grow.save_growth(stirred(lm), tmp_path / "low")
+    keras_grow.grow_model(lm, name="high")
+    keras_grow.save_growth(stirred(lm), tmp_path / "high", "high")
+    new = keras_grow.load_growth(base(), tmp_path / "low", "mine")
+    keras_grow.load_growth(new, tmp_path / "high")
+    np.testing.assert_array_equal(outputs(new), outputs(lm))
+    assert keras_grow.growths(new)["high"].config.beneath == (("mine", 1.0),)
+    keras_grow.save_growth(new, tmp_path / "again", "high")
+    back = keras_grow.load_growth(base(), tmp_path / "low")
+    keras_grow.load_growth(back, tmp_path / "again")
+    np.testing.assert_array_equal(outputs(back), outputs(lm))
+    other = keras_grow.grow_model(base(), name="low")
+    with pytest.raises(ValueError, match="Expected a model with the growth"):
+        keras_grow.load_growth(other, tmp_path / "high")
+    named = keras_grow.load_growth(base(), tmp_path / "low", "high")
+    with pytest.raises(ValueError, match="names that no growth of the model"):
+        keras_grow.load_growth(named, tmp_path / "high")
