@@ -4,6 +4,7 @@ Nothing else in the package uses one. `tests/test_keras_internals.py` fails with
 the name when one of them disappears.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any
@@ -19,6 +20,7 @@ OF_LAYERS = (
     "_tracker",
     "_trainable_variables",
     "_non_trainable_variables",
+    "_unpickle_model",
 )
 OF_KERNELS = ("_kernel",)
 OF_EINSUMS = ("_adjust_scale_for_dequant",)
@@ -151,6 +153,12 @@ def set_lora_state(
     """Tell a backbone which of its layers are under LoRA."""
     backbone._lora_enabled_layers = list(indices)
     backbone._lora_rank = rank
+
+
+def unpickled() -> Callable[..., Any]:
+    """Keras' function that loads what a model pickled itself as."""
+    function: Callable[..., Any] = keras.Model._unpickle_model
+    return function
 
 
 def loss_weights(model: keras.Model) -> Any:

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_grow.keras_internals import unpickled
+
 PACKAGE = "keras_grow"
 
 
@@ -12,12 +14,19 @@ def plain_class_of(part: Any) -> Any:
     return getattr(type(part), "plain_class", type(part))
 
 
+def _reduce(part: Any) -> tuple[Any, ...]:
+    """Pickle as Keras does, but by no class of ours: no module holds one."""
+    _, *rest = part.plain_class.__reduce__(part)
+    return (unpickled(), *rest)
+
+
 def derive(plain: type, mixin: type) -> type:
     """A class like `plain` with what `mixin` adds."""
     attributes = {
         "__module__": mixin.__module__,
         "__doc__": f"A `{plain.__name__}` that `keras_grow` has grown.",
         "plain_class": plain,
+        "__reduce__": _reduce,
     }
     return type(grown_name(plain), (mixin, plain), attributes)
 
