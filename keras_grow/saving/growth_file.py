@@ -69,8 +69,9 @@ def save_growth(
         ValueError: if the model is not grown or inside `growth_disabled`, has
             no such growth, or the path cannot be written; if a weight of the
             base, or of a head of the task, trains, which no growth file holds;
-            or if slices made with `init="zeros"`, which cannot train, are not
-            zero.
+            if the file would not load again, as that of one growth of several
+            with LoRA beside them; or if slices made with `init="zeros"`, which
+            cannot train, are not zero.
         OSError: if the disk is full.
 
     Example:
