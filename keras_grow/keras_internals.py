@@ -4,6 +4,7 @@ Nothing else in the package uses one. `tests/test_keras_internals.py` fails with
 the name when one of them disappears.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any
@@ -19,6 +20,7 @@ OF_LAYERS = (
     "_tracker",
     "_trainable_variables",
     "_non_trainable_variables",
+    "_unpickle_model",
 )
 OF_KERNELS = ("_kernel",)
 OF_EINSUMS = ("_adjust_scale_for_dequant",)
@@ -46,6 +48,7 @@ OF_VARIABLES = (
     "_convert_to_tensor",
     "_layout",
 )
+OF_STORES = ("_h5_entry_group",)
 OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
 _PENDING = "uninitialized_variables"
@@ -68,6 +71,18 @@ def children(layer: Layer) -> list[Layer]:
 def own_trainable_variables(layer: Layer) -> list[keras.Variable]:
     """Variables of a layer itself that were created trainable."""
     return list(layer._trainable_variables)
+
+
+def own_variables(layer: Layer) -> list[keras.Variable]:
+    """Every variable of a layer itself, in the order of weights files."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def stored_shape(store: Any, key: str) -> tuple[int, ...]:
+    """The shape of a variable in a weights file, which is not read."""
+    group = store._h5_entry_group
+    # Of a file in shards, the variables of one layer may be in two.
+    return tuple((group if key in group else store)[key].shape)
 
 
 def kernel_variable(layer: Layer) -> keras.Variable:
@@ -158,6 +173,12 @@ def set_lora_state(
     """Tell a backbone which of its layers are under LoRA."""
     backbone._lora_enabled_layers = list(indices)
     backbone._lora_rank = rank
+
+
+def unpickled() -> Callable[..., Any]:
+    """Keras' function that loads what a model pickled itself as."""
+    function: Callable[..., Any] = keras.Model._unpickle_model
+    return function
 
 
 def loss_weights(model: keras.Model) -> Any:

@@ -14,14 +14,24 @@ PACKAGE = Path(keras_internals.__file__).parent
 APP = PACKAGE.parent / "apps"
 
 
+class Keeps(keras.layers.Layer):
+    """Keeps what it is given to save its variables in."""
+
+    def save_own_variables(self, store):
+        self.store = store
+
+
 @pytest.fixture(scope="module")
-def owners():
+def owners(tmp_path_factory):
     lm = tiny_lm("gemma3", num_layers=1)
     lm.backbone.enable_lora(2)
     optimizer = keras.optimizers.AdamW()
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     lm.compile(optimizer=optimizer, loss="mse", metrics=["mse"])
     block = lm.backbone.transformer_layers[0]
+    keeps = Keeps()
+    file = tmp_path_factory.mktemp("stores") / "model.weights.h5"
+    keras.Sequential([keras.Input((2,)), keeps]).save_weights(file)
     return {
         "OF_LAYERS": block,
         "OF_KERNELS": block.ffw_linear,
@@ -36,6 +46,7 @@ def owners():
         "OF_OPERATIONS": lm.backbone.token_embedding,
         "OF_ATTENTION": block.attention,
         "OF_VARIABLES": lm.weights[0],
+        "OF_STORES": keeps.store,
         "OF_CAUSAL_LMS": lm,
         "OF_LORA_BACKBONES": lm.backbone,
     }

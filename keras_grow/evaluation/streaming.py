@@ -17,6 +17,7 @@ from keras_grow.evaluation.stream import Stream
 from keras_grow.evaluation.stream import Together
 from keras_grow.evaluation.stream import Written
 from keras_grow.growth.config import check_scales
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.state import growths_of
 from keras_grow.growth.text_inputs import check_reads_text
@@ -48,7 +49,8 @@ class Streamer:
         piece: tokens of a prompt that are read at a time. Defaults to 32.
 
     Attributes:
-        one_at_a_time: whether `together` takes only one state, as for Gemma 4.
+        one_at_a_time: whether `together` takes only one state, as for Gemma 4,
+            or for a grown model with LoRA, which the base is without.
 
     Raises:
         TypeError: if `lm` is not a model that continues from a cache.
@@ -87,13 +89,20 @@ class Streamer:
         self.lm = lm
         self.tokenizer = lm.preprocessor.tokenizer
         self.piece = piece = within_positions(piece, lm.backbone)
-        self.one_at_a_time = isinstance(lm, keras_hub.models.Gemma4CausalLM)
         rounded_up = -(-max_length // piece) * piece
         most = within_positions(rounded_up, lm.backbone)
         self.max_length = most // piece * piece
         self.ends = end_tokens(self.tokenizer)
         self._starts = adds_start_token(lm.preprocessor, self.tokenizer)
         self._passes = Passes(lm, self.max_length, self.piece)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether several states cannot be written in one batch."""
+        if isinstance(self.lm, keras_hub.models.Gemma4CausalLM):
+            return True
+        grown = bool(growths_of(self.lm))
+        return grown and bool(lora_variables(self.lm.backbone))
 
     def stream(
         self,
@@ -167,7 +176,8 @@ class Streamer:
         if self.one_at_a_time and len(states) > 1:
             raise ValueError(
                 "Expected one answer at a time of a model whose blocks "
-                "multiply by their kernels themselves. Received: "
+                "multiply by their kernels themselves, or that has LoRA beside "
+                "its growths: LoRA has no dial for each row. Received: "
                 f"{len(states)} states of {type(self.lm).__name__}. Begin "
                 "each by itself."
             )

@@ -112,13 +112,16 @@ def check_share(down: Layer, config: GrowthConfig, where: str = "") -> None:
 
 
 def grow_blocks(
-    blocks: Sequence[Layer], family: Family, config: GrowthConfig
+    blocks: Sequence[Layer],
+    family: Family,
+    config: GrowthConfig,
+    stored: bool = False,
 ) -> dict[Layer, dict[str, GrowableDense]]:
     """The grown layers of every block of `config`, with nothing changed yet."""
     for index in config.layers:
         family.check_block(blocks[index], index)
         *ups, down = family.mlp_of(blocks[index])
-        check_mlp(ups, down, config, f" of block {index}")
+        check_mlp(ups, down, config, f" of block {index}", stored)
     grown = {}
     for index in config.layers:
         block = blocks[index]

@@ -6,6 +6,7 @@ a grown backbone has its own class, and so does its task.
 """
 
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 from typing import cast
@@ -16,11 +17,16 @@ import keras_hub
 from keras_grow.files.checked_json import show
 from keras_grow.growth import build
 from keras_grow.growth import lora
+from keras_grow.growth import preset
+from keras_grow.growth.checked import Checked
 from keras_grow.growth.compiled import own_step
 from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import check_scales
+from keras_grow.growth.derive import PACKAGE
 from keras_grow.growth.derive import derive
+from keras_grow.growth.derive import grown_name
+from keras_grow.growth.derive import is_registered
 from keras_grow.growth.derive import plain_class_of
 from keras_grow.growth.derive import saved_as
 from keras_grow.growth.families import FAMILIES
@@ -28,6 +34,7 @@ from keras_grow.growth.families import config_of
 from keras_grow.growth.families import tasks_over
 from keras_grow.growth.families import write_whole_config
 from keras_grow.growth.fits import check_fits
+from keras_grow.growth.fits import check_saved
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
 from keras_grow.growth.ready import check_ready
@@ -41,7 +48,7 @@ from keras_grow.layers.int8 import quantized_layers
 from keras_grow.layers.int8 import weights_only
 
 
-class Grown:
+class Grown(Checked):
     """Mixin of every grown class: it computes what its backbone's dial says.
 
     Another model over the same backbone may have turned it. And a model that
@@ -103,7 +110,7 @@ class GrownGenerator(GrownTask):
         return super().make_generate_function()  # type: ignore[misc]
 
 
-class GrownBackbone(Grown):
+class GrownBackbone(Grown, lora.SavesLora):
     """Mixin of a grown backbone, so that it can be saved.
 
     `growths` are oldest first.
@@ -130,6 +137,7 @@ class GrownBackbone(Grown):
         config["growths"] = [growth.to_dict() for growth in self.growths]
         config["scales"] = ModelState.of(self).scales
         config["lora"] = lora.lora_ranks(self)
+        check_saved(ModelState.of(self), self.growths, config["lora"])
         # KerasHub's config says which layers are in int8, not how.
         layers = quantized_layers(self)
         if layers and all(weights_only(layer) for layer in layers):
@@ -164,7 +172,7 @@ class GrownBackbone(Grown):
                 layer.inputs_quantizer = None
         state = ModelState.of(backbone)
         for growth in check_fits(state, growths, ranks):
-            add_growth(state, growth)
+            add_growth(state, growth, stored=True)
         state.set_scales(scales)
         lora.enable(backbone, ranks)
         train_growth(state)
@@ -179,33 +187,34 @@ class GrownBackbone(Grown):
         the named layers.
         """
         state = ModelState.of(self)
-        grown = {layer.name for layer in state.grown_layers}
-        named = grown.intersection(target_layer_names or ())
-        if named:
-            raise ValueError(
-                "Expected LoRA on layers other than the grown MLPs, whose new "
-                "slices train already. Received: "
-                f"target_layer_names={list(target_layer_names or ())}"
-            )
+        grown = state.grown_layers
+        lora.check_targets(state.backbone, grown, target_layer_names)
         super().enable_lora(rank, target_layer_names)  # type: ignore[misc]
         lora.note(self)
         train_growth(state)
 
-    def save_lora_weights(self, filepath: str) -> None:
-        """Write KerasHub's LoRA file, as the base would."""
-        lora.save_file(self, filepath)
+    def save_to_preset(
+        self, preset_dir: str | os.PathLike[str], *args: Any, **options: Any
+    ) -> None:
+        """Save to a preset; the task in it, saved before, is a grown one."""
+        backbone: Any = super()
+        backbone.save_to_preset(preset_dir, *args, **options)
+        plain = preset.task_in(preset_dir, type(self))
+        if plain is not None:
+            grown: Any = grown_task_class(plain)
+            grown.backbone_cls = type(self)
+            preset.name_task(preset_dir, f"{PACKAGE}>{grown_name(plain)}")
 
-    def load_lora_weights(self, filepath: str) -> None:
-        """Read a LoRA file of the base or of a grown model."""
-        lora.load_file(self, filepath)
 
-
-def add_growth(state: ModelState, config: GrowthConfig) -> None:
+def add_growth(
+    state: ModelState, config: GrowthConfig, stored: bool = False
+) -> None:
     """Grow a backbone in place: new layers and classes, the rest frozen.
 
-    Everything that can fail happens before the first change.
+    A `stored` growth gets its weights later. Everything that can fail happens
+    before the first change.
     """
-    grown = build.grow_blocks(state.blocks, state.family, config)
+    grown = build.grow_blocks(state.blocks, state.family, config, stored)
     for block, layers in grown.items():
         put(block, layers)
     note_growths(state, (*state.growths, config))
@@ -242,7 +251,7 @@ def train_growth(state: ModelState) -> None:
 def grown_backbone_class(plain: Any) -> type:
     """The grown class of the backbone class `plain`."""
     cls = derive(plain, GrownBackbone)
-    _register(cls, f"Grown{plain.__name__}")
+    _register(cls, grown_name(plain))
     for task in tasks_over(plain):
         grown_task: Any = grown_task_class(task)
         grown_task.backbone_cls = cls
@@ -256,9 +265,9 @@ def grown_task_class(plain: Any) -> type:
     cls = derive(plain, GrownGenerator if generates else GrownTask)
     cls.__name__, cls.__qualname__ = plain.__name__, plain.__qualname__
     cls.__module__ = plain.__module__
-    if ">" in keras.saving.get_registered_name(plain):
+    if is_registered(plain):
         # Among the registered classes KerasHub looks for a backbone's task.
-        _register(cls, f"Grown{plain.__name__}")
+        _register(cls, grown_name(plain))
     return saved_as(cls, plain)
 
 
@@ -279,7 +288,7 @@ def become_plain_task(model: Any) -> None:
 
 
 def _register(cls: type, name: str) -> None:
-    keras.saving.register_keras_serializable("keras_grow", name)(cls)
+    keras.saving.register_keras_serializable(PACKAGE, name)(cls)
 
 
 for _cls in FAMILIES:

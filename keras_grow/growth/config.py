@@ -27,8 +27,8 @@ SliceDtype = Literal["float32", "bfloat16", "float16"]
 MAX_FACTOR = 64
 MAX_BLOCKS = 1 << 16
 MAX_SCALE = 1000
-# Names are parts of the paths of variables, and of files.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# Names are parts of the paths of variables, where PyTorch takes no dot.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class GrowthConfig:
         slice_dtype: dtype of the new variables, `"float32"`, `"bfloat16"` or
             `"float16"`.
         seed: seed of `"random_zero_down"`, an int of 0 or more.
-        name: what the growth is called, up to 64 letters, digits, `_`, `.`
-            and `-`.
+        name: what the growth is called, up to 64 letters, digits, `_` and
+            `-`.
         beneath: the growths that were active when this one was made, each a
             pair of name and scale, oldest first. It is trained on what they
             and the base compute together: `fit` refuses any other set.
@@ -198,7 +198,7 @@ def check_name(name: Any) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise ValueError(
-        "Expected `name` to be 1 to 64 letters, digits, `_`, `.` and `-`, "
+        "Expected `name` to be 1 to 64 letters, digits, `_` and `-`, "
         f"beginning with a letter or a digit. Received: name={show(name)}"
     )
 

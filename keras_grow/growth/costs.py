@@ -15,6 +15,7 @@ import keras
 
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.families import Family
+from keras_grow.growth.lora import lora_variables
 from keras_grow.keras_internals import embedding_variable
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import kernel_variable
@@ -72,12 +73,11 @@ class ModelShape:
             for new in getattr(layer, "slices", ())
             for weight in new.weights
         }
+        added |= {id(weight) for weight in lora_variables(backbone)}
         weights = [
             w
             for w in backbone.weights
-            if id(w) not in added
-            and is_parameter(w)
-            and not w.name.startswith("lora_kernel")
+            if id(w) not in added and is_parameter(w)
         ]
         base = {id(w) for w in weights} - mlp
         attention = sum(

@@ -4,17 +4,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from keras_grow.files.checked_json import show
 from keras_grow.growth.config import MAX_FACTOR
 from keras_grow.growth.config import GrowthConfig
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.growable import check_mlp
+from keras_grow.growth.lora import LORA_KINDS
 from keras_grow.growth.lora import layers_by_path
+from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import check_strategies
 from keras_grow.growth.stored import check_total_width
+from keras_grow.keras_internals import flatten_layers
 
 
 def check_fits(
@@ -32,28 +33,54 @@ def check_fits(
     together = (*state.growths, *fitting)
     check_total_width(together)
     check_strategies(together)
+    _check(state, fitting, lora)
+    under = [layer.path for layer in lora_layers(state.backbone)]
+    if lora and under:
+        raise ValueError(
+            "Expected a base without LoRA for a growth with LoRA beside it. "
+            f"Received: `{under[0]}` under LoRA"
+        )
+    return fitting
+
+
+def check_saved(
+    state: ModelState,
+    growths: Sequence[GrowthConfig],
+    lora: dict[str, dict[str, float]],
+) -> None:
+    """Refuse to save what `check_fits` would refuse to load."""
+    try:
+        _check(state, growths, lora)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} A file of this model would not load again."
+        ) from error
+
+
+def _check(
+    state: ModelState,
+    growths: Sequence[GrowthConfig],
+    lora: dict[str, dict[str, float]],
+) -> None:
+    """Check what saving and loading have in common."""
     grown: set[int] = set()
-    for growth in fitting:
+    for growth in growths:
         for index in resolve_layers(growth.layers, len(state.blocks)):
             state.family.check_block(state.blocks[index], index)
             *ups, down = state.family.mlp_of(state.blocks[index])
-            check_mlp(ups, down, growth, f" of block {index}")
-            grown.update(id(layer) for layer in (*ups, down))
+            check_mlp(ups, down, growth, f" of block {index}", stored=True)
+            for layer in (*ups, down):
+                grown.update(id(part) for part in flatten_layers(layer))
     layers = layers_by_path(state.backbone)
     for path, entry in lora.items():
         layer = layers.get(path)
-        if id(layer) in grown or not _can_have_lora(layer):
+        kind = isinstance(layer, LORA_KINDS) and layer.built
+        if id(layer) in grown or not kind:
             raise ValueError(
                 "Expected `lora` to name dense layers of the base outside of "
                 f"the grown MLPs. Received: lora[{show(path)}]"
             )
         _check_rank(path, layer, entry["rank"])
-    return fitting
-
-
-def _can_have_lora(layer: Any) -> bool:
-    kinds = (keras.layers.Dense, keras.layers.EinsumDense)
-    return isinstance(layer, kinds) and layer.built and not layer.lora_enabled
 
 
 def _check_rank(path: str, layer: Any, rank: float) -> None:

@@ -183,7 +183,8 @@ def remove_growth(model: keras.Model, name: str | None = None) -> keras.Model:
     Args:
         model: a grown KerasHub task or backbone.
         name: the growth to remove. Defaults to `None`, which removes them all
-            and restores the base, including what was trainable before.
+            and restores the base, including what was trainable before. LoRA
+            that was enabled since stays, and alone trains.
 
     Returns:
         `model`.

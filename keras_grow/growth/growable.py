@@ -10,13 +10,21 @@ from keras_grow.layers.dense_slices import check_growable
 from keras_grow.layers.folded_dense import CopiedDense
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.growable_dense import base_layer_of
+from keras_grow.layers.int8 import is_int8
 from keras_grow.layers.int8 import weights_only
 
 
 def check_mlp(
-    ups: Sequence[Layer], down: Layer, config: GrowthConfig, where: str = ""
+    ups: Sequence[Layer],
+    down: Layer,
+    config: GrowthConfig,
+    where: str = "",
+    stored: bool = False,
 ) -> None:
-    """Refuse an MLP that cannot grow as `config` says."""
+    """Refuse an MLP that cannot grow as `config` says.
+
+    A `stored` growth was trained before its base was quantized with its inputs.
+    """
     for layer in (*ups, down):
         base = base_layer_of(layer)
         name = f"the layer `{layer.name}`{where}"
@@ -26,7 +34,7 @@ def check_mlp(
                 f"Expected a built model. Received: {name}, which has no "
                 "weights yet. Call the model once, or `build` it."
             )
-        if not weights_only(base):
+        if not weights_only(base) and not (stored and is_int8(base)):
             raise ValueError(
                 f"Expected float weights to copy. Received: {name}, quantized "
                 f"to {base.quantization_mode}, with its inputs. Use "

@@ -80,7 +80,8 @@ def _grow_when_built(block: Any) -> None:
     family = Family(keras_hub.models.Backbone, up=tuple(up), down=down)
     for growth in block.growths:
         here = dataclasses.replace(growth, layers=(0,))
-        put(block, build.grow_blocks([block], family, here)[block])
+        grown = build.grow_blocks([block], family, here, stored=True)
+        put(block, grown[block])
     for layer in family.mlp_of(block):
         layer.set_scales(block.scales_when_built)
         for part in [layer.base, *layer.slices]:

@@ -6,6 +6,7 @@ growth that would lose the base, which `growth_disabled` restores.
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,25 @@ from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import lora_file_methods
 from keras_grow.keras_internals import set_lora_state
 from keras_grow.layers.growable_dense import GrowableDense
+
+# What growth files and configs of grown models can hold under LoRA.
+LORA_KINDS = (keras.layers.Dense, keras.layers.EinsumDense)
+_ADDED = (
+    "lora_kernel_a",
+    "lora_kernel_b",
+    "lora_embeddings_a",
+    "lora_embeddings_b",
+)
+
+
+def lora_variables(model: keras.Model) -> list[keras.Variable]:
+    """What LoRA added to the layers of a model."""
+    return [new for layer in flatten_layers(model) for new in own_lora(layer)]
+
+
+def own_lora(layer: Layer) -> list[keras.Variable]:
+    """What LoRA added to a layer itself."""
+    return [getattr(layer, name) for name in _ADDED if hasattr(layer, name)]
 
 
 def lora_layers(backbone: keras.Model) -> list[Layer]:
@@ -75,16 +95,52 @@ def save_merged(backbone: keras.Model) -> None:
     _note_indices(backbone)
 
 
-def save_file(backbone: Any, filepath: str) -> None:
-    """Write KerasHub's LoRA file as the base of `backbone` would."""
-    save, _ = lora_file_methods()
-    save(_BaseView(backbone), filepath)
+class SavesLora:
+    """What a grown backbone does to save and load the LoRA in it."""
+
+    def save_own_variables(self, store: Any) -> None:
+        """Let LoRA be saved apart that one layer was put under by itself."""
+        note(self)
+        super().save_own_variables(store)  # type: ignore[misc]
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load it as it was saved; the backbone comes before its layers."""
+        note(self)
+        super().load_own_variables(store)  # type: ignore[misc]
+
+    def save_lora_weights(self, filepath: str) -> None:
+        """Write KerasHub's LoRA file, as the base would."""
+        save, _ = lora_file_methods()
+        save(_BaseView(self), filepath)
+
+    def load_lora_weights(self, filepath: str) -> None:
+        """Read a LoRA file of the base or of a grown model."""
+        _, load = lora_file_methods()
+        load(_BaseView(self), filepath)
 
 
-def load_file(backbone: Any, filepath: str) -> None:
-    """Read KerasHub's LoRA file as the base of `backbone` would."""
-    _, load = lora_file_methods()
-    load(_BaseView(backbone), filepath)
+def check_targets(
+    backbone: keras.Model,
+    grown: Sequence[Layer],
+    names: Sequence[str] | None,
+) -> None:
+    """Refuse layers, by their names, whose LoRA no file could hold."""
+    inside = {id(part) for layer in grown for part in flatten_layers(layer)}
+    refused = [
+        layer.name
+        for layer in flatten_layers(backbone)
+        if layer.name in (names or ())
+        and hasattr(layer, "enable_lora")
+        and (id(layer) in inside or not isinstance(layer, LORA_KINDS))
+    ]
+    refused += [layer.name for layer in grown if layer.name in (names or ())]
+    if refused:
+        raise ValueError(
+            "Expected LoRA on dense layers other than the grown MLPs, whose "
+            "new slices train already. Received: "
+            f"target_layer_names={list(names or ())}, which names "
+            f"{sorted(set(refused))}"
+        )
 
 
 class _BaseView:

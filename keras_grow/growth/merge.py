@@ -13,9 +13,11 @@ from keras_grow.growth.families import Family
 from keras_grow.growth.families import config_of
 from keras_grow.growth.families import write_whole_config
 from keras_grow.growth.lora import lora_layers
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
 from keras_grow.growth.switch import check_switched_on
+from keras_grow.keras_internals import embedding_variable
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import kernel_variable
 from keras_grow.layers import expand
@@ -43,7 +45,8 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
         dtype: dtype of the new model. Defaults to the model's own.
 
     Returns:
-        A task or backbone of the plain KerasHub class.
+        A task or backbone of the plain KerasHub class. A task is made from
+        its own config, and keeps the weights that it has beside its backbone.
 
     Raises:
         ValueError: if the model is not grown, or its base is quantized, or
@@ -60,7 +63,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     backbone, family, blocks = state.backbone, state.family, state.blocks
     check_only_mlps(backbone)
     check_switched_on(backbone)
-    if any(layer.quantization_mode for layer in flatten_layers(backbone)):
+    if any(layer.quantization_mode for layer in flatten_layers(model)):
         raise ValueError(
             "Expected a float model to merge. Received: a model with "
             "quantized layers. Merge first and quantize the result."
@@ -73,10 +76,7 @@ def merge_growth(model: keras.Model, dtype: str | None = None) -> keras.Model:
     _copy_rest(backbone, merged, family)
     if model is backbone:
         return merged
-    task: keras.Model = plain_class_of(model)(
-        backbone=merged, preprocessor=model.preprocessor, name=model.name
-    )
-    return task
+    return _task_over(merged, model, dtype)
 
 
 def trainable_mask(model: keras.Model) -> dict[str, np.ndarray]:
@@ -170,27 +170,57 @@ def _copy_rest(
 
     By position: KerasHub numbers some layers anew for every model.
     """
-    lora = {id(kernel_variable(x)): x for x in lora_layers(backbone)}
-    old, new = _outside(backbone, family), _outside(merged, family)
+    old = _but(backbone, _mlps(backbone, family))
+    new = _but(merged, _mlps(merged, family))
+    _copy_weights(old, new, backbone)
+
+
+def _task_over(
+    merged: keras.Model, model: Any, dtype: str | None
+) -> keras.Model:
+    """The task `model` over another backbone, with its own other weights."""
+    plain = plain_class_of(model)
+    config = plain.get_config(model)
+    config.update(backbone=merged, preprocessor=model.preprocessor)
+    if dtype is not None and "dtype" in config:
+        config["dtype"] = dtype
+    task: keras.Model = plain.from_config(config)
+    old, new = _but(model, model.backbone.weights), _but(task, merged.weights)
+    _copy_weights(old, new, model)
+    return task
+
+
+def _copy_weights(
+    old: list[keras.Variable], new: list[keras.Variable], owner: keras.Model
+) -> None:
+    """Copy weights of `owner` one by one; LoRA is merged in."""
+    merged = {}
+    for layer in lora_layers(owner):
+        if isinstance(layer, keras.layers.Embedding):
+            merged[id(embedding_variable(layer))] = layer.embeddings
+        else:
+            merged[id(kernel_variable(layer))] = layer.kernel
     for source, target in zip(old, new, strict=True):
-        layer = lora.get(id(source))
-        value = layer.kernel if layer else source
+        value = merged.get(id(source), source)
         target.assign(ops.copy(ops.cast(value, target.dtype)))
 
 
-def _outside(backbone: keras.Model, family: Family) -> list[keras.Variable]:
-    """The weights of a backbone outside of its MLPs, except LoRA."""
-    mlps = {
-        id(weight)
+def _mlps(backbone: keras.Model, family: Family) -> list[keras.Variable]:
+    """The weights of the MLPs of a backbone."""
+    return [
+        weight
         for block in family.blocks_of(backbone)
         for layer in family.mlp_of(block)
         for weight in layer.weights
-    }
-    return [
-        weight
-        for weight in backbone.weights
-        if id(weight) not in mlps and not weight.name.startswith("lora_kernel")
     ]
+
+
+def _but(
+    model: keras.Model, others: list[keras.Variable]
+) -> list[keras.Variable]:
+    """The weights of a model but for others, and for LoRA."""
+    gone = {id(weight) for weight in (*others, *lora_variables(model))}
+    return [weight for weight in model.weights if id(weight) not in gone]
 
 
 def _width(layer: Any) -> int:

@@ -1,5 +1,7 @@
 """`quantize_base`: the frozen weights in a quarter of their memory."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_grow.growth.compiled import reset_compiled
@@ -7,6 +9,7 @@ from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.keras_internals import flatten_layers
+from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.int8 import quantized_layers
 
 WITH_KERNEL = (
@@ -74,15 +77,7 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
             f"{len(quantized)} quantized layers, such as `{quantized[0].path}`"
         )
     grown = state.grown_layers
-    for layer in grown:
-        base = layer.base
-        linear = base.activation in (None, keras.activations.linear)
-        if layer.grows == "input" and not (base.bias is None and linear):
-            raise ValueError(
-                "Expected down-projections without bias and activation, which "
-                "come after the slices and not in the quantized product. "
-                f"Received: `{base.path}`"
-            )
+    check_plain_downs(grown)
     slices = {
         id(part)
         for layer in grown
@@ -102,3 +97,16 @@ def quantize_base(model: keras.Model, mode: str = "int8") -> keras.Model:
     )
     reset_compiled(model)
     return model
+
+
+def check_plain_downs(grown: Sequence[GrowableDense]) -> None:
+    """Refuse grown down-projections whose int8 product would not be theirs."""
+    for layer in grown:
+        base = layer.base
+        linear = base.activation in (None, keras.activations.linear)
+        if layer.grows == "input" and not (base.bias is None and linear):
+            raise ValueError(
+                "Expected down-projections without bias and activation, which "
+                "come after the slices and not in the quantized product. "
+                f"Received: `{base.path}`"
+            )

@@ -88,13 +88,18 @@ def set_growths(
     scale 0 is not computed, so the first use of another set of growths
     compiles once; what was compiled is kept for each set.
 
+    LoRA beside the growths is part of none of them and has no dial: it stays on
+    at every scale, at `{}` too. `growth_disabled` turns both off, and so do the
+    `"none"` of a router and the state `{}` of a `Streamer`, which are the base.
+
     Args:
         model: a grown KerasHub task or backbone, or a Keras model around one.
             Other tasks over the same backbone, and the backbone, turn with it;
             of models around it, only the one that is passed.
         growths: the name of one growth, which is set to scale 1, with those
             that it lies on at the scales that it was trained over; or scales by
-            name. Growths that are not named are set to 0, so `{}` is the base.
+            name. Growths that are not named are set to 0, so `{}` is the base,
+            with its LoRA if it has any.
 
     Returns:
         `model`, changed in place.

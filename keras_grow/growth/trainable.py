@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
+from keras_grow.growth.lora import lora_layers
+from keras_grow.growth.lora import own_lora
 from keras_grow.keras_internals import children
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import own_trainable_variables
@@ -41,18 +43,20 @@ class TrainableFlags:
             for layer, _ in self._layers
             for variable in own_trainable_variables(layer)
         ]
+        self._model = model
+        self._lora = {id(layer) for layer in lora_layers(model)}
 
     def restore(self) -> None:
-        """Restore it, except for kernels put under LoRA since."""
+        """Restore it; where LoRA was enabled since, LoRA alone trains."""
+        if any(
+            id(layer) not in self._lora for layer in lora_layers(self._model)
+        ):
+            train_only(self._model, ())
+            return
         for layer, value in self._layers:
             set_own_trainable(layer, value)
         for variable, value in self._variables:
             variable.trainable = value
-        for layer, _ in self._layers:
-            if getattr(layer, "lora_enabled", False):
-                layer.trainable = True
-                for variable in own_trainable_variables(layer):
-                    variable.trainable = "lora_kernel" in variable.name
 
 
 def _holders(layer: Layer, keep: set[int]) -> set[int]:
@@ -69,7 +73,8 @@ def _train_only(layer: Any, keep: set[int], holders: set[int]) -> None:
     # Setting `trainable` reaches every layer below, so go from the top down;
     # on TensorFlow it reaches none if nothing changes, so set variables too.
     set_own_trainable(layer, id(layer) in holders)
+    lora = {id(variable) for variable in own_lora(layer)}
     for variable in own_trainable_variables(layer):
-        variable.trainable = id(layer) in keep or "lora_kernel" in variable.name
+        variable.trainable = id(layer) in keep or id(variable) in lora
     for child in children(layer):
         _train_only(child, keep, holders)

@@ -76,6 +76,7 @@ def restore_trainable(backbone: Any) -> None:
     """Let train again what trained before the first growth."""
     flags = vars(backbone).pop(_BEFORE, None)
     if flags is None:
-        train_only(backbone, flatten_layers(backbone))
+        under_lora = bool(lora.lora_layers(backbone))
+        train_only(backbone, () if under_lora else flatten_layers(backbone))
     else:
         flags.restore()

@@ -17,7 +17,7 @@ from keras_grow.layers.dense_slices import stay_float
 from keras_grow.layers.folded_dense import Fold
 from keras_grow.layers.int8 import float_kernel
 from keras_grow.layers.merged import merged_kernel
-from keras_grow.layers.signature import check_signature
+from keras_grow.layers.signature import load_signature
 from keras_grow.layers.signature import write_signature
 
 
@@ -271,7 +271,7 @@ class GrowableDense(keras.layers.Layer):
 
     def load_own_variables(self, store: Any) -> None:
         """Refuse the weights of another growth."""
-        check_signature(self, store)
+        load_signature(self, store)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration that `from_config` takes."""

@@ -22,7 +22,12 @@ def weights_only(layer: keras.layers.Layer) -> bool:
     """Whether a layer is in float, or in int8 with inputs left in float."""
     if layer.quantization_mode is None:
         return True
-    return layer.quantization_mode == "int8" and layer.inputs_quantizer is None
+    return is_int8(layer) and layer.inputs_quantizer is None
+
+
+def is_int8(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is in int8, its inputs too or not."""
+    return bool(layer.quantization_mode == "int8")
 
 
 def quantized_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -1,11 +1,14 @@
 """What a weights file says about its growth, to refuse any other."""
 
+import functools
 import json
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import NoReturn
 
 import numpy as np
 
+from keras_grow.keras_internals import flatten_layers
 from keras_grow.layers.folded_dense import Fold
 
 if TYPE_CHECKING:
@@ -47,3 +50,24 @@ def check_signature(layer: "GrowableDense", store: Any) -> None:
             f"{own}. Received: weights of {found}. Grow the model with the "
             "same arguments, and set the same scales, before loading."
         )
+
+
+def load_signature(layer: "GrowableDense", store: Any) -> None:
+    """Refuse the weights of another growth, those of its slices included.
+
+    Keras notes what a layer refuses, and loads the layers in it all the same.
+    """
+    parts = [below for new in layer.slices for below in flatten_layers(new)]
+    for part in parts:
+        vars(part).pop("load_own_variables", None)
+    try:
+        check_signature(layer, store)
+    except ValueError as error:
+        refuse = functools.partial(_refuse, str(error))
+        for part in parts:
+            vars(part)["load_own_variables"] = refuse
+        raise
+
+
+def _refuse(message: str, store: Any) -> NoReturn:
+    raise ValueError(message)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_grow.growth.dial import dial_restored
 from keras_grow.growth.scale import growths
 from keras_grow.growth.scale import set_growths
+from keras_grow.growth.switch import growth_disabled
 
 NONE = "none"
 
@@ -49,10 +50,13 @@ def run_grouped(
             indices = [i for i, own in enumerate(names) if own == name]
             if not indices:
                 continue
-            wanted = {}
-            if name != NONE:
-                wanted = {**dict(configs[name].beneath), name: scales[name]}
-            set_growths(lm, wanted)
+            if name == NONE:
+                # Off is more than every dial at 0: LoRA has no dial.
+                with growth_disabled(lm):
+                    run(name, indices)
+                continue
+            beneath = dict(configs[name].beneath)
+            set_growths(lm, {**beneath, name: scales[name]})
             run(name, indices)
 
 

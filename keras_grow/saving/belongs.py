@@ -1,5 +1,6 @@
 """Whether a growth file belongs to a model as it is."""
 
+import dataclasses
 from typing import Any
 
 from keras_grow.files.checked_json import show
@@ -8,6 +9,35 @@ from keras_grow.growth.state import ModelState
 from keras_grow.layers.expand import slice_specs
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.schema import GrowthFile
+
+
+def with_names_here(state: ModelState, file: GrowthFile) -> GrowthFile:
+    """The file, with the names that growths beneath it have in the model.
+
+    A growth may have been loaded under another name than the one it had where
+    the file was saved; its slices are the same.
+    """
+    own = [growth.name for growth in file.growths]
+    others = [name for name in state.names if name not in own]
+    names, beneath = {}, {}
+    for under, wanted in file.beneath.items():
+        # Of two that are alike, the one that has the name.
+        for name in sorted(others, key=lambda other: other != under):
+            if growth_fingerprint(state, name, under) == wanted:
+                names[under] = name
+                break
+        here = names.get(under)
+        beneath[here or under] = (
+            growth_fingerprint(state, here) if here else wanted
+        )
+    growths = tuple(
+        dataclasses.replace(
+            growth,
+            beneath=tuple((names.get(n, n), s) for n, s in growth.beneath),
+        )
+        for growth in file.growths
+    )
+    return dataclasses.replace(file, growths=growths, beneath=beneath)
 
 
 def check_belongs(state: ModelState, file: GrowthFile) -> None:
@@ -52,6 +82,18 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
                     "Call `keras_grow.set_growths` first; the dial is free "
                     "again afterwards."
                 )
+
+
+def check_lora_alone(file: GrowthFile) -> None:
+    """Refuse to save what loads nowhere: LoRA belongs on a base alone."""
+    if file.lora and file.beneath:
+        raise ValueError(
+            "Expected all growths in one file where LoRA is beside them: it "
+            f"would change {sorted(file.beneath)}, which "
+            f"{[g.name for g in file.growths]} lies on. Received: a model with "
+            "LoRA and the name of one growth. Save with `name=None`, or the "
+            "model whole with `model.save`."
+        )
 
 
 def check_tensors(state: ModelState, file: GrowthFile) -> None:

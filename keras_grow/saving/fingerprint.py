@@ -18,6 +18,7 @@ from keras_grow.distribution.processes import is_spread
 from keras_grow.distribution.processes import row_blocks
 from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_on
 from keras_grow.keras_internals import flatten_layers
@@ -71,11 +72,8 @@ def _fingerprint(backbone: keras.Model, grown: Sequence[GrowableDense]) -> str:
             *(weight for new in layer.slices for weight in new.weights),
         )
     }
-    weights = [
-        weight
-        for weight in backbone.weights
-        if id(weight) not in added and "lora_kernel" not in weight.name
-    ]
+    added |= {id(weight) for weight in lora_variables(backbone)}
+    weights = [w for w in backbone.weights if id(w) not in added]
     names = _names_of_one_alone(backbone)
     # Hashing releases the interpreter lock.
     with ThreadPoolExecutor() as pool:
@@ -131,11 +129,16 @@ def _alone(path: str, names: dict[str, str]) -> str:
     return "/".join(names.get(name, name) for name in path.split("/"))
 
 
-def growth_fingerprint(state: ModelState, name: str) -> str:
-    """Digest of the slices of one growth, as they are stored now."""
+def growth_fingerprint(
+    state: ModelState, name: str, called: str | None = None
+) -> str:
+    """Digest of the slices of one growth, as they are stored now.
+
+    With `called`, as the digest would be if that were its name.
+    """
+    variables = slice_variables(state, name, called)
     digests = [
-        (key, _digest(variable))
-        for key, variable in sorted(slice_variables(state, name).items())
+        (key, _digest(variable)) for key, variable in sorted(variables.items())
     ]
     return hashlib.sha256(repr(digests).encode()).hexdigest()
 

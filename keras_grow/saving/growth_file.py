@@ -19,11 +19,13 @@ from keras_grow.growth.compiled import check_resettable
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import check_name
 from keras_grow.growth.fits import check_fits
+from keras_grow.growth.fits import check_saved
 from keras_grow.growth.in_fit import check_not_in_fit
 from keras_grow.growth.in_fit import check_readable
 from keras_grow.growth.lora import layers_by_path
 from keras_grow.growth.lora import lora_layers
 from keras_grow.growth.lora import lora_ranks
+from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import check_only_mlps
 from keras_grow.growth.state import grown_state
@@ -33,7 +35,9 @@ from keras_grow.growth.trainable import TrainableFlags
 from keras_grow.growth.undo import remember
 from keras_grow.growth.undo import undone_on_errors
 from keras_grow.saving.belongs import check_belongs
+from keras_grow.saving.belongs import check_lora_alone
 from keras_grow.saving.belongs import check_tensors
+from keras_grow.saving.belongs import with_names_here
 from keras_grow.saving.fingerprint import growth_fingerprint
 from keras_grow.saving.fingerprint import slice_variables
 from keras_grow.saving.fingerprint import state_fingerprint
@@ -66,8 +70,10 @@ def save_growth(
     Raises:
         ValueError: if the model is not grown or inside `growth_disabled`, has
             no such growth, or the path cannot be written; if a weight of the
-            base trains, which no growth file holds; or if slices made with
-            `init="zeros"`, which cannot train, are not zero.
+            base, or of a head of the task, trains, which no growth file holds;
+            if the file would not load again, as that of one growth of several
+            with LoRA beside them; or if slices made with `init="zeros"`, which
+            cannot train, are not zero.
         OSError: if the disk is full.
 
     Example:
@@ -93,6 +99,7 @@ def save_growth(
     _check_base_frozen(state)
     names = state.names if name is None else [state.check_name(name)]
     growths = tuple(g for g in state.growths if g.name in names)
+    check_saved(state, growths, lora_ranks(backbone))
     variables = _variables(state, names)
     file = GrowthFile(
         state.family.backbone_cls.__name__,
@@ -107,6 +114,7 @@ def save_growth(
         {key: stored_array(variable) for key, variable in variables.items()},
     )
     check_zeros(file)
+    check_lora_alone(file)
     with one_writer() as writes:
         if writes:
             save_tensors(file.tensors, path, file.metadata)
@@ -132,7 +140,8 @@ def load_growth(
         model: a KerasHub task or backbone. It is changed in place.
         path: a file that `save_growth` wrote.
         name: what to call the growth here. Defaults to `None`, the name that
-            it was saved under. Needs a file of one growth.
+            it was saved under. Needs a file of one growth. Growths that were
+            trained on top of it find it under any name.
         check_base: whether the base's weights must be those that the growth
             was trained on, bit for bit. With `False` only shapes must fit,
             which serves a base in another dtype. Defaults to `True`.
@@ -172,7 +181,7 @@ def load_growth(
         )
     file = read_growth_file(path, allow_non_finite=allow_non_finite)
     with in_file(path):
-        file = _renamed(file, name)
+        file = with_names_here(state, _renamed(file, name))
         check_belongs(state, file)
         growths = check_fits(state, file.growths, file.lora)
         check_tensors(state, file)
@@ -188,7 +197,7 @@ def load_growth(
     scales = {**(state.scales if state.growths else {}), **file.scales}
     with undone_on_errors(state):
         for growth in growths:
-            add_growth(state, growth)
+            add_growth(state, growth, stored=True)
         remember(backbone, before)
         lora.enable(backbone, file.lora)
         become_grown_task(model)
@@ -214,19 +223,20 @@ def _variables(state: ModelState, names: list[str]) -> dict[str, Any]:
 
 
 def _check_base_frozen(state: ModelState) -> None:
-    """Refuse a model whose base trains: its growth would fit no base."""
-    new = {id(w) for layer in state.slices() for w in layer.weights}
+    """Refuse a model of which more trains than a growth file holds."""
+    held = [w for layer in state.slices() for w in layer.weights]
+    held += lora_variables(state.backbone)
+    ids = {id(weight) for weight in held}
     trained = [
-        weight.path
-        for weight in state.backbone.trainable_weights
-        if id(weight) not in new and "lora_kernel" not in weight.name
+        w.path for w in state.model.trainable_weights if id(w) not in ids
     ]
     if trained:
         raise ValueError(
-            "Expected a base whose weights are all frozen: a growth file does "
-            f"not hold them. Received: {len(trained)} that train, such as "
-            f"{trained[:3]}. Save the model whole, with `model.save` or "
-            "`model.save_to_preset`."
+            "Expected a base, and a head, whose weights are all frozen: a "
+            f"growth file does not hold them. Received: {len(trained)} that "
+            f"train, such as {trained[:3]}. Save the model whole, with "
+            "`model.save` or `model.save_to_preset`, or freeze the layers "
+            "before training."
         )
 
 

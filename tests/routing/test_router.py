@@ -9,6 +9,7 @@ import keras_grow
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import generate
 from keras_grow.growth.state import ModelState
+from keras_grow.routing.grouped import run_grouped
 
 WORDS = {
     "french": ["bonjour", "le", "monde"],
@@ -171,6 +172,26 @@ def test_an_empty_prompt_is_for_the_base(router):
     found = router.loglikelihood([""], ["bonjour le monde"])
     plain = Scorer(base()).loglikelihood([""], ["bonjour le monde"])
     np.testing.assert_array_equal(found.logprob, plain.logprob)
+
+
+def test_none_is_the_base_without_lora_too():
+    texts = ["the lazy dog", "a model that grows"]
+    lm = base()
+    lm.compile(sampler="greedy")
+    expected = lm.generate(texts, max_length=12, stop_token_ids=None)
+    keras_grow.grow_model(lm, name="french")
+    lm.backbone.enable_lora(2)
+    for weight in lm.trainable_weights:
+        if "lora" in weight.name:
+            weight.assign(ops.ones(weight.shape))
+    assert lm.generate(texts, max_length=12, stop_token_ids=None) != expected
+    answers = []
+
+    def run(name, indices):
+        answers.extend(lm.generate(texts, max_length=12, stop_token_ids=None))
+
+    run_grouped(lm, ["none", "none"], {"french": 1.0}, run)
+    assert answers == expected
 
 
 def test_an_error_leaves_the_dial_as_it_was(router, lm, mixed):

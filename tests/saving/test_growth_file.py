@@ -17,6 +17,7 @@ from keras import ops
 from safetensors.numpy import save_file
 from tiny_models import tiny_lm
 from tiny_models import token_batch
+from tiny_tasks import tiny_classifier
 
 import keras_grow
 from keras_grow.saving.fingerprint import base_fingerprint
@@ -311,6 +312,18 @@ keras_grow.save_growth(lm, {str(path)!r})
     process.stdout.close()
     assert path.read_bytes() == old
     keras_grow.load_growth(tiny_lm("gemma3"), path)
+
+
+def test_a_head_that_trains_is_refused_by_name(path):
+    lm = tiny_classifier()
+    keras_grow.grow_model(lm)
+    with pytest.raises(ValueError, match=r"2 that train.*score/kernel"):
+        keras_grow.save_growth(lm, path)
+    assert not path.exists()
+    lm.score.trainable = False
+    keras_grow.save_growth(lm, path)
+    loaded = keras_grow.load_growth(tiny_classifier(), path)
+    np.testing.assert_array_equal(outputs(loaded), outputs(lm))
 
 
 def test_a_base_that_trains_too_is_refused_by_name(path):

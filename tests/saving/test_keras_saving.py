@@ -1,5 +1,8 @@
 """Keras' and KerasHub's own ways of saving keep a grown model."""
 
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -100,6 +103,34 @@ def test_a_preset_can_be_loaded_in_another_dtype(tmp_path):
     assert {w.dtype for w in loaded.trainable_weights} == {"float32"}
     error = np.abs(outputs(loaded) - outputs(lm)).max()
     assert error < 0.1 * np.abs(outputs(lm)).max()
+
+
+@pytest.mark.parametrize("part", ["task", "backbone", "block"])
+def test_a_grown_model_is_pickled_and_copied(tmp_path, part):
+    lm = trained()
+    keras_grow.set_growths(lm, {"growth_1": 0.5})
+    model = {
+        "task": lm,
+        "backbone": lm.backbone,
+        "block": lm.backbone.transformer_layers[0],
+    }[part]
+    copies = [pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
+    if keras.config.backend() == "torch":
+        import torch
+
+        torch.save(model, tmp_path / "model.pt")
+        copies.append(torch.load(tmp_path / "model.pt", weights_only=False))
+    if part == "block":
+        states = np.ones((2, 4, 16), "float32")
+        for block in copies:
+            np.testing.assert_array_equal(
+                ops.convert_to_numpy(block(states)),
+                ops.convert_to_numpy(model(states)),
+            )
+        return
+    for loaded in copies:
+        assert_same(loaded, model)
+        assert keras_grow.growths(loaded)["growth_1"].scale == 0.5
 
 
 def compiled():

@@ -1,0 +1,87 @@
+"""Weights files: read through before anything of them is loaded.
+
+Keras notes what a layer refuses and goes on with the next one: the model that
+raised in the end has half of another model's weights.
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras.layers import Layer
+
+from keras_grow.keras_internals import flatten_layers
+from keras_grow.keras_internals import own_variables
+from keras_grow.keras_internals import stored_shape
+from keras_grow.layers.growable_dense import GrowableDense
+from keras_grow.layers.signature import check_signature
+
+_LOAD = "load_own_variables"
+_WITH_OWN_FORMAT = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Embedding,
+)
+
+
+def is_read_by_layer(filepath: str | os.PathLike[str]) -> bool:
+    """Whether Keras gives each layer its own part of a file."""
+    return str(filepath).endswith((".keras", ".weights.h5", ".weights.json"))
+
+
+@contextmanager
+def only_checked(model: keras.Model) -> Iterator[None]:
+    """Let `load_weights` inside the block check a file, and load nothing."""
+    parts = [*flatten_layers(model), *_optimizers(model)]
+    before = [vars(part).get(_LOAD) for part in parts]
+    for part in parts:
+        vars(part)[_LOAD] = functools.partial(_check, part)
+    try:
+        with warnings.catch_warnings():
+            # The load that follows says the same.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for part, load in zip(parts, before, strict=True):
+            if load is None:
+                del vars(part)[_LOAD]
+            else:
+                vars(part)[_LOAD] = load
+
+
+def _optimizers(model: keras.Model) -> list[Any]:
+    """The optimizer of a model, and the one that it wraps."""
+    found, optimizer = [], getattr(model, "optimizer", None)
+    while optimizer is not None:
+        found.append(optimizer)
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+    return found
+
+
+def _check(part: Any, store: Any) -> None:
+    """Refuse what a layer could not load."""
+    if isinstance(part, GrowableDense):
+        check_signature(part, store)
+    elif isinstance(part, Layer) and _loads_in_order(part):
+        found = sorted(stored_shape(store, key) for key in store.keys())  # noqa: SIM118
+        own = sorted(tuple(weight.shape) for weight in own_variables(part))
+        if found != own:
+            raise ValueError(
+                f"Expected weights for `{part.path}`, of the shapes {own}. "
+                f"Received: weights of the shapes {found}."
+            )
+
+
+def _loads_in_order(layer: Layer) -> bool:
+    """Whether a layer loads each of its variables, and nothing else."""
+    if type(layer).load_own_variables is Layer.load_own_variables:
+        return True
+    return (
+        isinstance(layer, _WITH_OWN_FORMAT)
+        and layer.quantization_mode is None
+        and not layer.lora_enabled
+    )
