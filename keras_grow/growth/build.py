@@ -88,7 +88,7 @@ def grow_mlp(
     )
     warn_dead_point(config)
     check_mlp(ups, down, config)
-    check_share(down, config)
+    _check_share(down, config)
     *grown_ups, grown_down = _grow(ups, down, config, seed=(seed,))
     for grown in (*grown_ups, grown_down):
         for layer in (grown.base, *grown.slices):
@@ -96,7 +96,7 @@ def grow_mlp(
     return grown_ups, grown_down
 
 
-def check_share(down: Layer, config: GrowthConfig, where: str = "") -> None:
+def _check_share(down: Layer, config: GrowthConfig, where: str = "") -> None:
     """Refuse a frozen down-projection of zeros: no gradient passes it."""
     if config.strategy != "g_freeze_up":
         return
@@ -122,6 +122,8 @@ def grow_blocks(
         family.check_block(blocks[index], index)
         *ups, down = family.mlp_of(blocks[index])
         check_mlp(ups, down, config, f" of block {index}", stored)
+        if not stored:
+            _check_share(down, config, f" of block {index}")
     grown = {}
     for index in config.layers:
         block = blocks[index]

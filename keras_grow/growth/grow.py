@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import keras
 
 from keras_grow.growth import lora
-from keras_grow.growth.build import check_share
 from keras_grow.growth.build import without
 from keras_grow.growth.classes import add_growth
 from keras_grow.growth.classes import become_grown_task
@@ -163,10 +162,6 @@ def grow_model(
     check_only_mlps(backbone)
     check_switched_on(backbone)
     check_resettable(model)
-    for index, mlp in state.mlps.items():
-        if index in config.layers:
-            *_, down = mlp.values()
-            check_share(down, config, f" of block {index}")
     warn_dead_point(config)
     before = TrainableFlags(backbone)
     with undone_on_errors(state):
