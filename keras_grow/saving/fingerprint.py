@@ -114,7 +114,7 @@ def steady_paths(
     Some layers of KerasHub share a path, such as SmolLM 3's `o_proj`: all but
     the first are numbered.
     """
-    names = _names_of_one_alone(backbone_of(model))
+    names = _names_of_one_alone(getattr(model, "backbone", model))
     found: dict[int, str] = {}
     seen: Counter[str] = Counter()
     for weight in weights:
