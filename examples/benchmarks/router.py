@@ -270,11 +270,8 @@ def run(options):
     for name in sets.SKILLS:
         made.measure(f"dial/{name}", lambda name=name: made.dial(name))
     dialled = [f"{name} dialled" for name in sets.SKILLS]
-    for variant in (
-        *("base", "routed", "routed dialled"),
-        *sets.SKILLS,
-        *dialled,
-    ):
+    variants = ("base", "routed", "routed dialled", *sets.SKILLS, *dialled)
+    for variant in variants:
         for kind in made.held_out():
             made.score(variant, kind)
     return made.rows

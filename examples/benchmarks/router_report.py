@@ -30,14 +30,18 @@ WikiText and LAMBADA; no prompt in a table was among them.
   nothing of kinds that were not.
 - Losses are of one growth alone, at scale 1 or at the scale that
   `choose_scale` found for it; `routed` is the router that was fitted without
-  hard negatives, with each growth at 1. They are of the first `examples` of at
-  most `characters` letters, answer and prompt together. Brackets are 95%
-  bootstrap intervals over examples, of a change from the base with both halves
-  of an example drawn together.
-- Failures: each growth at 1 costs most of the other text a good deal, and the
-  French one costs science 2 nats; what goes astray costs as much (one in 32 of
-  the arithmetic). Of its own skill, too, a growth at 1 has no more than at its
-  smaller scale: by 24 updates it has gone too far.
+  hard negatives, with each growth at 1, `routed and dialed` with each at its
+  scale. They are of the first `examples` of at most `characters` letters,
+  answer and prompt together. Brackets are 95% bootstrap intervals over
+  examples, of a change from the base with both halves of an example drawn
+  together.
+- Routed, one model has both skills whole, and of the other text what stays
+  with the base keeps the base's loss. To dial as well costs some of the skill
+  and saves where a prompt goes astray, as some of the arithmetic does.
+- Failures: without a router each growth at 1 costs most of the other text, the
+  science growth most of all the arithmetic, and the French one costs science a
+  fifth of its loss. A router fitted without hard negatives sends a little
+  arithmetic and code to `science`, which costs the arithmetic a hundredth.
 """
 
 
