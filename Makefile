@@ -26,9 +26,8 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python $(PIP_INSTALL) \
 	--constraint constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -q
-# Files go whole to a worker, the longest first (tests/conftest.py). There is one
-# more than cores: some wait for browsers and processes. Of those with real
-# weights two have room.
+# Files go whole to a worker, the longest first (tests/conftest.py). Where browsers
+# and processes are waited for, there is one worker more than cores.
 SPREAD := --dist loadfile --no-loadscope-reorder
 TWO := $(PYTEST) -n 2 $(SPREAD)
 THREE := $(PYTEST) -n 3 $(SPREAD)
@@ -66,7 +65,7 @@ test:
 	KERAS_BACKEND=jax $(QUICK) $(THREE) -m "not exact and not real"
 	set -e; for backend in torch tensorflow; do \
 		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(THREE) -m "real or not no_backend"; \
+		KERAS_BACKEND=$$backend $(TWO) -m "real or not no_backend"; \
 	done
 	$(MAKE) lowest
 

@@ -13,6 +13,7 @@ from tiny_tasks import tiny_embedder
 import keras_grow
 
 BATCH = token_batch()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 
 
 def outputs(model):

@@ -10,6 +10,7 @@ from tiny_models import token_batch
 import keras_grow
 
 BATCH = token_batch()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 NO_INT8 = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="no int8 base on PyTorch"
 )

@@ -18,6 +18,7 @@ import keras_grow
 from keras_grow.growth.state import ModelState
 
 BATCH = token_batch()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)
 WEIGHTS = np.ones(TARGETS.shape, "float32")
 
