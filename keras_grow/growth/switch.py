@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import ExitStack
 from contextlib import contextmanager
 from typing import Any
 from typing import NoReturn
 
 import keras
 
+from keras_grow.growth.compiled import methods_replaced
 from keras_grow.growth.compiled import models_in
 from keras_grow.growth.compiled import sync
 from keras_grow.growth.state import grown_state
@@ -98,18 +100,13 @@ def _switches(model: keras.Model) -> list[tuple[Any, str]]:
 def _training_refused(models: Sequence[keras.Model]) -> Iterator[None]:
     """Let `fit` fail before it starts."""
     # On JAX a step that fails takes the weights with it.
-    name = "make_train_function"
-    before = [vars(model).get(name) for model in models]
-    for model in models:
-        vars(model)[name] = _refuse_training
-    try:
+    with ExitStack() as held:
+        for model in models:
+            refused = methods_replaced(
+                model, make_train_function=_refuse_training
+            )
+            held.enter_context(refused)
         yield
-    finally:
-        for model, method in zip(models, before, strict=True):
-            if method is None:
-                del vars(model)[name]
-            else:
-                vars(model)[name] = method
 
 
 def _refuse_training(*args: Any, **kwargs: Any) -> NoReturn:

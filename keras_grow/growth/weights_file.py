@@ -4,23 +4,23 @@ Keras notes what a layer refuses and goes on with the next one: the model that
 raised in the end has half of another model's weights.
 """
 
+import contextlib
 import functools
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras.layers import Layer
 
+from keras_grow.growth.compiled import methods_replaced
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import own_variables
 from keras_grow.keras_internals import stored_shape
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.layers.signature import check_signature
 
-_LOAD = "load_own_variables"
 _WITH_OWN_FORMAT = (
     keras.layers.Dense,
     keras.layers.EinsumDense,
@@ -33,24 +33,18 @@ def is_read_by_layer(filepath: str | os.PathLike[str]) -> bool:
     return str(filepath).endswith((".keras", ".weights.h5", ".weights.json"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def only_checked(model: keras.Model) -> Iterator[None]:
     """Let `load_weights` inside the block check a file, and load nothing."""
     parts = [*flatten_layers(model), *_optimizers(model)]
-    before = [vars(part).get(_LOAD) for part in parts]
-    for part in parts:
-        vars(part)[_LOAD] = functools.partial(_check, part)
-    try:
-        with warnings.catch_warnings():
-            # The load that follows says the same.
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for part, load in zip(parts, before, strict=True):
-            if load is None:
-                del vars(part)[_LOAD]
-            else:
-                vars(part)[_LOAD] = load
+    with contextlib.ExitStack() as held:
+        for part in parts:
+            check = functools.partial(_check, part)
+            held.enter_context(methods_replaced(part, load_own_variables=check))
+        held.enter_context(warnings.catch_warnings())
+        # The load that follows says the same.
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _optimizers(model: keras.Model) -> list[Any]:

@@ -45,13 +45,7 @@ _BPE_MARKS = [
     "</think>",
 ]
 _LLAMA_PIECES = dict(
-    add_dummy_prefix=True,
-    pad_id=-1,
-    unk_id=0,
-    bos_id=1,
-    eos_id=2,
-    bos_piece="<s>",
-    eos_piece="</s>",
+    **tiny_tokenizers.LLAMA_PIECES,
     user_defined_symbols=["<|endoftext|>", "<|user|>", "<|end|>"],
 )
 _PIECES = {"Llama": _LLAMA_PIECES, "Mistral": _LLAMA_PIECES}

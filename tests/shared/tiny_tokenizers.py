@@ -19,6 +19,16 @@ TEXTS = [
     "<start_of_turn>user\nhello<end_of_turn>\n",
 ]
 MODELS = keras_hub.models
+# As Llama's SentencePiece models are made.
+LLAMA_PIECES = dict(
+    add_dummy_prefix=True,
+    pad_id=-1,
+    unk_id=0,
+    bos_id=1,
+    eos_id=2,
+    bos_piece="<s>",
+    eos_piece="</s>",
+)
 
 
 def gemma() -> keras_hub.tokenizers.Tokenizer:
@@ -26,16 +36,7 @@ def gemma() -> keras_hub.tokenizers.Tokenizer:
 
 
 def llama() -> keras_hub.tokenizers.Tokenizer:
-    proto = trained(
-        add_dummy_prefix=True,
-        pad_id=-1,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        bos_piece="<s>",
-        eos_piece="</s>",
-        user_defined_symbols=[],
-    )
+    proto = trained(**LLAMA_PIECES, user_defined_symbols=[])
     return MODELS.LlamaTokenizer(proto=proto)
 
 
