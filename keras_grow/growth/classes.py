@@ -135,9 +135,10 @@ class GrownBackbone(Grown, lora.SavesLora):
         """The config of the base backbone, and the growths."""
         config = config_of(self, self.plain_class)
         config["growths"] = [growth.to_dict() for growth in self.growths]
-        config["scales"] = ModelState.of(self).scales
+        state = ModelState.of(self)
+        config["scales"] = state.scales
         config["lora"] = lora.lora_ranks(self)
-        check_saved(ModelState.of(self), self.growths, config["lora"])
+        check_saved(state, self.growths, config["lora"])
         # KerasHub's config says which layers are in int8, not how.
         layers = quantized_layers(self)
         if layers and all(weights_only(layer) for layer in layers):

@@ -83,13 +83,18 @@ def _fresh(
 ) -> keras.optimizers.Optimizer:
     """An optimizer of the same settings without state."""
     fresh = optimizer.__class__.from_config(optimizer.get_config())
-    old, new = optimizer, fresh
-    while old is not None:
+    for old, new in zip(with_inner(optimizer), with_inner(fresh), strict=True):
         _copy_settings(old, new)
-        # With loss scaling, the actual optimizer is inside another.
-        old = getattr(old, "inner_optimizer", None)
-        new = getattr(new, "inner_optimizer", None)
     return fresh
+
+
+def with_inner(optimizer: Any) -> list[keras.optimizers.Optimizer]:
+    """An optimizer and, with loss scaling, the actual one inside it."""
+    found = []
+    while optimizer is not None:
+        found.append(optimizer)
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+    return found
 
 
 def _copy_settings(

@@ -52,12 +52,21 @@ def layers_by_path(backbone: keras.Model) -> dict[str, Layer]:
     KerasHub gives some layers one path, such as SmolLM 3's `o_proj`: all but
     the first are numbered.
     """
-    found: dict[str, Layer] = {}
+    layers = [
+        layer
+        for layer in flatten_layers(backbone)
+        if hasattr(layer, "enable_lora")
+    ]
+    return dict(zip(numbered([x.path for x in layers]), layers, strict=True))
+
+
+def numbered(paths: Sequence[str]) -> list[str]:
+    """The same paths, with a number where one comes again: `a`, `a#1`."""
+    found: list[str] = []
     seen: Counter[str] = Counter()
-    for layer in flatten_layers(backbone):
-        if hasattr(layer, "enable_lora"):
-            number, seen[layer.path] = seen[layer.path], seen[layer.path] + 1
-            found[f"{layer.path}#{number}" if number else layer.path] = layer
+    for path in paths:
+        number, seen[path] = seen[path], seen[path] + 1
+        found.append(f"{path}#{number}" if number else path)
     return found
 
 

@@ -15,6 +15,7 @@ import keras
 from keras.layers import Layer
 
 from keras_grow.growth.compiled import methods_replaced
+from keras_grow.growth.compiled import with_inner
 from keras_grow.keras_internals import flatten_layers
 from keras_grow.keras_internals import own_variables
 from keras_grow.keras_internals import stored_shape
@@ -36,7 +37,8 @@ def is_read_by_layer(filepath: str | os.PathLike[str]) -> bool:
 @contextlib.contextmanager
 def only_checked(model: keras.Model) -> Iterator[None]:
     """Let `load_weights` inside the block check a file, and load nothing."""
-    parts = [*flatten_layers(model), *_optimizers(model)]
+    optimizers = with_inner(getattr(model, "optimizer", None))
+    parts = [*flatten_layers(model), *optimizers]
     with contextlib.ExitStack() as held:
         for part in parts:
             check = functools.partial(_check, part)
@@ -45,15 +47,6 @@ def only_checked(model: keras.Model) -> Iterator[None]:
         # The load that follows says the same.
         warnings.simplefilter("ignore")
         yield
-
-
-def _optimizers(model: keras.Model) -> list[Any]:
-    """The optimizer of a model, and the one that it wraps."""
-    found, optimizer = [], getattr(model, "optimizer", None)
-    while optimizer is not None:
-        found.append(optimizer)
-        optimizer = getattr(optimizer, "inner_optimizer", None)
-    return found
 
 
 def _check(part: Any, store: Any) -> None:

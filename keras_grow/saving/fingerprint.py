@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from keras_grow.distribution.processes import row_blocks
 from keras_grow.distribution.processes import whole_value
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.lora import lora_variables
+from keras_grow.growth.lora import numbered
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.state import growths_on
 from keras_grow.keras_internals import flatten_layers
@@ -115,13 +115,8 @@ def steady_paths(
     the first are numbered.
     """
     names = _names_of_one_alone(getattr(model, "backbone", model))
-    found: dict[int, str] = {}
-    seen: Counter[str] = Counter()
-    for weight in weights:
-        path = _alone(weight.path, names)
-        number, seen[path] = seen[path], seen[path] + 1
-        found[id(weight)] = f"{path}#{number}" if number else path
-    return found
+    paths = numbered([_alone(weight.path, names) for weight in weights])
+    return dict(zip(map(id, weights), paths, strict=True))
 
 
 def _alone(path: str, names: dict[str, str]) -> str:
