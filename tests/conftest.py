@@ -86,20 +86,17 @@ def little_garbage():
     gc.unfreeze()
 
 
-@pytest.fixture(autouse=True)
-def _traced_where_that_is_tested(request):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
     """TensorFlow's functions, run as Python where a test is of no graph.
 
-    It traces a tiny program for far longer than it runs it.
+    It traces a tiny program for far longer than it runs it. A hook, and no
+    fixture: those of a module are set up before those of a test.
     """
-    if BACKEND != "tensorflow" or _of_programs(request.node):
-        yield
-        return
-    import tensorflow as tf
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+        tf.config.run_functions_eagerly(not _of_programs(item))
 
 
 def _of_programs(item):
