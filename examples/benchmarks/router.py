@@ -33,6 +33,8 @@ PROMPTS = 96
 GENERAL = 200
 HARD = ("captions, plain English", "captions, plain French", "sciq", "boolq")
 HARD_EACH = 100
+# What a run's first row keeps of its command.
+SETTINGS = ("updates", "rate", "examples", "characters")
 
 
 def train(name, options):
@@ -44,39 +46,55 @@ def train(name, options):
     keras.utils.set_random_seed(0)
     lm = load_causal_lm(MODEL)
     keras_grow.grow_model(lm, name=name)
-    rate = keras.optimizers.schedules.CosineDecay(
+    fit(lm, rows(name, options, lm.preprocessor.tokenizer), options.rate)
+    keras_grow.save_growth(lm, path)
+    print(name, f"{time.monotonic() - start:.0f} s", flush=True)
+
+
+def rows(name, options, tokenizer):
+    """Arrays of a skill: token ids, padding mask, labels, sample weight."""
+    count = BATCH_SIZE * options.updates
+    data = encode(
+        sets.skill(name, options.data, "train")[: 2 * count],
+        tokenizer,
+        LENGTHS[name],
+        too_long="leave_out",
+    )
+    arrays = (
+        data.x["token_ids"],
+        data.x["padding_mask"],
+        data.y,
+        data.sample_weight,
+    )
+    return [array[:count] for array in arrays]
+
+
+def fit(lm, rows, rate):
+    """One pass over `rows`, warm-up and cosine, loss on the answers alone."""
+    token_ids, padding_mask, labels, sample_weight = rows
+    schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
-        decay_steps=options.updates,
+        decay_steps=len(labels) // BATCH_SIZE,
         alpha=1.0,
-        warmup_target=options.rate,
+        warmup_target=rate,
         warmup_steps=5,
     )
     lm.compile(
-        optimizer=keras.optimizers.Adam(rate),
+        optimizer=keras.optimizers.Adam(schedule),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
     )
     keras_grow.supervised_logits(lm)
-    examples = sets.skill(name, options.data, "train")
-    data = encode(
-        examples[: 2 * BATCH_SIZE * options.updates],
-        lm.preprocessor.tokenizer,
-        LENGTHS[name],
-        too_long="leave_out",
-    )
-    count = BATCH_SIZE * options.updates
     # The rows are token ids already: past the task's preprocessor.
     keras.Model.fit(
         lm,
-        {key: value[:count] for key, value in data.x.items()},
-        data.y[:count],
-        sample_weight=data.sample_weight[:count],
+        {"token_ids": token_ids, "padding_mask": padding_mask},
+        labels,
+        sample_weight=sample_weight,
         batch_size=BATCH_SIZE,
         shuffle=False,
         verbose=2,
     )
-    keras_grow.save_growth(lm, path)
-    print(name, f"{time.monotonic() - start:.0f} s", flush=True)
 
 
 class Measurement:
@@ -258,11 +276,10 @@ def run(options):
     for name in sets.SKILLS:
         train(name, options)
     made = Measurement(options)
-    settings = ("updates", "rate", "examples", "characters")
     made.measure(
         "machine",
         lambda: (
-            describe() | {name: getattr(options, name) for name in settings}
+            describe() | {name: getattr(options, name) for name in SETTINGS}
         ),
     )
     for hard in (False, True):

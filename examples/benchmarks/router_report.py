@@ -112,9 +112,9 @@ def _losses(rows, skills):
     for kind in kinds:
         found = [rows.get(f"loss/{name}/{kind}") for name in names]
         base, sizes = np.array(found[0]["nats"]), np.array(found[0]["tokens"])
-        cells = [_cell(base, sizes, "{:.3f}")]
+        cells = [cell(base, sizes, "{:.3f}")]
         cells += [
-            _cell(np.array(row["nats"]) - base, sizes, "{:+.3f}") if row else ""
+            cell(np.array(row["nats"]) - base, sizes, "{:+.3f}") if row else ""
             for row in found[1:]
         ]
         lines.append(
@@ -123,7 +123,7 @@ def _losses(rows, skills):
     return lines
 
 
-def _cell(totals, sizes, form):
+def cell(totals, sizes, form):
     """A mean per token with its interval."""
     draws = resamples(len(sizes))
     found = interval(totals.sum() / sizes.sum(), ratio(totals, sizes, draws))
