@@ -6,6 +6,7 @@ from keras_grow.comparison.kinds import KINDS
 from keras_grow.comparison.layout import SHARES_FILE
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.share_points import front_points
+from keras_grow.comparison.share_points import in_words
 from keras_grow.comparison.share_rows import BASE
 from keras_grow.comparison.share_rows import read_shares
 
@@ -50,8 +51,8 @@ def drawn(folder: Path) -> str:
             learned, low, high = point.learned
             lost, least, most = point.forgotten
             cells = [
-                f"{learned:.3f} ({low:.3f} to {high:.3f})",
-                f"{lost:+.1f}% ({least:+.1f} to {most:+.1f})",
+                in_words("{:.3f}", point.learned),
+                in_words("{:+.1f}", point.forgotten, "%"),
             ]
             said = f"{kept}: loss {cells[0]}, perplexity {cells[1]}"
             series.setdefault(point.method, []).append(

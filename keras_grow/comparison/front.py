@@ -19,7 +19,8 @@ def forgetting(loss: ArrayLike, base_loss: ArrayLike) -> NDArray[np.float64]:
     where the model reads better than its base.
     """
     change = np.subtract(loss, base_loss, dtype=np.float64)
-    rise: NDArray[np.float64] = np.asarray(100 * np.expm1(change), np.float64)
+    with np.errstate(over="ignore"):  # Infinite, of a run that diverged.
+        rise: NDArray[np.float64] = 100 * np.asarray(np.expm1(change))
     return rise
 
 
@@ -27,12 +28,15 @@ def loss_at(forgotten: ArrayLike, losses: ArrayLike, budget: float) -> float:
     """The lowest loss of a curve that stays within a budget of forgetting.
 
     The base's point comes first. Between neighboring shares, both are
-    interpolated linearly. NaN if even the first point forgets more.
+    interpolated linearly. Points that are not finite numbers, of a run that
+    diverged, count for nothing. NaN if even the first point forgets more.
     """
     x, y = _curve(forgotten, losses)
-    inside = y[x <= budget].tolist()
+    known = np.isfinite(x) & np.isfinite(y)
+    inside = y[known & (x <= budget)].tolist()
     for i in range(len(x) - 1):
-        if (x[i] <= budget) != (x[i + 1] <= budget):
+        crosses = (x[i] <= budget) != (x[i + 1] <= budget)
+        if crosses and known[i] and known[i + 1]:
             part = (budget - x[i]) / (x[i + 1] - x[i])
             inside.append(float(y[i] + part * (y[i + 1] - y[i])))
     return float(min(inside)) if inside else float("nan")

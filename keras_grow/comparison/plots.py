@@ -82,8 +82,14 @@ def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
     axis = axes[0, 0]
     for style, method in _named(point.method for point in points):
         own = [point for point in points if point.method == method]
-        learned = np.array([point.learned for point in own])
-        forgotten = np.array([point.forgotten for point in own])
+        learned, forgotten = (
+            # Infinite numbers, of a run that diverged, have no place.
+            np.where(np.isfinite(values), values, np.nan)
+            for values in (
+                np.array([point.learned for point in own]),
+                np.array([point.forgotten for point in own]),
+            )
+        )
         axis.errorbar(
             forgotten[:, 0],
             learned[:, 0],

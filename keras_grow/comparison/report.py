@@ -83,7 +83,8 @@ def _front(plan: Plan, folder: Path) -> list[str]:
         "",
         "Without training: a growth by its dial, LoRA by its scale, all others "
         "by interpolating weights with the base's (WiSE-FT). Brackets are "
-        "95% bootstrap intervals over examples of the change from the base.",
+        "95% bootstrap intervals over examples of the change from the base; a "
+        "single text has none.",
         "",
     ]
     for number, name in enumerate(old, 1):

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_grow.comparison.front import forgetting
 from keras_grow.comparison.front import loss_at
+from keras_grow.comparison.intervals import Interval
 from keras_grow.comparison.intervals import interval
 from keras_grow.comparison.intervals import ratio
 from keras_grow.comparison.intervals import resamples
@@ -25,7 +27,7 @@ class FrontPoint(NamedTuple):
 
     `learned` is the loss of the new skill in nats per token and `forgotten` the
     rise of the old skill's perplexity in percent, each with the lower and the
-    upper end of its interval.
+    upper end of its interval: NaN where there is one example alone.
     """
 
     method: str
@@ -57,7 +59,7 @@ def front_points(
                     method.name,
                     share,
                     _three(start + x for x in learned),
-                    _three(100.0 * math.expm1(x) for x in forgotten),
+                    _three(forgetting(forgotten, 0.0)),
                 )
             )
     scored = {point.method for point in points if point.share}
@@ -73,9 +75,8 @@ def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
     for method, share, learned, forgotten in points:
         if share:
             lines.append(
-                f"| {method} | {share:g} | "
-                "{:.3f} ({:.3f} to {:.3f}) | ".format(*learned)
-                + "{:+.1f}% ({:+.1f} to {:+.1f}) |".format(*forgotten)
+                f"| {method} | {share:g} | {in_words('{:.3f}', learned)} | "
+                f"{in_words('{:+.1f}', forgotten, '%')} |"
             )
     lines += [
         "",
@@ -95,8 +96,21 @@ def front_table(points: Sequence[FrontPoint], new: str, old: str) -> list[str]:
     return lines
 
 
+def in_words(
+    form: str, values: tuple[float, float, float], unit: str = ""
+) -> str:
+    """A point's number with its interval, where it has one."""
+    value, low, high = map(form.format, values)
+    if math.isnan(values[1]) or math.isnan(values[2]):
+        return f"{value}{unit}"
+    return f"{value}{unit} ({low} to {high})"
+
+
 def _change(before: Losses, after: Losses) -> tuple[float, float, float]:
     """A change of the mean loss, with its interval, the examples paired."""
+    if len(before.losses) < 2:
+        # Every resample of one example is the example itself.
+        return Interval(after.mean - before.mean, math.nan, math.nan)
     draws = resamples(len(before.losses))
     changes = ratio(after.losses - before.losses, before.tokens, draws)
     return interval(after.mean - before.mean, changes)

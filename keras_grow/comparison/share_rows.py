@@ -1,6 +1,7 @@
 """The losses of runs at shares of their change. Nothing here needs Keras."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ _MOST = 1_000_000
 class Losses:
     """The loss in nats and the tokens of each of N examples, both `[N]`.
 
-    A mean and its interval follow from them.
+    A mean and its interval follow from them. A loss that was not a finite
+    number is NaN.
     """
 
     losses: NDArray[np.float64]
@@ -77,7 +79,7 @@ def _losses(values: Any, name: str) -> Losses:
     check_fields(values, f"`{name}`", ("losses", "tokens"))
     losses, tokens = (
         [
-            check_float(value, f"{name}.{key}")
+            _number(value, f"{name}.{key}")
             for value in check_list(values[key], f"{name}.{key}", _MOST)
         ]
         for key in ("losses", "tokens")
@@ -90,10 +92,20 @@ def _losses(values: Any, name: str) -> Losses:
     return Losses(np.array(losses), np.array(tokens))
 
 
+def _number(value: Any, name: str) -> float:
+    """A number; NaN for what was not finite, which old files write as such."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return math.nan
+    return check_float(value, name)
+
+
 def append_share(
     folder: Path, point: Point, found: "Mapping[str, Loss]"
 ) -> None:
-    """Add the losses of a run at a share of its change."""
+    """Add the losses of a run at a share of its change.
+
+    A loss that is not a finite number is None there.
+    """
     method, seed, share = point
     row = {
         "method": method,
@@ -101,7 +113,10 @@ def append_share(
         "share": share,
         "losses": {
             name: {
-                "losses": [round(loss, 4) for loss in result.losses],
+                "losses": [
+                    round(loss, 4) if math.isfinite(loss) else None
+                    for loss in result.losses
+                ],
                 "tokens": list(result.token_counts),
             }
             for name, result in found.items()

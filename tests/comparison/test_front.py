@@ -33,6 +33,13 @@ def test_a_curve_that_stays_under_the_budget_gives_its_lowest_loss():
     assert loss_at([0, 0.1, 0.2], [2.0, 1.5, 1.2], 5.0) == 1.2
 
 
+def test_points_that_are_no_numbers_count_for_nothing():
+    x = [0, 1, np.nan, 3, np.inf]
+    y = [2.0, 1.5, 0.1, 1.1, np.nan]
+    assert loss_at(x, y, 2.0) == 1.5
+    assert loss_at([0, np.nan], [2.0, np.nan], 2.0) == 2.0
+
+
 def test_the_forgetting_at_a_loss_inverts_the_loss_at_a_budget():
     x, y = [0, 1, 3], [2.0, 1.5, 1.1]
     assert loss_at(x, y, forgetting_at(x, y, 1.3)) == pytest.approx(1.3)

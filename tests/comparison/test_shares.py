@@ -1,8 +1,10 @@
 """Shares of a change: learned against forgotten, with intervals."""
 
 import dataclasses
+import io
 import json
 import math
+from math import nan
 
 import keras
 import numpy as np
@@ -15,11 +17,14 @@ import keras_grow
 from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
+from keras_grow.comparison import plots
 from keras_grow.comparison.share_points import front_points
 from keras_grow.comparison.share_points import front_table
 from keras_grow.comparison.share_rows import Losses
+from keras_grow.comparison.share_rows import append_share
 from keras_grow.comparison.share_rows import read_shares
 from keras_grow.comparison.shares import Change
+from keras_grow.evaluation.results import MeanLoss
 
 METHODS = (
     Method("SFT", "sft", 1e-2),
@@ -149,3 +154,55 @@ def test_a_point_has_the_interval_of_its_change(plan):
     assert whole.forgotten[0] == pytest.approx(100 * math.expm1(change))
     table = "\n".join(front_table([start, half, whole], "new", "old"))
     assert f"| SFT | {after.mean:.3f} |" in table
+
+
+@pytest.mark.no_backend
+def test_a_single_text_has_no_interval(plan):
+    base = Losses(np.array([20.0]), np.array([4.0]))
+    after = Losses(np.array([24.0]), np.array([4.0]))
+    rows = {
+        ("base", 0, 0.0): {"new": base, "old": base},
+        ("SFT", 0, 1.0): {"new": after, "old": after},
+    }
+    points = front_points(plan, rows, "new", "old")
+    assert points[-1].learned == pytest.approx((6.0, nan, nan), nan_ok=True)
+    table = "\n".join(front_table(points, "new", "old"))
+    assert "| SFT | 1 | 6.000 | +171.8% |" in table
+
+
+@pytest.mark.no_backend
+def test_a_run_that_diverged_spoils_no_other(plan, tmp_path):
+    broken = MeanLoss("loss", nan, 2, (nan, math.inf), (1, 2))
+    kept = MeanLoss("loss", 1.0, 2, (1.0, 2000.0), (1, 2))
+    for method, found in (("base", kept), ("SFT", broken), ("grown", kept)):
+        for share in [0.0] if method == "base" else plan.shares:
+            scores = {"new/loss": found, "old/old": found}
+            append_share(tmp_path, (method, 0, share), scores)
+    text = (tmp_path / "shares.jsonl").read_text("utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    # As earlier versions wrote it.
+    old = text.replace("null", "NaN")
+    (tmp_path / "shares.jsonl").write_text(old, "utf-8")
+    rows = read_shares(tmp_path)
+    assert np.isnan(rows["SFT", 0, 0.5]["new/loss"].losses).all()
+    points = front_points(plan, rows, "new/loss", "old/old")
+    table = "\n".join(front_table(points, "new/loss", "old/old"))
+    assert "| SFT | 0.5 | nan | +nan% |" in table
+    assert "| SFT | 667.000 | 667.000 | 667.000 |" in table
+    figure = plots.front(points, "new/loss", "old/old")
+    figure.savefig(tmp_path / "front.png")
+
+
+@pytest.mark.no_backend
+def test_a_perplexity_beyond_all_numbers_is_infinite_in_the_report(plan):
+    base = Losses(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    after = Losses(np.array([1000.0, 2000.0]), np.array([1.0, 1.0]))
+    rows = {
+        ("base", 0, 0.0): {"new": base, "old": base},
+        ("SFT", 0, 1.0): {"new": after, "old": after},
+    }
+    points = front_points(plan, rows, "new", "old")
+    assert points[-1].forgotten[0] == math.inf
+    figure = plots.front(points, "new", "old")
+    figure.savefig(io.BytesIO())
