@@ -18,6 +18,7 @@ from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.grow import grow_model
+from keras_grow.growth.state import growths_of
 from keras_grow.growth.trainable import train_all
 from keras_grow.growth.trainable import train_only
 from keras_grow.keras_internals import flatten_layers
@@ -94,6 +95,9 @@ def _lora(lm: keras.Model, method: "Method") -> keras.Model:
     if method.parameters is not None:
         rank = max(1, round(method.parameters / each))
     lm.backbone.enable_lora(rank, names)
+    if not growths_of(lm):
+        # KerasHub would train the biases of these layers, too.
+        train_only(lm, ())
     return lm
 
 

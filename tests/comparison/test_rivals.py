@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from family_models import tiny_family
 from keras import ops
 from tiny_models import tiny_lm
 
@@ -51,6 +52,15 @@ def test_sft_and_lora_train_the_projections_that_they_target(model, targets):
     count = sum(int(np.prod(s)) for pair in shapes for s in pair)
     asked = Method("m", "lora", 1e-3, parameters=count, targets=targets)
     assert asked.prepare(model()).backbone._lora_rank == 2
+
+
+@pytest.mark.parametrize("targets", [None, "mlp"])
+def test_of_lora_no_bias_trains(targets):
+    lm = Method("m", "lora", 1e-3, targets=targets).prepare(
+        tiny_family("GPT-2")
+    )
+    names = {weight.name for weight in lm.trainable_weights}
+    assert names == {"lora_kernel_a", "lora_kernel_b"}
 
 
 def test_sft_of_blocks_trains_all_of_them_and_nothing_else(model):
