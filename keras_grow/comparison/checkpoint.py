@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import safe_open
 
+from keras_grow.comparison.layout import CHECKPOINT_FILE
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
@@ -86,6 +89,20 @@ def checkpoint_bytes(lm: keras.Model) -> int:
     """Approximate size of a checkpoint: weights, Adam's two moments."""
     weights = lm.trainable_variables
     return 3 * sum(4 * int(np.prod(w.shape)) for w in weights)
+
+
+def check_room(own: Path, lm: keras.Model) -> None:
+    """Refuse to train where the checkpoint will not fit on the disk."""
+    needed = checkpoint_bytes(lm)
+    # A new checkpoint is written beside the old one; the old one is there.
+    free = shutil.disk_usage(own).free
+    held = sum(f.stat().st_size for f in own.glob(CHECKPOINT_FILE))
+    if free + held < 2 * needed:
+        raise OSError(
+            f"Expected {2 * needed / 1e9:.1f} GB of room for checkpoints in "
+            f"{os.fspath(own)!r}. Received: {free / 1e9:.1f} GB free. Free "
+            "some, or choose another folder."
+        )
 
 
 def _weights(lm: keras.Model) -> dict[str, Any]:

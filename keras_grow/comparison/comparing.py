@@ -10,13 +10,15 @@ from pathlib import Path
 
 import keras
 
+from keras_grow.comparison.inputs import check_inputs
+from keras_grow.comparison.inputs import is_begun
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.comparison.report import write_report
 from keras_grow.comparison.sweep import chosen_rate
-from keras_grow.comparison.sweep import rate_file
+from keras_grow.comparison.sweep import untried
 from keras_grow.files import write_atomically
 
 # A checkpoint of SFT of the smallest Gemma is 3.2 GB; less room than this is
@@ -49,7 +51,8 @@ def compare(
         counts.
 
     Raises:
-        ValueError: if the folder holds another plan.
+        ValueError: if the folder holds results of another plan, or of files
+            that have changed since.
         OSError: if the folder cannot be written, or has too little room.
         RuntimeError: if a run fails; its own message is above.
 
@@ -79,7 +82,7 @@ def compare(
             continue
         say(f"{name}:")
         _sweep(folder, method, plan.seeds[0], say)
-        _run(folder, [method.name, str(seed)], say)
+        _run(folder, ["--", method.name, str(seed)], say)
     report = write_report(folder)
     say(f"wrote {report}")
     return report
@@ -89,7 +92,8 @@ def _begin(plan: Plan, folder: Path) -> None:
     """Check the folder and write the plan into it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / PLAN_FILE
-    if file.exists() and not plan.extends(Plan.load(folder)):
+    begun = file.exists() and is_begun(folder)
+    if begun and not plan.extends(Plan.load(folder)):
         raise ValueError(
             "Expected an empty folder, or one in which this same comparison "
             "was begun, with these methods and seeds or fewer. Received: "
@@ -105,6 +109,7 @@ def _begin(plan: Plan, folder: Path) -> None:
             f"Received: {free / 1e9:.1f} GB free. Free some, or choose "
             "another folder."
         )
+    check_inputs(plan, folder)
     with write_atomically(file) as written:
         written.write(plan.to_json())
 
@@ -115,19 +120,19 @@ def _sweep(
     """Try the learning rates that a method has to choose from."""
     if len(method.learning_rates) == 1:
         return
-    for rate in method.learning_rates:
-        if not rate_file(folder, method, seed, rate).exists():
-            words = [method.name, str(seed), "--try-rate", repr(rate)]
-            _run(folder, words, say)
+    for rate in untried(folder, method, seed):
+        # A name may begin with a dash.
+        words = ["--try-rate", repr(rate), "--", method.name, str(seed)]
+        _run(folder, words, say)
     say(f"  learning rate {chosen_rate(folder, method, seed):g} chosen")
 
 
 def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
     run = "keras_grow.command.one_run"
-    command = [sys.executable, "-m", run, os.fspath(folder)]
+    command = [sys.executable, "-m", run, "--until-eof", os.fspath(folder)]
     # A run whose comparison is killed ends with it, at the end of its input.
     with subprocess.Popen(
-        [*command, *words, "--until-eof"],
+        [*command, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -141,7 +146,7 @@ def _run(folder: Path, words: list[str], say: Callable[[str], None]) -> None:
             raise
     if code:
         raise RuntimeError(
-            f"Expected the run {' '.join(words)!r} to finish. Received: exit "
-            f"status {code}. Its own message is above; the same command "
+            f"Expected the run {' '.join(words[-2:])!r} to finish. Received: "
+            f"exit status {code}. Its own message is above; the same command "
             "resumes from its last checkpoint."
         )

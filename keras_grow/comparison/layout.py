@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Of the comparison.
 PLAN_FILE = "plan.json"
+INPUTS_FILE = "inputs.json"
 RESULTS_FILE = "results.jsonl"
 SHARES_FILE = "shares.jsonl"
 REPORT_FILE = "report.md"

@@ -98,6 +98,9 @@ class Method:
 
     def __post_init__(self) -> None:
         """Refuse a method that cannot run."""
+        for name in ("learning_rate", "layers"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.kind not in KINDS:
             raise ValueError(
                 f"Expected `kind` to be one of {sorted(KINDS)}. "

@@ -234,5 +234,7 @@ def _text_anchor(
     if text == "base":
         return KLAnchor.from_model(lm, ANCHOR_PASSAGES, **options)
     task = load_task(text, data_dir)
-    texts = [e.prompt for e in (task.train or task.validation or task.test)]
+    rows = task.train or task.validation or task.test
+    # A row of plain text is an answer without a prompt.
+    texts = [each.prompt or each.response for each in rows]
     return KLAnchor(texts[:ANCHOR_PASSAGES], **options)

@@ -2,24 +2,20 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import Literal
-from typing import get_args
 
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import run_name
 from keras_grow.comparison.method import Method
-from keras_grow.comparison.method import Prune
-from keras_grow.comparison.method import Targets
-from keras_grow.comparison.method import TokenWeights
-from keras_grow.files.checked_json import check_choice
+from keras_grow.comparison.plan_checks import CHECKS
+from keras_grow.comparison.plan_checks import MAX_ENTRIES
+from keras_grow.comparison.plan_checks import TooLong
+from keras_grow.comparison.plan_checks import check_method
+from keras_grow.comparison.plan_checks import method_of
 from keras_grow.files.checked_json import check_fields
-from keras_grow.files.checked_json import check_flag
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
 from keras_grow.files.checked_json import check_list
@@ -30,12 +26,6 @@ from keras_grow.files.checked_json import read_json
 
 if TYPE_CHECKING:
     from keras_grow.tasks import Task
-
-TooLong = Literal["raise", "cut_prompt", "leave_out", "window"]
-# Higher counts are mistakes; the bounds limit the work a file can cause.
-_MAX_COUNT = 1_000_000_000
-_MAX_ENTRIES = 10_000
-_MAX_TEMPLATE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,9 @@ class Plan:
         methods: the methods.
         retention: tests of what the base can do: names of tasks, scored by
             their own metric, or as `perplexity:TASK` by the perplexity of
-            their prompts, or paths of `.txt` files, scored by perplexity.
+            their prompts (of plain texts, the texts), or paths of `.txt`
+            files, scored by perplexity. Of a single file of rows, they are
+            the set.
         anchor_text: name of a task whose prompts are the anchor text of
             anchored methods, or `"base"` for text that the base writes. The
             text should not be among the retention sets.
@@ -109,6 +101,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse a plan that cannot run."""
+        for name in ("methods", *_SEVERAL):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                # As JSON gives them back: a plan equals the one on disk.
+                object.__setattr__(self, name, tuple(value))
+            check_list(getattr(self, name), name, MAX_ENTRIES)
         names = [method.name for method in self.methods]
         if not names or len(set(names)) < len(names):
             raise ValueError(
@@ -121,8 +119,10 @@ class Plan:
                 "Expected methods whose folders have different names: spaces "
                 f"and signs become `_` there. Received: methods={names}"
             )
-        for name, check in _CHECKS.items():
+        for name, check in CHECKS.items():
             check(getattr(self, name), name)
+        for number, method in enumerate(self.methods):
+            check_method(method.to_dict(), f"methods[{number}]")
         for number, name in enumerate(self.retention):
             check_text(name, f"retention[{number}]")
         for number, seed in enumerate(self.seeds):
@@ -161,10 +161,24 @@ class Plan:
         return [(m, seed) for seed in self.seeds for m in self.methods]
 
     def load_task(self) -> "Task":
-        """The new task."""
+        """The new task.
+
+        Raises:
+            ValueError: if it has no rows to train on, or none to score; and
+                as `load_task` does.
+        """
         from keras_grow.tasks import load_task
 
-        return load_task(self.task, self.data_dir, self.template, self.split)
+        task = load_task(self.task, self.data_dir, self.template, self.split)
+        if not task.train or not (task.validation or task.test):
+            raise ValueError(
+                "Expected a task with rows to train on and others to score. "
+                f"Received: task={self.task!r} with {len(task.train)} rows to "
+                f"train on, {len(task.validation)} to validate and "
+                f"{len(task.test)} to test. Name a second file, or hold rows "
+                "out with `split`."
+            )
+        return task
 
     def extends(self, earlier: "Plan") -> bool:
         """Whether this is `earlier`, possibly with added methods and seeds."""
@@ -209,81 +223,18 @@ class Plan:
         required = [f.name for f in fields if f.default is dataclasses.MISSING]
         names = [f.name for f in fields]
         values = {**check_fields(values, _WHAT, required, names)}
-        for name in ("retention", "seeds", "shares"):
+        for name in _SEVERAL:
             if name in values:
                 values[name] = tuple(
-                    check_list(values[name], name, _MAX_ENTRIES)
+                    check_list(values[name], name, MAX_ENTRIES)
                 )
-        methods = check_list(values["methods"], "methods", _MAX_ENTRIES)
+        methods = check_list(values["methods"], "methods", MAX_ENTRIES)
         values["methods"] = tuple(
-            _method(entry, f"methods[{number}]")
+            method_of(entry, f"methods[{number}]")
             for number, entry in enumerate(methods)
         )
         return cls(**values)
 
 
 _WHAT = "the plan of a comparison"
-
-
-def _or_none(check: Callable[[Any, str], Any], value: Any, name: str) -> Any:
-    return None if value is None else check(value, name)
-
-
-_count = partial(check_int, least=1, most=_MAX_COUNT)
-_few = partial(check_int, least=1, most=_MAX_ENTRIES)
-_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "model": check_text,
-    "task": check_text,
-    "anchor_text": partial(_or_none, check_text),
-    "updates": _count,
-    "batch_size": _count,
-    "sequence_length": partial(_or_none, _count),
-    "too_long": partial(check_choice, choices=get_args(TooLong)),
-    "group_lengths": check_flag,
-    "evaluations": _few,
-    "examples": _count,
-    "generated": partial(check_int, least=0, most=_MAX_COUNT),
-    "dtype": check_text,
-    "data_dir": partial(_or_none, check_text),
-    "template": partial(_or_none, partial(check_text, most=_MAX_TEMPLATE)),
-    "split": partial(_or_none, partial(check_float, least=0.0)),
-    "sweep_updates": partial(_or_none, _count),
-    "keep_weights": check_flag,
-}
-_METHOD_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "name": check_text,
-    "kind": check_text,
-    "warmup": partial(check_int, least=0, most=_MAX_COUNT),
-    "factor": _few,
-    "rank": _count,
-    "parameters": partial(_or_none, _count),
-    "targets": partial(
-        _or_none, partial(check_choice, choices=get_args(Targets))
-    ),
-    "token_weights": partial(
-        _or_none, partial(check_choice, choices=get_args(TokenWeights))
-    ),
-    "most_perplexity": partial(_or_none, partial(check_float, least=1.0)),
-    "prune": partial(_or_none, partial(check_choice, choices=get_args(Prune))),
-    "anchor": partial(check_float, least=0.0),
-    "replay": partial(check_float, least=0.0),
-    "task_anchor": partial(check_float, least=0.0),
-    "decay_to_start": partial(check_float, least=0.0),
-}
-
-
-def _method(values: Any, where: str) -> Method:
-    """The method that an entry of a plan describes."""
-    fields = dataclasses.fields(Method)
-    required = [f.name for f in fields if f.default is dataclasses.MISSING]
-    check_fields(values, f"`{where}`", required, [f.name for f in fields])
-    for name, check in _METHOD_CHECKS.items():
-        if name in values:
-            check(values[name], f"{where}.{name}")
-    rates, layers = values["learning_rate"], values.get("layers")
-    for rate in rates if isinstance(rates, list) else [rates]:
-        check_float(rate, f"{where}.learning_rate")
-    for layer in layers if isinstance(layers, list) else [layers]:
-        if layer is not None or isinstance(layers, list):
-            check_int(layer, f"{where}.layers", 0, _MAX_COUNT)
-    return Method.from_dict(values)
+_SEVERAL = ("retention", "seeds", "shares")

@@ -20,6 +20,7 @@ from keras_grow.comparison.events import Listener
 from keras_grow.comparison.events import Resumed
 from keras_grow.comparison.events import Scored
 from keras_grow.comparison.events import print_event
+from keras_grow.comparison.inputs import check_inputs
 from keras_grow.comparison.layout import CHECKPOINT_FILE
 from keras_grow.comparison.layout import DONE_FILE
 from keras_grow.comparison.layout import GROWTH_FILE
@@ -36,6 +37,8 @@ from keras_grow.comparison.scores import Scores
 from keras_grow.comparison.shares import grown_alone
 from keras_grow.comparison.shares import score_shares
 from keras_grow.comparison.sweep import chosen_rate
+from keras_grow.comparison.sweep import try_rate
+from keras_grow.comparison.sweep import untried
 from keras_grow.evaluation.results import Result
 from keras_grow.files import only_one
 from keras_grow.files import write_atomically
@@ -54,6 +57,7 @@ def run_method(
 ) -> None:
     """Train and score one method of a plan, in this process.
 
+    Of several learning rates, those that were not tried yet are tried first.
     If it is killed, the same call resumes from the last checkpoint. `compare`
     runs each method in its own process, so that memory is freed between runs
     and the peak of each can be measured.
@@ -86,16 +90,20 @@ def run_method(
     own = RunFolder(Path(folder), method, seed)
     own.path.mkdir(exist_ok=True)
     with _only_one(own.path):
-        _Run(own, on_event).go(should_stop)
+        plan = Plan.load(own.comparison)
+        check_inputs(plan, own.comparison)
+        for rate in untried(own.comparison, method, plan.seeds[0]):
+            try_rate(own.comparison, method, plan.seeds[0], rate, on_event)
+        _Run(own, plan, on_event).go(should_stop)
 
 
 class _Run:
     """A run under way."""
 
-    def __init__(self, own: RunFolder, on_event: Listener) -> None:
+    def __init__(self, own: RunFolder, plan: Plan, on_event: Listener) -> None:
         self.own = own
         self.say = on_event
-        self.plan = plan = Plan.load(own.comparison)
+        self.plan = plan
         on_event(Begun("load"))
         task = plan.load_task()
         self.rate = chosen_rate(own.comparison, own.method, plan.seeds[0])
@@ -105,7 +113,7 @@ class _Run:
         if self.training.shortened:
             on_event(self.training.shortened)
         self.lm = self.training.lm
-        _check_room(own.path, checkpoint.checkpoint_bytes(self.lm))
+        checkpoint.check_room(own.path, self.lm)
         self.scores = Scores(self.lm, plan, task)
         self.saved = own.path / CHECKPOINT_FILE
         self.state = checkpoint.RunState()
@@ -271,19 +279,6 @@ def _only_one(own: Path) -> Iterator[None]:
         for part in own.glob("*.part"):
             shutil.rmtree(part)
         yield
-
-
-def _check_room(own: Path, needed: int) -> None:
-    """Refuse to train where the checkpoint will not fit on the disk."""
-    # A new checkpoint is written beside the old one; the old one is there.
-    free = shutil.disk_usage(own).free
-    held = sum(f.stat().st_size for f in own.glob(CHECKPOINT_FILE))
-    if free + held < 2 * needed:
-        raise OSError(
-            f"Expected {2 * needed / 1e9:.1f} GB of room for checkpoints in "
-            f"{os.fspath(own)!r}. Received: {free / 1e9:.1f} GB free. Free "
-            "some, or choose another folder."
-        )
 
 
 def _base(folder: Path) -> dict[str, Result]:

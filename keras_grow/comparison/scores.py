@@ -82,10 +82,12 @@ class Scores:
         kind, _, rest = name.partition(":")
         as_text = kind == "perplexity"
         task = load_task(rest if as_text else name, plan.data_dir)
-        examples = (task.test or task.validation)[: plan.examples]
+        # Of a single file, its rows: nothing trains on them.
+        rows = task.test or task.validation or task.train
+        examples = rows[: plan.examples]
         short = f"old/{name.rpartition(':')[2]}"
         if as_text:
-            prompts = [example.prompt for example in examples]
+            prompts = [each.prompt or each.response for each in examples]
             texts = _up_to(prompts, _CHARACTERS * plan.examples)
             self._add_smooth(short, partial(perplexity, self.scorer, texts))
         else:

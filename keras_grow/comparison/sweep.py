@@ -24,6 +24,12 @@ def split(
     examples: tuple[Example, ...], most: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Hold out the last tenth of the examples: at least one, at most `most`."""
+    if len(examples) < 2:
+        raise ValueError(
+            "Expected two training rows or more, of which the last are held "
+            f"out to choose a learning rate. Received: {len(examples)} rows. "
+            "Give one `learning_rate`."
+        )
     held = max(1, min(most, len(examples) // 10))
     return examples[:-held], examples[-held:]
 
@@ -54,6 +60,14 @@ def try_rate(
 def rate_file(folder: Path, method: Method, seed: int, rate: float) -> Path:
     """Where `try_rate` writes the loss of a learning rate."""
     return folder / run_name(method, seed) / f"rate-{rate:g}.json"
+
+
+def untried(folder: Path, method: Method, seed: int) -> list[float]:
+    """The learning rates that a sweep has not tried yet."""
+    rates = method.learning_rates
+    if len(rates) == 1:
+        return []
+    return [r for r in rates if not rate_file(folder, method, seed, r).exists()]
 
 
 def losses(folder: Path, method: Method, seed: int) -> dict[float, float]:

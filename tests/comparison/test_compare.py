@@ -24,6 +24,7 @@ from keras_grow.comparison import compare
 from keras_grow.comparison import load_run
 from keras_grow.comparison import read_results
 from keras_grow.comparison import write_report
+from keras_grow.comparison.comparing import _begin
 from keras_grow.comparison.events import Begun
 from keras_grow.comparison.events import Ended
 from keras_grow.comparison.events import Scored
@@ -146,10 +147,58 @@ compare(Plan.from_json(Path({str(unbroken / "plan.json")!r}).read_text()),
 def test_another_plan_in_the_same_folder_is_refused(sources, tmp_path):
     first = plan(sources, GROWN)
     (tmp_path / "plan.json").write_text(first.to_json(), "utf-8")
+    (tmp_path / "results.jsonl").touch()
     with pytest.raises(ValueError, match="this same comparison"):
         compare(plan(sources, GROWN, updates=7), tmp_path)
     with pytest.raises(ValueError, match="this same comparison"):
         compare(plan(sources, Method("sft", "sft", 1e-3)), tmp_path)
+
+
+def test_a_plan_of_which_nothing_ran_may_be_put_right(sources, tmp_path):
+    (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json(), "utf-8")
+    right = plan(sources, GROWN, updates=7)
+    _begin(right, tmp_path)
+    assert Plan.load(tmp_path) == right
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "old.txt"])
+def test_a_comparison_whose_files_changed_is_refused(sources, tmp_path, name):
+    for file in ("train.jsonl", "validation.jsonl", "old.txt"):
+        shutil.copy(sources / file, tmp_path)
+    mine = dataclasses.replace(
+        plan(sources, GROWN),
+        task=f"{tmp_path}/train.jsonl,{tmp_path}/validation.jsonl",
+        retention=(f"{tmp_path}/old.txt",),
+    )
+    folder = tmp_path / "runs"
+    _begin(mine, folder)
+    (folder / "results.jsonl").touch()
+    _begin(mine, folder)
+    with (tmp_path / name).open("a") as file:
+        file.write("\n")
+    with pytest.raises(ValueError, match=f"{name}', which has changed since"):
+        _begin(mine, folder)
+    with pytest.raises(ValueError, match="changed since"):
+        run_method(folder, GROWN, 0)
+
+
+def test_a_task_without_rows_to_score_is_refused_before_training(sources):
+    alone = plan(sources, GROWN, task=f"{sources}/train.jsonl")
+    with pytest.raises(ValueError, match="12 rows to train on, 0 to validate"):
+        alone.load_task()
+
+
+def test_a_single_file_is_an_old_skill(sources, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    text = "the lazy dog jumps over a fox"
+    texts.write_text(json.dumps({"text": text}), "utf-8")
+    rows, old = sources / "validation.jsonl", sources / "old.txt"
+    names = (str(rows), f"perplexity:{texts}", str(old))
+    mine = plan(sources, GROWN, retention=names)
+    lm = load_causal_lm(mine.model)
+    scores = Scores(lm, mine, mine.load_task()).run()
+    assert scores[f"old/{rows}"].n == 4
+    assert scores[f"old/{texts}"].score == scores["old/old"].score
 
 
 @pytest.mark.no_backend
@@ -316,6 +365,17 @@ def test_a_malformed_method_is_refused(text, message):
 
 
 def test_a_plan_is_json_in_and_out_and_refuses_what_cannot_run(sources):
+    lists = Method("sft", "sft", [1e-3, 1e-2], layers=[0, 1])
+    listed = plan(sources, GROWN, seeds=[0, 1], shares=[0.5])
+    old = [str(sources / "old.txt")]
+    listed = dataclasses.replace(listed, methods=[lists], retention=old)
+    assert Plan.from_json(listed.to_json()) == listed
+    assert listed.extends(Plan.from_json(listed.to_json()))
+    for changes in ({"rank": 0}, {"warmup": -1}, {"layers": (-1,)}):
+        with pytest.raises(ValueError, match=r"methods\[0\]"):
+            plan(sources, dataclasses.replace(GROWN, **changes))
+    with pytest.raises(ValueError, match="`retention` to be a list"):
+        plan(sources, GROWN, retention="old.txt")
     whole = plan(sources, GROWN, seeds=(0, 1))
     assert Plan.from_json(whole.to_json()) == whole
     with pytest.raises(ValueError, match="a different name for each"):

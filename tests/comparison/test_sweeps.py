@@ -12,9 +12,11 @@ from keras_grow.comparison import Method
 from keras_grow.comparison import Plan
 from keras_grow.comparison import compare
 from keras_grow.comparison import plots
+from keras_grow.comparison.events import RateTried
 from keras_grow.comparison.layer_counts import with_layer_counts
 from keras_grow.comparison.method_training import prepare
 from keras_grow.comparison.prepare import lora_parameters
+from keras_grow.comparison.run import run_method
 from keras_grow.comparison.sweep import split
 from keras_grow.selection import last_blocks
 from keras_grow.tasks import Example
@@ -76,12 +78,24 @@ def test_the_rate_with_the_lowest_held_out_loss_is_chosen(plan, tmp_path):
     assert (tmp_path / "trade_off.png").stat().st_size > 5_000
 
 
+def test_a_run_by_itself_tries_its_rates_first(plan, tmp_path):
+    (tmp_path / "plan.json").write_text(plan.to_json(), "utf-8")
+    events = []
+    run_method(tmp_path, plan.methods[0], 0, on_event=events.append)
+    tried = {e.rate: e.loss for e in events if isinstance(e, RateTried)}
+    assert tried.keys() == {1e-9, 1e-2}
+    done = json.loads((tmp_path / "lora-seed0" / "done.json").read_text())
+    assert done["learning_rate"] == min(tried, key=tried.get)
+
+
 @pytest.mark.no_backend
 def test_held_out_examples_are_not_trained_on():
     train, held = split(examples(100), most=5)
     assert train + held == examples(100)
     assert len(held) == 5
     assert len(split(examples(3), most=5)[1]) == 1
+    with pytest.raises(ValueError, match="two training rows or more"):
+        split(examples(1), most=5)
 
 
 def test_lora_gets_the_parameters_that_it_is_asked_for(plan):
