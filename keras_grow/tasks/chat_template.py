@@ -146,10 +146,12 @@ class ChatTemplate:
         tail = self._tail(messages, variables)
         begin = len(self.bos_token) if text.startswith(self.bos_token) else 0
         for start, stop in spans:
+            # If there is only white space, that ends the answer. Some
+            # templates end the last answer alone.
+            end = ""
             if tail and text[start:stop].endswith(tail):
                 stop -= len(tail)
-            # If there is only white space, that ends the answer.
-            end = tail.rstrip() or tail
+                end = tail.rstrip() or tail
             found.append(Turn(text[begin:start], text[start:stop], end))
             begin = stop + len(end)
         return tuple(found)

@@ -129,6 +129,19 @@ def test_a_template_of_ones_own_in_jinja():
     assert chat_example(CHAT[1:], only) == example
 
 
+def test_an_end_after_the_last_answer_alone_takes_nothing_from_the_others():
+    source = (
+        "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}|"
+        "{% else %}{% generation %}{{ m.content }}"
+        "{% if loop.last %}<end>{% endif %}{% endgeneration %}{% endif %}"
+        "{% endfor %}"
+    )
+    assert chat_example(CHAT[1:], source).turns == (
+        Turn("Hi|", "Why", ""),
+        Turn("So|", "No", "<end>"),
+    )
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
