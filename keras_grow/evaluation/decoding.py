@@ -18,6 +18,7 @@ from keras_grow.evaluation.compiled import PerState
 from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import ShowProgress
 from keras_grow.evaluation.progress import reporter
+from keras_grow.evaluation.tokens import check_texts
 from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
@@ -65,6 +66,8 @@ class Decoder:
         A continuation ends before the first of the stop texts, or at an end
         token.
         """
+        check_texts(prompts, "prompts")
+        check_texts(stop, "stop")
         if not 0 < max_new_tokens < self.max_length:
             raise ValueError(
                 f"Expected `max_new_tokens` to be from 1 to "

@@ -10,6 +10,7 @@ from keras_grow.evaluation.results import ExactMatch
 from keras_grow.evaluation.results import SacreBleu
 from keras_grow.evaluation.results import standard_error
 from keras_grow.evaluation.scorer import Scorer
+from keras_grow.evaluation.tokens import check_texts
 from keras_grow.tasks.encoding import tokenize
 from keras_grow.tasks.example import Example
 
@@ -82,6 +83,7 @@ def exact_match(
     exact_match(lm, task.validation).accuracy
     ```
     """
+    check_texts(stop, "stop")
     for example in examples:
         if any(mark in example.response.strip() for mark in stop):
             raise ValueError(

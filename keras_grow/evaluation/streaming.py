@@ -16,6 +16,7 @@ from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.stream import Stream
 from keras_grow.evaluation.stream import Together
 from keras_grow.evaluation.stream import Written
+from keras_grow.evaluation.tokens import check_texts
 from keras_grow.growth.config import check_scales
 from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import grown_state
@@ -181,6 +182,7 @@ class Streamer:
                 f"{len(states)} states of {type(self.lm).__name__}. Begin "
                 "each by itself."
             )
+        check_texts(stop, "stop")
         room = self.max_length - len(begun)
         if not 0 < max_new_tokens < room:
             raise ValueError(

@@ -22,6 +22,8 @@ def encode_pairs(
     text is encoded, then the context alone; the continuation is what the whole
     has beyond the length of the context. An empty context is the start token.
     """
+    check_texts(contexts, "contexts")
+    check_texts(continuations, "continuations")
     if len(contexts) != len(continuations):
         raise ValueError(
             "Expected a continuation for each context. Received: "
@@ -45,6 +47,15 @@ def encode_pairs(
             before, tokens = start, start + tokens
         pairs.append((before, tokens[len(before) :]))
     return pairs
+
+
+def check_texts(texts: Sequence[str], name: str) -> None:
+    """Refuse a single text, which would be read as its characters."""
+    if isinstance(texts, str):
+        raise TypeError(
+            f"Expected `{name}` to be a list of texts. "
+            f"Received: {name}={texts!r}. Put it in a list."
+        )
 
 
 def windows(

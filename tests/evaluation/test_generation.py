@@ -132,6 +132,17 @@ def test_the_final_number_of_a_solution(text, number):
     assert final_number(text) == number
 
 
+def test_a_single_text_is_not_read_as_its_characters(scorer):
+    with pytest.raises(TypeError, match="`stop` to be a list"):
+        exact_match(scorer, [Example("a", " b")], stop="###")
+    with pytest.raises(TypeError, match="`stop` to be a list"):
+        generate(scorer, PROMPTS, 2, stop="###")
+    with pytest.raises(TypeError, match="`prompts` to be a list"):
+        generate(scorer, "hello", 2)
+    with pytest.raises(TypeError, match="`contexts` to be a list"):
+        scorer.loglikelihood("ab", "cd")
+
+
 def test_a_budget_beyond_the_length_is_refused(lm):
     with pytest.raises(ValueError, match="max_new_tokens=0"):
         generate(lm, PROMPTS, 0)
