@@ -60,12 +60,19 @@ def _is_refusal(error: Exception) -> bool:
 
 def _missing_backend(error: Exception) -> str | None:
     """What to say if Keras did not find the backend that it was to use."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if isinstance(error, ValueError) and "keras" in _packages(error):
+        if chosen in BACKENDS or "Unable to import backend" not in str(error):
+            return None
+        return (
+            f"Expected KERAS_BACKEND to be one of {', '.join(BACKENDS)}. "
+            f"Received: KERAS_BACKEND={chosen}"
+        )
     if not isinstance(error, ImportError) or "keras" not in _packages(error):
         return None
     missing = (error.name or "").partition(".")[0]
     if missing not in BACKENDS:
         return None
-    chosen = os.environ.get("KERAS_BACKEND")
     why = (
         f"KERAS_BACKEND={chosen}"
         if chosen

@@ -82,6 +82,8 @@ def add_parser(subparsers: "Subparsers") -> None:
 def run(options: argparse.Namespace) -> None:
     """Choose the scale, print the table, write the scale into the file."""
     with quiet_start():
+        import keras
+
         from keras_grow.evaluation import Scorer
         from keras_grow.evaluation import loglikelihood
         from keras_grow.evaluation import perplexity
@@ -99,6 +101,7 @@ def run(options: argparse.Namespace) -> None:
     rows = options.new and read_examples(options.new).examples[: options.rows]
     if options.new and not rows:
         raise ValueError(f"Expected rows in --new. Received: {options.new}")
+    print(f"Keras on {keras.config.backend()}")
     lm = load_growth(load_causal_lm(model, dtype), path)
     scorer = Scorer(lm)
 

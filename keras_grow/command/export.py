@@ -50,9 +50,12 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     parser.add_argument(
         "--scale",
-        type=float,
-        help="scale of every growth, from 0 (the base) to 1 (as trained); "
-        "default: the scale that it was saved with",
+        nargs="+",
+        type=_scale,
+        action="extend",
+        metavar="[NAME=]SCALE",
+        help="scale of every growth, or of those that are named, from 0 (the "
+        "base) to 1 (as trained); default: the scale that it was saved with",
     )
     parser.add_argument(
         "--dtype",
@@ -88,6 +91,8 @@ def add_parser(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> None:
     """Load, merge, write, and report what was written."""
     with quiet_start():
+        import keras
+
         from keras_grow.export.to_gguf import export_gguf
         from keras_grow.export.to_transformers import export_transformers
 
@@ -96,6 +101,7 @@ def run(args: argparse.Namespace) -> None:
             "Expected --verify with --to transformers or gguf, which another "
             "library can load. Received: --to keras"
         )
+    print(f"Keras on {keras.config.backend()}")
     model, card = _load(Path(args.source), args.source, args.model)
     if args.scale is not None:
         _dial(model, args.scale)
@@ -121,17 +127,38 @@ def run(args: argparse.Namespace) -> None:
         print(f"largest difference of a logit  {done.largest_difference:.2e}")
 
 
-def _dial(model: Any, scale: float) -> None:
-    """Set every growth of a model to one scale."""
+def _scale(text: str) -> tuple[str | None, float]:
+    """A scale, of one growth if it has a name before it: `french=0.5`."""
+    name, equals, number = text.rpartition("=")
+    try:
+        return name if equals else None, float(number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"Expected a scale such as 0.5 or NAME=0.5. Received: {text!r}"
+        ) from error
+
+
+def _dial(model: Any, given: list[tuple[str | None, float]]) -> None:
+    """Set all growths of a model to one scale, or each to its own."""
     import keras_grow
 
-    names = list(keras_grow.growths(model))
-    if not names:
+    known = keras_grow.growths(model)
+    if not known:
         raise ValueError(
             "Expected --scale with a growth. Received: a model that is not "
             "grown"
         )
-    keras_grow.set_growths(model, dict.fromkeys(names, scale))
+    whole = [scale for name, scale in given if name is None]
+    named = [(name, scale) for name, scale in given if name is not None]
+    if len(whole) > 1 or len(dict(named)) < len(named):
+        raise ValueError(
+            "Expected one --scale for all growths, and one for each name. "
+            f"Received: {given}"
+        )
+    scales = {name: growth.scale for name, growth in known.items()}
+    if whole:
+        scales = dict.fromkeys(known, whole[0])
+    keras_grow.set_growths(model, {**scales, **dict(named)})
 
 
 def _load(path: Path, name: str, base: str | None) -> tuple[Any, Any]:

@@ -131,16 +131,25 @@ def test_a_run_of_lora_becomes_a_gguf_file(made, tmp_path):
     assert str(folder) not in card
 
 
-@pytest.mark.parametrize(("name", "scale"), [("preset", 0.5), ("a.keras", 1)])
+@pytest.mark.parametrize(
+    ("name", "scale", "given"),
+    [
+        ("preset", 0.5, ["growth_1=0.5"]),
+        # The name goes before the number for all.
+        ("a.keras", 1, ["0.25", "growth_1=1"]),
+    ],
+)
 def test_a_growth_file_becomes_a_plain_keras_model_at_a_scale(
-    made, tmp_path, name, scale
+    made, tmp_path, name, scale, given, capsys
 ):
     folder, logits = made
     growth = str(folder / "french.grow.safetensors")
     out = tmp_path / name
     options = ["--to", "keras", "--model", str(folder / "base")]
-    options += ["--scale", str(scale)]
+    options += ["--scale", *given]
     assert main(["export", growth, str(out), *options]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Keras on {keras.config.backend()}\n")
     if out.is_file():
         plain = keras.saving.load_model(out, compile=False)
     else:

@@ -129,6 +129,17 @@ sys.exit(main(["rank", "one", "two"]))
     assert done.stderr.count("\n") == 1
 
 
+def test_an_unknown_backend_is_told_in_one_line(monkeypatch):
+    words = [sys.executable, "-m", "keras_grow.command.one_run", "x", "y", "0"]
+    monkeypatch.setenv("KERAS_BACKEND", "foo")
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "keras-grow: Expected KERAS_BACKEND to be one of jax, tensorflow, "
+        "torch. Received: KERAS_BACKEND=foo\n"
+    )
+
+
 def no_arguments():
     """What the command calls with two paths and more."""
 
