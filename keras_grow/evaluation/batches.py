@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_grow.evaluation.tokens import Pair
+from keras_grow.evaluation.tokens import cut_left
 
 
 def group_requests(
-    pairs: Sequence[Pair], max_length: int
+    pairs: Sequence[Pair], max_length: int, start: int | None = None
 ) -> tuple[dict[tuple[int, ...], list[int]], int]:
     """Requests grouped by the tokens to read, and how many lost tokens.
 
     Choices of one token share what is read, and so are read once. Requests
     without a continuation are in no group. What is longer than `max_length`
-    loses tokens on its left.
+    loses tokens on its left, after the `start` token.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     cut = 0
@@ -35,7 +36,8 @@ def group_requests(
             continue
         tokens = (*context, *continuation)[:-1]
         cut += len(tokens) > max_length
-        groups.setdefault(tokens[-max_length:], []).append(request)
+        read = tuple(cut_left(tokens, max_length, start))
+        groups.setdefault(read, []).append(request)
     return groups, cut
 
 

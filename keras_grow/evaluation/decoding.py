@@ -19,6 +19,7 @@ from keras_grow.evaluation.compiled import compiled_length
 from keras_grow.evaluation.progress import ShowProgress
 from keras_grow.evaluation.progress import reporter
 from keras_grow.evaluation.tokens import check_texts
+from keras_grow.evaluation.tokens import cut_left
 from keras_grow.growth.compiled import sync_part
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.control_tokens import TURN_ENDS
@@ -111,7 +112,8 @@ class Decoder:
                 f"{room} tokens.",
                 stacklevel=3,
             )
-        return [ids[-room:] for ids in encoded]
+        kept = start[0] if self.add_start_token else None
+        return [list(cut_left(ids, room, kept)) for ids in encoded]
 
     def _run(
         self,

@@ -28,6 +28,7 @@ from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.growth.text_inputs import text_inputs
 from keras_grow.growth.text_inputs import within_positions
 from keras_grow.tasks.start_token import adds_start_token
+from keras_grow.tasks.start_token import start_token
 from keras_grow.training.head import OutputHead
 from keras_grow.training.head import label_log_probs
 from keras_grow.training.lengths import cheapest_lengths
@@ -164,7 +165,8 @@ class Scorer:
             ValueError: if a context is empty or a continuation is longer
                 than `max_length`.
         """
-        groups, cut = group_requests(pairs, self.max_length)
+        start = start_token(self.tokenizer) if self.add_start_token else None
+        groups, cut = group_requests(pairs, self.max_length, start)
         if cut:
             warnings.warn(
                 f"{cut} of {len(pairs)} contexts were cut on their left to "

@@ -17,6 +17,7 @@ from keras_grow.evaluation.stream import Stream
 from keras_grow.evaluation.stream import Together
 from keras_grow.evaluation.stream import Written
 from keras_grow.evaluation.tokens import check_texts
+from keras_grow.evaluation.tokens import cut_left
 from keras_grow.growth.config import check_scales
 from keras_grow.growth.lora import lora_variables
 from keras_grow.growth.state import grown_state
@@ -190,7 +191,7 @@ class Streamer:
                 f"Received: max_new_tokens={max_new_tokens}"
             )
         whole = self.encode(prompt)
-        kept = whole[-(room - max_new_tokens) :]
+        kept = self._cut(whole, room - max_new_tokens)
         rows = [self._checked(state) for state in states]
         sampling = sampling or Sampling()
         cut = len(whole) - len(kept)
@@ -218,7 +219,8 @@ class Streamer:
             float64 `[tokens]`, in nats.
         """
         answer = list(token_ids)[: self.max_length - 1]
-        context = self.encode(prompt)[-(self.max_length - len(answer)) :]
+        room = self.max_length - len(answer)
+        context = self._cut(self.encode(prompt), room)
         tokens, found = context + answer, []
         reading = Reading(self._passes, tokens, [self._checked(scales)])
         start = 0
@@ -242,6 +244,10 @@ class Streamer:
         if self._starts or not tokens:
             return [start_token(self.tokenizer), *tokens]
         return tokens
+
+    def _cut(self, tokens: list[int], room: int) -> list[int]:
+        start = start_token(self.tokenizer) if self._starts else None
+        return list(cut_left(tokens, room, start))
 
     def _checked(self, state: State | None) -> dict[str, float]:
         """The growths that a state leaves on, by name."""

@@ -12,6 +12,7 @@ from keras_grow.evaluation import generate
 from keras_grow.evaluation import sacrebleu
 from keras_grow.evaluation.generation import final_number
 from keras_grow.tasks import Example
+from keras_grow.tasks.encoding import tokenize
 
 PROMPTS = [
     "hello",
@@ -83,6 +84,10 @@ def test_a_long_prompt_loses_its_left_and_says_so(lm):
     scorer = Scorer(lm, max_length=12)
     with pytest.warns(UserWarning, match="1 of 1 prompts were cut"):
         assert len(generate(scorer, [PROMPTS[1]], 4)) == 1
+    with pytest.warns(UserWarning, match="cut on their left"):
+        (kept,) = scorer.decoder._encode([PROMPTS[1]], 8)
+    tokens = tokenize(scorer.tokenizer, [PROMPTS[1]])[0]
+    assert kept == [scorer.tokenizer.start_token_id, *tokens[-7:]]
 
 
 def test_exact_match_strips_and_nothing_else(scorer):

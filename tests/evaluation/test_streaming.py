@@ -348,6 +348,11 @@ def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
     stream = streamer.stream(PROMPTS[3], 4)
     assert stream.cut == len(streamer.encode(PROMPTS[3])) - 12 > 0
     assert len(list(stream)) == 4
+    # As `generate` cuts it, after the start token.
+    scorer = Scorer(lm, max_length=16)
+    with pytest.warns(UserWarning, match="cut on their left"):
+        (written,) = generate(scorer, [PROMPTS[3]], 4, stop=())
+    assert stream.text == written
 
 
 def test_a_seed_gives_the_same_answer_and_another_gives_another(streamer):
