@@ -38,6 +38,7 @@ def test_points_that_are_no_numbers_count_for_nothing():
     y = [2.0, 1.5, 0.1, 1.1, np.nan]
     assert loss_at(x, y, 2.0) == 1.5
     assert loss_at([0, np.nan], [2.0, np.nan], 2.0) == 2.0
+    assert loss_at([0, 1], [np.nan, 1.5], 2.0) == 1.5
 
 
 def test_the_forgetting_at_a_loss_inverts_the_loss_at_a_budget():

@@ -348,7 +348,9 @@ def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
     stream = streamer.stream(PROMPTS[3], 4)
     assert stream.cut == len(streamer.encode(PROMPTS[3])) - 12 > 0
     assert len(list(stream)) == 4
-    # As `generate` cuts it, after the start token.
+    start = streamer.tokenizer.start_token_id
+    assert stream._whole._reading._tokens[0] == start
+    # As `generate` cuts it.
     scorer = Scorer(lm, max_length=16)
     with pytest.warns(UserWarning, match="cut on their left"):
         (written,) = generate(scorer, [PROMPTS[3]], 4, stop=())
