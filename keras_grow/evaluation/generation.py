@@ -83,14 +83,7 @@ def exact_match(
     exact_match(lm, task.validation).accuracy
     ```
     """
-    check_texts(stop, "stop")
-    for example in examples:
-        if any(mark in example.response.strip() for mark in stop):
-            raise ValueError(
-                "Expected no answer to hold a stop text. Received: "
-                f"stop={tuple(stop)!r}, response={example.response!r}. Pass "
-                "other texts as `stop`."
-            )
+    _check_stop(examples, stop)
     predictions = _write(lm, examples, max_new_tokens, stop, 1.0, 1)
     references = [example.response for example in examples]
     right = [
@@ -133,7 +126,8 @@ def sacrebleu(
 
     Raises:
         ImportError: if sacrebleu is not installed.
-        ValueError: if there are no examples.
+        ValueError: if there are no examples, or a reference contains a stop
+            text, so that no answer can reach it.
 
     Example:
 
@@ -146,6 +140,7 @@ def sacrebleu(
     """
     from sacrebleu.metrics import BLEU
 
+    _check_stop(examples, stop)
     predictions = _write(lm, examples, max_new_tokens, stop, 1.5, 8)
     predictions = [prediction.strip() for prediction in predictions]
     references = [example.response.strip() for example in examples]
@@ -169,6 +164,18 @@ def final_number(text: str) -> str:
     found = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
     number = found[-1].replace(",", "") if found else ""
     return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _check_stop(examples: Sequence[Example], stop: Sequence[str]) -> None:
+    """Refuse references that no answer can reach."""
+    check_texts(stop, "stop")
+    for example in examples:
+        if any(mark in example.response.strip() for mark in stop):
+            raise ValueError(
+                "Expected no answer to hold a stop text. Received: "
+                f"stop={tuple(stop)!r}, response={example.response!r}. Pass "
+                "other texts as `stop`; in a comparison, set `generated` to 0."
+            )
 
 
 def _write(

@@ -102,6 +102,8 @@ def test_exact_match_strips_and_nothing_else(scorer):
     assert result.predictions == (answer, answer)
     with pytest.raises(ValueError, match="to hold a stop text"):
         exact_match(scorer, [Example("x", " two\nlines")])
+    with pytest.raises(ValueError, match="to hold a stop text"):
+        sacrebleu(scorer, [Example("x", " two\nlines")])
     with pytest.raises(ValueError, match="at least one example"):
         exact_match(scorer, [])
 
