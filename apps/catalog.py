@@ -28,14 +28,6 @@ class Catalog:
                 found[entry.is_grown] = entry
         return [BASE, *(found[each].key for each in sorted(found))]
 
-    def wanted(self, pane: str) -> str | None:
-        """Key of the first model that is "tuned" or "grown"."""
-        for key in self.first():
-            entry = self.runs.entry(key)
-            if entry and entry.is_grown == (pane == "grown"):
-                return key
-        return None
-
     @property
     def is_chat(self) -> bool:
         """Whether the name of the model says that it was made for chats."""

@@ -110,7 +110,10 @@ def note(found: Answer) -> str:
         said += f", then {found.rate:.1f} per second"
     said += f". {_ENDINGS.get(found.ended, '')}"
     if found.cut:
-        said += f" The first {found.cut} tokens of the prompt were cut off."
+        said += (
+            f" The first {found.cut} tokens of the prompt were cut off, so "
+            "drift is not measured."
+        )
     if found.model:
         said += f" Written by {found.model}."
     kind = "good" if found.state == "done" else "warning"

@@ -5,9 +5,8 @@ from typing import Any
 
 from .answers import LIMITS
 from .answers import SAMPLERS
+from .placing import MIXES
 from .quick_gradio import gradio as gr
-
-MIXES = 4  # Growths that can be mixed.
 
 
 @dataclass(frozen=True)
