@@ -9,8 +9,8 @@ from typing import Any
 
 from .answers import Answer
 from .answers import Question
-from .choices import Choice
-from .choices import Unavailable
+from .catalog import Choice
+from .catalog import Unavailable
 from .models import Models
 from .owner import Turns
 

@@ -19,7 +19,7 @@ from .asking import Asked
 from .asking import Visitors
 from .asking import begin
 from .catalog import MIXED
-from .choices import Choice
+from .catalog import Choice
 from .history import PANES
 from .history import SETTINGS
 from .history import History

@@ -16,17 +16,16 @@ from .catalog import BASE
 from .catalog import MIXED
 from .catalog import ROUTED
 from .catalog import Catalog
-from .choices import Choice
-from .choices import Part
-from .choices import Unavailable
-from .choices import Writing
+from .catalog import Choice
+from .catalog import Part
+from .catalog import Unavailable
+from .catalog import Writing
 from .growths import Growths
-from .memory import bytes_of
-from .memory import size
 from .owner import Owner
 from .owner import Turns
 from .runs import Entry
 from .runs import Runs
+from .words import size
 
 MAX_TOKENS = 512
 _MAX_TUNED = 2
@@ -275,6 +274,13 @@ class Models(Catalog):
         for key in keys:
             self._wanted.pop(key)
             self._say(key, "absent", "")
+
+
+def bytes_of(lm: Any) -> int:
+    """Bytes of a model's weights."""
+    from keras_grow.growth.costs import variable_bytes
+
+    return sum(variable_bytes(weight) for weight in lm.weights)
 
 
 def warm(streamer: Any, batches: Sequence[Sequence[dict[str, float]]]) -> Turns:

@@ -1,5 +1,6 @@
 """The page: four tabs over the same models."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from . import words
 from .asking import Visitors
 from .catalog import BASE
 from .history import PANES
-from .memory import resident
-from .memory import size
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -197,5 +196,9 @@ def _status(models: Models) -> str:
 
 def _memory() -> str:
     """What the app's process holds, where the system tells."""
-    found = resident()
-    return f"{size(found)} of memory in use." if found else ""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return ""
+    found = words.size(pages * os.sysconf("SC_PAGE_SIZE"))
+    return f"{found} of memory in use."

@@ -104,7 +104,7 @@ def build(trainer: Trainer, owner: Any) -> None:
             said = words.note("error", "It is not there any more.")
         else:
             try:
-                training_folders.delete(folder)
+                trainer.delete(folder)
                 said = words.note("good", "Deleted.")
             except (OSError, ValueError) as error:
                 said = words.note("error", str(error))

@@ -11,7 +11,7 @@ from keras_grow.app.asking import Ask
 from keras_grow.app.asking import Asked
 from keras_grow.app.asking import Visitors
 from keras_grow.app.asking import begin
-from keras_grow.app.choices import Choice
+from keras_grow.app.catalog import Choice
 from straw_models import StrawModels
 
 from keras_grow.app import pane

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 from keras_grow.app.asking import Visitors
 from keras_grow.app.catalog import MIXED
-from keras_grow.app.choices import Choice
+from keras_grow.app.catalog import Choice
 from keras_grow.app.compare_events import CompareEvents
 from keras_grow.app.compare_events import link
 from keras_grow.app.history import PANES

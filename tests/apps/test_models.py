@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from keras_grow.app.catalog import BASE
 from keras_grow.app.catalog import MIXED
-from keras_grow.app.choices import Choice
-from keras_grow.app.choices import Unavailable
+from keras_grow.app.catalog import Choice
+from keras_grow.app.catalog import Unavailable
 from keras_grow.app.growths import Growths
 from keras_grow.app.models import Models
 from keras_grow.app.runs import Entry

@@ -3,9 +3,9 @@
 from concurrent.futures import Future
 from types import SimpleNamespace
 
-from keras_grow.app.choices import Part
-from keras_grow.app.choices import Unavailable
-from keras_grow.app.choices import Writing
+from keras_grow.app.catalog import Part
+from keras_grow.app.catalog import Unavailable
+from keras_grow.app.catalog import Writing
 from keras_grow.app.owner import Owner
 
 
