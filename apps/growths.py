@@ -8,7 +8,7 @@ _GENERAL = Path(__file__).parent / "passages.txt"
 
 
 class Growths:
-    """Several growths on one model, by the keys that the page has for them.
+    """Several growths on one model, by the keys that the page uses.
 
     `names` are their names on the model, by key, the one asked last at the end.
     """
@@ -30,7 +30,7 @@ class Growths:
         return str(keras_grow.growth_report(self._lm)) if self.names else ""
 
     def make_room(self) -> list[str]:
-        """Remove those asked least lately, for one more; return their keys."""
+        """Remove the least recently used to make room; return their keys."""
         import keras_grow
 
         gone = list(self.names)[: max(0, len(self.names) - self.MOST + 1)]

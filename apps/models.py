@@ -266,7 +266,7 @@ class Models(Catalog):
         self._say(entry.key, "ready", "", memory)
 
     def _make_room(self) -> None:
-        """Forget the models beside the base that were asked least lately."""
+        """Unload the least recently used models beside the base."""
         while len(self._tuned) >= _MAX_TUNED:
             self._gone([self._tuned.popitem(last=False)[0]])
 

@@ -1,4 +1,4 @@
-"""The settings of a question: how is drawn, chats, growths that are mixed."""
+"""The settings of a question: sampling, chat and mixed growths."""
 
 from dataclasses import dataclass
 from typing import Any
