@@ -57,8 +57,8 @@ def settings(
 
 def look(
     models: Models,
-    before: uploads.Rows | None,
     file: str | None,
+    before: uploads.Rows | None,
     prompt: str | None,
     answer: str | None,
     template: str,

@@ -135,9 +135,9 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     def look(*values: Any) -> list[Any]:
         return form.look(models, *values)
 
-    def look_anew(before: Any, file: str | None, *values: Any) -> list[Any]:
+    def look_anew(file: str | None, before: Any, *values: Any) -> list[Any]:
         # The columns of a new file are its own.
-        return form.look(models, before, file, None, None, *values)
+        return form.look(models, file, before, None, None, *values)
 
     def choose(preset: str, rows: uploads.Rows | None) -> list[Any]:
         values = form.settings(preset, rows, models.num_blocks)
@@ -146,11 +146,11 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     seen = [rows, checked, prompt, answer, template]
     seen += [fields[form.LAYERS], fields[form.UPDATES], expected]
     file.change(
-        look_anew, [rows, file, *reading[2:], preset, *fields], seen, **QUIET
+        look_anew, [file, rows, *reading[2:], preset, *fields], seen, **QUIET
     )
     for field in reading:
         field.input(
-            look, [rows, file, *reading, preset, *fields], seen, **QUIET
+            look, [file, rows, *reading, preset, *fields], seen, **QUIET
         )
     preset.input(choose, [preset, rows], [*fields, expected], **QUIET)
     for field in fields:

@@ -208,13 +208,13 @@ def test_updates_that_were_chosen_stay_where_the_split_is_changed(
         num_blocks=3, runs=Runs(None, tmp_path / "made", "m", "float32")
     )
     file = str(tmp_path / "rows.jsonl")
-    reading = [file, None, None, "gemma", 0.5, "careful"]
+    reading = [None, None, "gemma", 0.5, "careful"]
     chosen = settings("careful", rows)
-    *_, layers, updates, said = look(models, rows, *reading, *chosen)
+    *_, layers, updates, said = look(models, file, rows, *reading, *chosen)
     assert (layers, updates) == (0, 6)  # Five passes over ten rows.
     assert said.count("passes over 10 rows")
     chosen[2], chosen[4] = 10, 77
-    *_, layers, updates, _ = look(models, rows, *reading, *chosen)
+    *_, layers, updates, _ = look(models, file, rows, *reading, *chosen)
     assert (layers, updates) == (3, 77)
 
 
