@@ -4,20 +4,19 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from .answers import Answer
 from .answers import Question
-from .choices import Choice
-from .choices import Unavailable
+from .catalog import Choice
+from .catalog import Unavailable
 from .models import Models
 from .owner import Turns
 
 # Seconds between two looks at an answer: to show one takes time, of which the
 # models have the less.
 _PAUSE = 0.1
-_STOPPED = Answer("empty", message="Stopped before it began.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +33,41 @@ class Asked:
 
 
 class Ask:
-    """Answers to one question, as its visitor reads them.
+    """A question to some panes and their answers, as its visitor reads them.
 
     It is made in the event loop of its reader; the owner of the models writes.
+    `panes` are those that are still read.
     """
 
-    def __init__(self, panes: Sequence[int]) -> None:
+    def __init__(self, question: Question, asked: dict[int, Asked]) -> None:
+        self.question = question
+        self.asked = asked
+        self.panes = set(asked)
         self.begun = time.perf_counter()
         self.stopped = False
-        self.left = False
-        self._answers = dict.fromkeys(panes, Answer())
-        self._open = set(panes)
+        self._answers = dict.fromkeys(asked, Answer())
+        self._open = set(asked)
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody reads any of it any more."""
+        return not self.panes
 
     def tell(self, pane: int, answer: Answer) -> None:
         """Show this in a pane."""
         self._answers[pane] = answer
         self._wake()
+
+    def fail(self, pane: int, message: str, state: str = "error") -> None:
+        """Say what went wrong in a pane, beside what was written before."""
+        known = self.asked[pane].before or Answer()
+        written = self._answers[pane]
+        known = written if written.text else known
+        self.tell(
+            pane, dataclasses.replace(known, state=state, message=message)
+        )
 
     def close(self, pane: int) -> None:
         """Say that nothing more comes for a pane."""
@@ -63,21 +79,22 @@ class Ask:
         self.stopped = True
         for pane, answer in list(self._answers.items()):
             if answer.state == "waiting":
-                self.tell(pane, _STOPPED)
+                self.fail(pane, "Stopped before it began.", "empty")
                 self.close(pane)
 
-    def leave(self) -> None:
-        """End all that is done for it: nobody reads it any more."""
-        self.stopped = self.left = True
+    def drop(self, panes: Iterable[int]) -> None:
+        """Leave panes to another question; the others go on."""
+        self.panes.difference_update(panes)
+        self.stopped = self.stopped or self.left
         self._wake()
 
     async def read(self) -> AsyncIterator[dict[int, Answer]]:
         """The answers as they change, until the last."""
         while not self.left:
             self._changed.clear()
-            over, answers = not self._open, dict(self._answers)
+            over = self.panes.isdisjoint(self._open)
             shown = time.perf_counter()
-            yield answers
+            yield {p: a for p, a in self._answers.items() if p in self.panes}
             if over:
                 return
             await self._changed.wait()
@@ -92,65 +109,61 @@ class Visitors:
     """Who has asked what: a pane's new question takes the place of its old."""
 
     def __init__(self) -> None:
-        self._asks: dict[str, list[tuple[Ask, frozenset[int]]]] = {}
+        self._asks: dict[str, list[Ask]] = {}
 
-    def begin(self, visitor: str, panes: Sequence[int]) -> Ask:
+    def begin(
+        self, visitor: str, question: Question, asked: dict[int, Asked]
+    ) -> Ask:
         """A question of a visitor to some panes."""
         own = self._asks.setdefault(visitor, [])
-        for ask, others in own:
-            if others & set(panes):
-                ask.leave()
-        ask = Ask(panes)
-        own.append((ask, frozenset(panes)))
-        return ask
+        for ask in own:
+            ask.drop(asked)
+        own.append(Ask(question, asked))
+        return own[-1]
+
+    def now(self, visitor: str, pane: int) -> Ask | None:
+        """The question that is being answered in a pane."""
+        asks = self._asks.get(visitor, [])
+        return next((ask for ask in asks if pane in ask.panes), None)
 
     def end(self, visitor: str, ask: Ask) -> None:
         """Forget a question that is answered, or nobody waits for."""
-        ask.leave()
+        ask.drop(ask.asked)
         own = self._asks.get(visitor, [])
-        own[:] = [pair for pair in own if pair[0] is not ask]
+        own[:] = [other for other in own if other is not ask]
         if not own:
             self._asks.pop(visitor, None)
 
     def stop(self, visitor: str) -> None:
         """End a visitor's answers where they are."""
-        for ask, _ in self._asks.get(visitor, []):
+        for ask in self._asks.get(visitor, []):
             ask.stop()
 
     def leave(self, visitor: str) -> None:
         """Drop all that a visitor who is gone asked."""
-        for ask, _ in self._asks.pop(visitor, []):
-            ask.leave()
-
-    def waits(self, visitor: str) -> bool:
-        """Whether answers of a visitor are being written."""
-        return bool(self._asks.get(visitor))
+        for ask in self._asks.pop(visitor, []):
+            ask.drop(ask.asked)
 
 
-def begin(
-    models: Models, ask: Ask, question: Question, asked: dict[int, Asked]
-) -> None:
+def begin(models: Models, ask: Ask) -> None:
     """Answer in the owner's thread, with what is one model in one batch."""
     together: dict[Any, list[int]] = {}
-    for pane, own in asked.items():
+    for pane, own in ask.asked.items():
         # What has to load, or goes on, or read another chat, goes alone.
         alone = own.before or not models.shares_base(own.choice)
         key = pane if alone else (own.turns, "shared")
         together.setdefault(key, []).append(pane)
     for panes in together.values():
-        parts = {pane: asked[pane] for pane in panes}
-        models.owner.add(_answer(models, ask, question, parts))
+        models.owner.add(_answer(models, ask, panes))
 
 
-def _answer(
-    models: Models, ask: Ask, question: Question, asked: dict[int, Asked]
-) -> Turns:
+def _answer(models: Models, ask: Ask, panes: list[int]) -> Turns:
     """Answers of some panes, whatever goes wrong being theirs alone."""
     try:
-        ready = {}
-        for pane, own in asked.items():
+        ready = []
+        for pane in panes:
             try:
-                keys = models.needs(own.choice)
+                keys = models.needs(ask.asked[pane].choice)
                 for key in keys:
                     future = models.want(key)
                     while not future.done() and not ask.stopped:
@@ -159,29 +172,26 @@ def _answer(
                         yield future
                 for key in () if ask.stopped else keys:
                     models.check(key)
-                ready[pane] = own
+                ready.append(pane)
             except Unavailable as error:
-                ask.tell(pane, Answer(error.state, message=str(error)))
+                ask.fail(pane, str(error), error.state)
         if ready and not ask.stopped:
-            yield from _write(models, ask, question, ready)
+            yield from _write(models, ask, ready)
     except Exception as error:
-        words = str(error) or type(error).__name__
-        for pane in asked:
-            ask.tell(pane, Answer("error", message=words))
+        for pane in panes:
+            ask.fail(pane, str(error) or type(error).__name__)
     finally:
-        for pane in asked:
+        for pane in panes:
             ask.close(pane)
 
 
-def _write(
-    models: Models, ask: Ask, question: Question, asked: dict[int, Asked]
-) -> Turns:
+def _write(models: Models, ask: Ask, panes: list[int]) -> Turns:
     """A token of every pane a turn, then how far each drifts."""
-    any_own = next(iter(asked.values()))
-    before = any_own.before or Answer()
-    prompt = models.prompt(question, any_own.turns)
+    question, own = ask.question, ask.asked[panes[0]]
+    before = own.before or Answer()
+    prompt = models.prompt(question, own.turns)
     found = models.together(
-        [own.choice for own in asked.values()],
+        [ask.asked[pane].choice for pane in panes],
         prompt,
         int(question.length),
         question.sampling(),
@@ -200,7 +210,7 @@ def _write(
         now = time.perf_counter() - ask.begun
         first = first or now
         for pane, label, written in zip(
-            asked, found.labels, found.whole.answers, strict=True
+            panes, found.labels, found.whole.answers, strict=True
         ):
             if pane in answers and answers[pane].state == "done":
                 continue
@@ -223,10 +233,14 @@ def _write(
         if answer.state == "writing":
             answer = dataclasses.replace(answer, state="stopped")
             ask.tell(pane, answer)
-        if question.drift and not ask.left:
+        # Where the prompt was cut, the base would read another part of it.
+        if question.drift and not answer.cut and pane in ask.panes:
             yield None
             drift = models.drift(
-                asked[pane].choice, prompt, answer.token_ids, answer.logprobs
+                ask.asked[pane].choice,
+                prompt,
+                answer.token_ids,
+                answer.logprobs,
             )
             ask.tell(pane, dataclasses.replace(answer, drift=tuple(drift)))
         ask.close(pane)

@@ -16,8 +16,8 @@ class Pair:
     """Two answers to one row, in an order that the voter does not know.
 
     `first` and `second` are labels of models; the first model's answer comes
-    first in `answers`, and is on the right if `swapped`. `vote` is "first",
-    "second" or "equal"; empty before.
+    first in `answers`, and is on the right if `swapped`. `choices` are the keys
+    and dials of both. `vote` is "first", "second" or "equal"; empty before.
     """
 
     prompt: str
@@ -27,6 +27,7 @@ class Pair:
     swapped: bool
     answers: tuple[str, str] = ("", "")
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    choices: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     vote: str = ""
 
     def voted(self, side: str) -> "Pair":
@@ -37,32 +38,38 @@ class Pair:
         return dataclasses.replace(self, vote="first" if first else "second")
 
 
-def next_row(rows: Sequence[Any], seen: Sequence[Any], seed: int) -> Any:
-    """A row that has not been voted on, None when there is none left."""
-    prompts = {own["prompt"] for own in seen}
+def next_row(
+    rows: Sequence[Any],
+    votes: Sequence[dict[str, Any]],
+    choices: Sequence[dict[str, Any]],
+) -> Any:
+    """A row on which these two were not compared, None when none is left."""
+    prompts = {
+        vote["prompt"]
+        for vote in votes
+        if all(each in vote["choices"] for each in choices)
+    }
     left = [row for row in rows if row.prompt not in prompts]
-    return random.Random(seed + len(seen)).choice(left) if left else None
+    return random.choice(left) if left else None
 
 
-def tally(pairs: Sequence[dict[str, Any]]) -> str:
+def tally(votes: Sequence[dict[str, Any]]) -> str:
     """What the votes say, for each pair of models, in words."""
+    found: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for vote in votes:
+        pair = frozenset((vote["first"], vote["second"]))
+        found.setdefault(pair, []).append(vote)
     lines = []
-    for first, second in dict.fromkeys(
-        (p["first"], p["second"]) for p in pairs
-    ):
-        votes = [
-            p["vote"]
-            for p in pairs
-            if (p["first"], p["second"]) == (first, second)
-        ]
-        won = votes.count("second") + votes.count("equal") / 2
-        share = won / len(votes)
-        low, high = wilson(share, len(votes))
+    for own in found.values():
+        first, second = own[0]["first"], own[0]["second"]
+        winners = [vote.get(vote["vote"]) for vote in own]
+        won, equal = winners.count(second), winners.count(None)
+        share = (won + equal / 2) / len(own)
+        low, high = wilson(share, len(own))
         lines.append(
-            f"{second} against {first}: {votes.count('second')} won, "
-            f"{votes.count('equal')} equal, {votes.count('first')} lost. Win "
-            f"rate {share:.0%}, from {low:.0%} to {high:.0%} (95%), equal "
-            "ones counted as half."
+            f"{second} against {first}: {won} won, {equal} equal, "
+            f"{winners.count(first)} lost. Win rate {share:.0%}, from "
+            f"{low:.0%} to {high:.0%} (95%), equal ones counted as half."
         )
     return "\n".join(lines)
 

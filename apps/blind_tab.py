@@ -3,7 +3,6 @@
 import dataclasses
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from . import blind
@@ -13,11 +12,10 @@ from . import words
 from .answers import Answer
 from .answers import Question
 from .asking import Asked
-from .asking import Visitors
 from .asking import begin
 from .compare_events import CompareEvents
+from .compare_events import Form
 from .history import PANES
-from .models import Models
 from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -34,22 +32,18 @@ _DOWNLOAD = """(text, name) => {
 
 
 def build(
-    models: Models,
-    visitors: Visitors,
-    choosers: list[Any],
-    dials: list[Any],
-    settings: list[Any],
-    history: Any,
+    events: CompareEvents, form: list[Any], history: Any, votes: Any
 ) -> None:
     """Lay it out and wire it.
 
-    `settings` are sampler, temperature, top-k, length, seed and one line.
+    `form` are the components of a `Form`; `history` and `votes` are kept by the
+    visitor's browser.
     """
     with gr.Accordion("Blind comparison", open=False, elem_id="blind"):
         gr.HTML(
             '<p class="kg-about">Two models of the run answer a row that '
             "neither was trained on. Vote for the better answer; then you see "
-            "which model wrote it.</p>"
+            "which model wrote it. Your votes are kept in this browser.</p>"
         )
         with gr.Row():
             sides = [
@@ -77,7 +71,8 @@ def build(
                 )
             ]
         result = gr.HTML(elem_id="blind-result")
-    pair, pairs = gr.State(None), gr.State([])
+        forget = gr.Button("Forget my votes", size="sm", elem_id="forget-votes")
+    pair = gr.State(None)
     with gr.Row():
         exports = {
             name: gr.Button(f"Export {label}", size="sm", elem_id=name)
@@ -88,42 +83,77 @@ def build(
         }
     # A `gr.State` would stay with the server.
     text, name = (gr.Textbox("", visible="hidden") for _ in range(2))
-    events = CompareEvents(models, visitors)
+    ask.click(
+        asking(events),
+        [votes, *sides, *form],
+        [prompt, *texts, *buttons, pair],
+        **ANSWERED,
+    )
+    for side, button in zip(blind.VOTES, buttons, strict=True):
+        button.click(
+            lambda current, votes, side=side: vote(side, current, votes),
+            [pair, votes],
+            [pair, votes, result, *buttons],
+            **QUIET,
+        )
+    forget.click(lambda: [[], ""], None, [votes, result], **QUIET)
+    for file, button in exports.items():
+        write = blind.as_jsonl if file.endswith("l") else blind.as_markdown
+        button.click(
+            lambda history, votes, file=file, write=write: [
+                write(history or [], votes or []),
+                file,
+            ],
+            [history, votes],
+            [text, name],
+            **QUIET,
+        ).then(None, [text, name], None, js=_DOWNLOAD)
+
+
+def asking(events: CompareEvents) -> Any:
+    """A handler that shows the answers of two panes' models to the next row."""
+    off = [gr.Button(interactive=False)] * 3
+
+    def said(message: str) -> list[Any]:
+        note = words.note("error", message)
+        return [note, gr.skip(), gr.skip(), *off, None]
 
     async def run(
         request: gr.Request,
-        pairs: list[Any],
+        votes: list[Any] | None,
         first: int,
         second: int,
-        *rest: Any,
+        *values: Any,
     ) -> AsyncIterator[list[Any]]:
-        keys, dials, values = (
-            rest[:PANES],
-            rest[PANES : 2 * PANES],
-            rest[2 * PANES :],
-        )
-        folder = _folder(models)
-        row = blind.next_row(
-            rows.validation(folder) if folder else [], pairs, int(values[4])
-        )
-        off = [gr.Button(interactive=False)] * 3
-        if row is None:
-            said = "No row is left to vote on."
-            yield [words.note("info", said), gr.skip(), gr.skip(), *off, None]
+        form, visitor = Form.of(values), str(request.session_hash)
+        choices = [form.choice(events.models, at) for at in (first, second)]
+        there = form.opened[first] and form.opened[second]
+        if not there or choices[0] == choices[1]:
+            yield said("Choose two open panes with different models or dials.")
             return
-        choices = [
-            events.choice(keys[at], dials[at], ()) for at in (first, second)
-        ]
-        question = Question(row.prompt, *values)
+        # The run that was given, or the newest.
+        folder = next(iter(events.models.runs.folders()), None)
+        models = [dataclasses.asdict(choice) for choice in choices]
+        row = blind.next_row(
+            rows.validation(folder) if folder else [], votes or [], models
+        )
+        if row is None:
+            yield said("No row is left to vote on for these two.")
+            return
+        try:
+            # From the sampler to where an answer ends.
+            question = Question(row.prompt, *form.settings[1:7])
+        except ValueError as error:
+            yield said(str(error))
+            return
         question = dataclasses.replace(question, drift=False)
         swapped = random.random() < 0.5
         order = choices[::-1] if swapped else choices
         panes = dict(zip((_LEFT, _RIGHT), map(Asked, order), strict=True))
-        visitor = str(request.session_hash)
-        ask = visitors.begin(visitor, list(panes))
+        ask = events.visitors.begin(visitor, question, panes)
         found: dict[int, Answer] = {}
         try:
-            begin(models, ask, question, panes)
+            begin(events.models, ask)
             async for found in ask.read():
                 shown = [
                     html.answer(side, dataclasses.replace(found[at], model=""))
@@ -131,59 +161,30 @@ def build(
                 ]
                 yield [words.plain(row.prompt), *shown, *off, None]
         finally:
-            visitors.end(visitor, ask)
-        left, right = found[_LEFT], found[_RIGHT]
-        bad = next((a for a in (left, right) if a.state != "done"), None)
+            events.visitors.end(visitor, ask)
+        bad = next((a for a in found.values() if a.state != "done"), None)
         if bad:
-            yield [words.note("error", bad.message or "Stopped."), gr.skip(),
-                   gr.skip(), *off, None]  # fmt: skip
+            yield said(bad.message or "Stopped.")
             return
-        one, other = (right, left) if swapped else (left, right)
+        one, other = [found[_LEFT], found[_RIGHT]][:: -1 if swapped else 1]
         current = blind.Pair(
             row.prompt, row.response, one.model, other.model, swapped,
             (one.text.strip(), other.text.strip()),
-            dataclasses.asdict(question),
+            dataclasses.asdict(question), models,
         )  # fmt: skip
         on = [gr.Button(interactive=True)] * 3
-        skipped = [gr.skip()] * 3
-        yield [*skipped, *on, dataclasses.asdict(current)]
+        yield [*[gr.skip()] * 3, *on, dataclasses.asdict(current)]
 
-    def vote(side: str, current: Any, pairs: list[Any]) -> list[Any]:
-        if not current:
-            return [gr.skip()] * 6
-        own = blind.Pair(**current).voted(side)
-        pairs = [*pairs, dataclasses.asdict(own)]
-        left = own.second if own.swapped else own.first
-        said = f"Left was {left}. {blind.tally(pairs)}"
-        off = [gr.Button(interactive=False)] * 3
-        return [None, pairs, words.note("good", said), *off]
-
-    ask.click(
-        run,
-        [pairs, *sides, *choosers, *dials, *settings],
-        [prompt, *texts, *buttons, pair],
-        **ANSWERED,
-    )
-    for side, button in zip(blind.VOTES, buttons, strict=True):
-        button.click(
-            lambda current, pairs, side=side: vote(side, current, pairs),
-            [pair, pairs],
-            [pair, pairs, result, *buttons],
-            **QUIET,
-        )
-    for file, button in exports.items():
-        write = blind.as_jsonl if file.endswith("l") else blind.as_markdown
-        button.click(
-            lambda history, pairs, file=file, write=write: [
-                write(history or [], pairs),
-                file,
-            ],
-            [history, pairs],
-            [text, name],
-            **QUIET,
-        ).then(None, [text, name], None, js=_DOWNLOAD)
+    return run
 
 
-def _folder(models: Models) -> Path | None:
-    """The run whose rows are voted on: the one given, or the newest."""
-    return next(iter(models.runs.folders()), None)
+def vote(side: str, current: Any, votes: list[Any] | None) -> list[Any]:
+    """Count a vote, say whose answers these were, and how things stand."""
+    if not current:
+        return [gr.skip()] * 6
+    own = blind.Pair(**current).voted(side)
+    votes = [*(votes or []), dataclasses.asdict(own)]
+    left = own.second if own.swapped else own.first
+    said = f"Left was {left}. {blind.tally(votes)}"
+    off = [gr.Button(interactive=False)] * 3
+    return [None, votes, words.note("good", said), *off]

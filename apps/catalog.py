@@ -1,11 +1,61 @@
 """What can answer: the base, models of finished runs, files, and mixes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from .runs import Entry
 from .runs import Runs
 
+if TYPE_CHECKING:
+    from keras_grow.evaluation.stream import Together
+
 BASE, MIXED, ROUTED = "base", "mixed", "routed"
+
+
+class Unavailable(Exception):
+    """A model cannot answer, with the reason in words for its visitor.
+
+    `state` is "error", or "empty" where there is nothing to answer.
+    """
+
+    def __init__(self, message: str, state: str = "error") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the page says of a model, with message and memory in words.
+
+    `state` is "absent", "loading", "ready" or "failed".
+    """
+
+    state: str
+    message: str
+    memory: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What answers in a pane.
+
+    `key` is `BASE`, the key of an `Entry`, `MIXED` or `ROUTED`. `dials` are the
+    scales of the growths that take part, by their keys.
+    """
+
+    key: str
+    dials: Mapping[str, float] = field(default_factory=dict)
+
+
+class Writing(NamedTuple):
+    """Answers that are about to be written, and the names of their models."""
+
+    whole: "Together"
+    labels: list[str]
 
 
 class Catalog:
@@ -27,14 +77,6 @@ class Catalog:
             if own is None or (entry.is_grown and entry.folder == own.folder):
                 found[entry.is_grown] = entry
         return [BASE, *(found[each].key for each in sorted(found))]
-
-    def wanted(self, pane: str) -> str | None:
-        """Key of the first model that is "tuned" or "grown"."""
-        for key in self.first():
-            entry = self.runs.entry(key)
-            if entry and entry.is_grown == (pane == "grown"):
-                return key
-        return None
 
     @property
     def is_chat(self) -> bool:

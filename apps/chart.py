@@ -212,7 +212,7 @@ def _finite(points: Points) -> list[Point]:
     found = []
     for point in points:
         whole = Point(*point)
-        if math.isfinite(whole.y):
+        if math.isfinite(whole.x) and math.isfinite(whole.y):
             spans = [
                 span if span and math.isfinite(sum(span)) else None
                 for span in (whole.up, whole.across)

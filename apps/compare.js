@@ -3,10 +3,21 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest && event.target.closest(".kg-copy");
   if (!button) return;
   const text = button.parentElement.querySelector(".kg-text:last-of-type");
-  navigator.clipboard.writeText(text ? text.textContent : "");
+  copy(text ? text.textContent : "", button);
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
+function copy(text, button) {
+  // There only on this machine or over HTTPS, and not for a phone beside it.
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  button.after(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  button.focus();
+}
 // Drift is read out under an answer: by pointer, touch or arrow keys.
 function readDrift(point) {
   const output = point.closest(".kg-drifted")?.querySelector(".kg-readout");

@@ -2,31 +2,33 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from collections.abc import Sequence
-from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from . import pane
+from . import placing
 from . import rows
 from .answers import Answer
 from .answers import Question
+from .asking import Ask
 from .asking import Asked
 from .asking import Visitors
 from .asking import begin
 from .catalog import MIXED
-from .choices import Choice
+from .catalog import Choice
 from .history import PANES
+from .history import SETTINGS
 from .history import History
 from .history import Kept
-from .history import remembered
+from .history import question_of
 from .history import restored
 from .history import turns_of
 from .models import Models
-from .placing import offers
 from .quick_gradio import gradio as gr
-from .settings import MIXES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +37,16 @@ class Form:
 
     For each pane, `kept` is what it was asked last with its answer, `opened`
     whether it is there, `keys` what is chosen and `dials` where its dial
-    stands. `mix` are the dials of the growths that are mixed. With `plain` a
-    chat is shown as text, not as Markdown. `settings` are the fields of a
-    `Question`.
+    stands. `mixed` are the growths to be mixed, and `mix` their dials. With
+    `plain` a chat is shown as text, not as Markdown. `settings` are the fields
+    of a `Question`.
     """
 
-    history: History | None
     kept: list[Kept | None]
     opened: list[bool]
     keys: list[str]
     dials: list[float]
+    mixed: list[str]
     mix: list[float]
     plain: bool
     settings: list[Any]
@@ -58,15 +60,23 @@ class Form:
             return [next(found) for _ in range(count)]
 
         return cls(
-            next(found),
             next_ones(PANES),
             next(found),
             next_ones(PANES),
             next_ones(PANES),
-            next_ones(MIXES),
+            next(found),
+            next_ones(placing.MIXES),
             next(found),
             list(found),
         )
+
+    def choice(self, models: Models, index: int) -> Choice:
+        """What answers in a pane."""
+        key = self.keys[index]
+        if key == MIXED:
+            return Choice(key, dict(zip(self.mixed, self.mix, strict=False)))
+        grown = key in models.grown()
+        return Choice(key, {key: self.dials[index]} if grown else {})
 
 
 class CompareEvents:
@@ -76,25 +86,11 @@ class CompareEvents:
         self.models = models
         self.visitors = visitors
 
-    def choice(self, key: str, dial: float, mix: Sequence[float]) -> Choice:
-        """What answers in a pane in which this is chosen."""
-        grown = list(self.models.grown())
-        if key == MIXED:
-            return Choice(key, dict(zip(grown, mix, strict=False)))
-        return Choice(key, {key: dial} if key in grown else {})
-
     def choose(self, key: str) -> list[Any]:
         """Load what was chosen at once; show its dial, and how it stands."""
-        try:
-            for each in self.models.needs(self.choice(key, 1.0, ())):
-                self.models.want(each, again=True)
-        except ValueError:
-            pass  # It has gone; the question will say so.
-        return [self.dial(key), pane.heading(self.models.part(key))]
-
-    def dial(self, key: str | None) -> Any:
-        """The dial of a pane, there where a growth is chosen."""
-        return gr.Slider(visible=key in self.models.grown())
+        self.models.prepare(key, again=True)
+        dial = gr.Slider(visible=key in self.models.grown())
+        return [dial, pane.heading(self.models.part(key))]
 
     def asking(self, panes: Sequence[int], mode: str = "ask") -> Any:
         """A handler that asks those of the panes that are open.
@@ -107,112 +103,93 @@ class CompareEvents:
             request: gr.Request, *values: Any
         ) -> AsyncIterator[list[Any]]:
             form = Form.of(values)
-            asked = [index for index in panes if form.opened[index]]
-            async for shown in self._run(request, form, asked, mode):
-                yield shown
+            visitor = str(request.session_hash)
+            opened = [index for index in panes if form.opened[index]]
+            try:
+                found = {i: self._asked(visitor, form, i, mode) for i in opened}
+            except ValueError as error:
+                own = of_pane("Model", Answer("error", message=str(error)))
+                yield shown(dict.fromkeys(opened, own))
+                return
+            asked = {i: pair[1] for i, pair in found.items() if pair}
+            question = next((pair[0] for pair in found.values() if pair), None)
+            if question is None:
+                yield shown({})
+                return
+            ask = self.visitors.begin(visitor, question, asked)
+            try:
+                begin(self.models, ask)
+                async for each in self._read(ask, form, mode == "ask"):
+                    yield each
+            finally:
+                self.visitors.end(visitor, ask)
 
         return run
 
-    async def _run(
-        self, request: gr.Request, form: Form, panes: list[int], mode: str
+    async def _read(
+        self, ask: Ask, form: Form, new: bool
     ) -> AsyncIterator[list[Any]]:
-        visitor = str(request.session_hash)
-        names = {key: name for name, key in self.models.offered()}
-        titles = [names.get(key, "No model") for key in form.keys]
-        there = list(compress(titles, form.opened))
-        titles = [
-            own if there.count(own) < 2 else f"{own}, model {number}"
-            for number, own in enumerate(titles, 1)
-        ]
-        show = partial(self.shown, titles, form.plain)
-        if mode != "ask":
-            panes = [index for index in panes if form.kept[index]]
-        if not panes:
-            yield [gr.skip()] * (4 * PANES + 1)
-            return
-        try:
-            if mode == "ask":
-                question = Question(*form.settings)
-            else:
-                question = Question(**form.kept[panes[0]]["question"])  # type: ignore[index]
-            asked = {
-                index: self._asked(form, index, question, mode)
-                for index in panes
-            }
-        except ValueError as error:
-            refused = Answer("error", message=str(error))
-            yield show(dict.fromkeys(panes, refused))
-            return
-        ask = self.visitors.begin(visitor, panes)
-        answers = dict.fromkeys(panes, Answer())
-        try:
-            begin(self.models, ask, question, asked)
-            async for answers in ask.read():
-                yield show(answers, asked, question)
-            if ask.left:
-                return
-        finally:
-            self.visitors.end(visitor, ask)
+        """What the page shows while the answers come, and keeps at the end."""
+        titles, answers = self._titles(form), {}
+        async for answers in ask.read():
+            yield shown(
+                {
+                    index: of_pane(
+                        titles[index],
+                        found,
+                        ask.question,
+                        ask.asked[index].turns,
+                        form.plain,
+                    )
+                    for index, found in answers.items()
+                }
+            )
         kept = {
-            index: {
-                "question": dataclasses.asdict(question),
-                "choice": dataclasses.asdict(asked[index].choice),
-                "turns": [list(turn) for turn in asked[index].turns],
+            str(index): {
+                "question": dataclasses.asdict(ask.question),
+                "choice": dataclasses.asdict(ask.asked[index].choice),
+                "turns": [list(turn) for turn in ask.asked[index].turns],
                 "answer": dataclasses.asdict(found),
             }
             for index, found in answers.items()
+            if index in ask.panes
         }
-        history: Any = gr.skip()
-        if mode == "ask":
-            history = remembered(kept, form.history)
-        yield show(answers, asked, question, kept, history)
+        if kept:
+            skipped = [gr.skip()] * 3
+            panes = {int(i): [*skipped, own] for i, own in kept.items()}
+            yield shown(panes, {"panes": kept, "new": new})
+
+    def _titles(self, form: Form) -> list[str]:
+        """The names of the panes, each its own."""
+        names = {key: name for name, key in self.models.offered()}
+        titles = [names.get(key, "No model") for key in form.keys]
+        there = list(compress(titles, form.opened))
+        return [
+            own if there.count(own) < 2 else f"{own}, model {number}"
+            for number, own in enumerate(titles, 1)
+        ]
 
     def _asked(
-        self, form: Form, index: int, question: Question, mode: str
-    ) -> Asked:
-        kept = form.kept[index]
-        turns = turns_of(kept, through=mode == "ask") if question.chat else ()
-        choice = self.choice(form.keys[index], form.dials[index], form.mix)
+        self, visitor: str, form: Form, index: int, mode: str
+    ) -> tuple[Question, Asked] | None:
+        """What a pane is asked; None where it was asked nothing yet."""
+        kept, choice = form.kept[index], form.choice(self.models, index)
+        if mode == "ask":
+            question = Question(*form.settings)
+            return question, Asked(
+                choice, turns_of(kept) if question.chat else ()
+            )
+        now = self.visitors.now(visitor, index)
+        if now and mode == "again":  # It is being answered, as the dial was.
+            return now.question, Asked(choice, now.asked[index].turns)
+        if not kept:
+            return None
         before = None
-        if mode == "continue" and kept:
+        if mode == "continue":
             before = restored(kept["answer"])
             choice = Choice(**kept["choice"])
-        return Asked(choice, turns, before)
-
-    def shown(
-        self,
-        titles: Sequence[str],
-        plain: bool,
-        answers: dict[int, Answer],
-        asked: dict[int, Asked] | None = None,
-        question: Question | None = None,
-        kept: dict[int, Kept] | None = None,
-        history: Any = None,
-    ) -> list[Any]:
-        """Answers, notes, buttons and memory of all panes, and the history."""
-        chat = question is not None and question.chat
-        texts: list[Any] = []
-        notes: list[Any] = []
-        buttons: list[Any] = []
-        memory: list[Any] = []
-        for index in range(PANES):
-            found = answers.get(index)
-            if found is None:
-                for column in (texts, notes, buttons, memory):
-                    column.append(gr.skip())
-                continue
-            turns: list[tuple[str, str]] = []
-            if question and asked and chat:
-                turns = [*asked[index].turns, (question.prompt, "")]
-            texts.append(
-                pane.answer(titles[index], found, turns, chat and not plain)
-            )
-            notes.append(pane.note(found))
-            cut = found.ended == "length" and found.state == "done"
-            buttons.append(gr.Button(visible=cut))
-            memory.append((kept or {}).get(index, gr.skip()))
-        history = gr.skip() if history is None else history
-        return [*texts, *notes, *buttons, *memory, history]
+        turns = tuple((said, answered) for said, answered in kept["turns"])
+        return Question(**kept["question"]), Asked(choice, turns, before)
 
     def refused(self) -> list[Any]:
         """Say that a prompt was not let into the queue."""
@@ -230,12 +207,34 @@ class CompareEvents:
         """End the visitor's own answers where they are."""
         self.visitors.stop(str(request.session_hash))
 
-    def uploaded(self, path: str) -> list[Any]:
+    def new_chat(self, request: gr.Request) -> list[Any]:
+        """Empty the panes, whatever is still being written."""
+        self.visitors.leave(str(request.session_hash))
+        empty = [pane.answer("Chat", Answer()), "", gr.Button(visible=False)]
+        return shown({i: [*empty, None] for i in range(PANES)})[:-1]
+
+    def from_history(
+        self, index: int, history: History, plain: bool
+    ) -> list[Any]:
+        """Settings and panes of an earlier question."""
+        panes = {}
+        for name, own in history[index].items():
+            found, question = (
+                restored(own["answer"]),
+                Question(**own["question"]),
+            )
+            panes[int(name)] = of_pane(
+                found.model, found, question, own["turns"], plain, own
+            )
+        settings = question_of(history[index])
+        return [*(settings[name] for name in SETTINGS), *shown(panes)[:-1]]
+
+    def uploaded(self, path: str, mixed: list[str], *mix: float) -> list[Any]:
         """Offer a growth file that a visitor brought."""
         file = Path(path)
         key = f"file/{file.parent.name[:12]}/{file.name}"
         self.models.add_growth(key, file)
-        return offers(self.models)
+        return placing.offers(self.models, (), mixed, mix)
 
     def examples(self) -> list[Any]:
         """Prompts of the run's own rows, and whether answers are one line."""
@@ -245,3 +244,48 @@ class CompareEvents:
             gr.Dropdown(choices=choices),
             rows.ends_with_line(self.models.runs),
         ]
+
+
+def link(*values: Any) -> str:
+    """The address' query that gives back the settings and the open panes."""
+    form = Form.of(values)
+    query = [
+        (name, int(value) if isinstance(value, bool) else value)
+        for name, value in zip(SETTINGS, form.settings, strict=True)
+    ]
+    panes = zip(form.keys, form.dials, strict=True)
+    query += [
+        ("pane", f"{key}@{dial:g}")
+        for key, dial in compress(panes, form.opened)
+    ]
+    mix = zip(form.mixed, form.mix, strict=False)
+    query += [("mix", f"{key}@{dial:g}") for key, dial in mix if dial]
+    return urlencode(query)
+
+
+def of_pane(
+    title: str,
+    found: Answer,
+    question: Question | None = None,
+    turns: Sequence[Sequence[str]] = (),
+    plain: bool = False,
+    kept: Any = None,
+) -> list[Any]:
+    """Answer, note and button of a pane, and what it keeps."""
+    said = [(one, other) for one, other in turns]
+    chat = question is not None and question.chat
+    if question and chat:
+        said.append((question.prompt, ""))
+    return [
+        pane.answer(title, found, said, chat and not plain),
+        pane.note(found),
+        gr.Button(visible=found.ended == "length" and found.state == "done"),
+        kept or gr.skip(),
+    ]
+
+
+def shown(panes: Mapping[int, list[Any]], latest: Any = None) -> list[Any]:
+    """All answers, notes, buttons and what is kept, then what has ended."""
+    each = [panes.get(index, [gr.skip()] * 4) for index in range(PANES)]
+    columns = zip(*each, strict=True)
+    return [*(own for column in columns for own in column), latest or gr.skip()]

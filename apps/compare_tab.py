@@ -12,28 +12,21 @@ from .answers import Answer
 from .asking import Visitors
 from .catalog import BASE
 from .compare_events import CompareEvents
+from .compare_events import link as link_of
 from .history import KEPT
+from .history import NO_HISTORY
 from .history import PANES
 from .history import follow_link
-from .history import from_history
-from .history import no_history
+from .history import remembered
 from .history import show_history
 from .models import Models
 from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
-_LINK = """(prompt, sampler, temperature, top_k, length, seed, one_line,
-    drift, chat, system, ...rest) => {
-  const panes = [0, 1, 2, 3].map((i) =>
-    document.getElementById(`pane-${i}`)?.offsetParent &&
-    [rest[i], rest[4 + i]]);
+_LINK = """(query) => {
   const url = new URL(window.location.href);
-  const query = new URLSearchParams({prompt, sampler, temperature, top_k,
-    length, seed, one_line: one_line ? 1 : 0, drift: drift ? 1 : 0,
-    ...(chat && {chat: 1, system})});
-  for (const pane of panes) if (pane) query.append("pane", pane.join("@"));
-  url.search = query.toString();
+  url.search = query;
   window.history.replaceState(null, "", url);
   return url.href;
 }"""
@@ -45,8 +38,8 @@ _WIDE = "() => window.innerWidth > 700"
 class CompareTab:
     """Components that the rest of the page fills.
 
-    All but `opened` and `mix` are one per pane; `mix` has the dials of the
-    growths that are mixed.
+    All but `opened`, `mix` and `mixed` are one per pane; `mix` has the dials of
+    the growths that are mixed, `mixed` their keys.
     """
 
     columns: list[Any]
@@ -55,6 +48,7 @@ class CompareTab:
     headings: list[Any]
     opened: Any
     mix: list[Any]
+    mixed: Any
 
     @property
     def placed(self) -> list[Any]:
@@ -62,8 +56,13 @@ class CompareTab:
         return [*self.columns, *self.choosers, *self.dials, self.opened]
 
 
-def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
-    """Lay out the tab and wire it; returns a `CompareTab`."""
+def build(
+    page: Any, models: Models, visitors: Visitors, history: Any, votes: Any
+) -> CompareTab:
+    """Lay out the tab and wire it.
+
+    `history` and `votes` are kept by the visitor's browser.
+    """
     events = CompareEvents(models, visitors)
     with gr.Row(equal_height=True, elem_id="asking"):
         prompt = gr.Textbox(
@@ -88,7 +87,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
     # There before the page has loaded: a quick visitor asks these.
     placed = placing.filled(models, [(key, 1.0) for key in models.first()])
     opened = gr.State([pair is not None for pair in placed])
-    tab = CompareTab([], [], [], [], opened, [])
+    tab = CompareTab([], [], [], [], opened, [], gr.State([]))
     texts: list[Any] = []
     notes: list[Any] = []
     more: list[Any] = []
@@ -166,7 +165,7 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
             ]  # fmt: skip
         shown = gr.HTML(elem_id="difference")
     with gr.Accordion("Earlier prompts", open=False, elem_id="past"):
-        empty = gr.HTML(no_history([]))
+        empty = gr.HTML(NO_HISTORY)
         past = gr.Dataset(
             components=[gr.Textbox(visible=False)],
             samples=[],
@@ -177,19 +176,18 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
             elem_id="history",
         )
     fields = [prompt, *own.fields]
-    form = [history, *kept, tab.opened, *tab.choosers, *tab.dials, *own.mix]
+    form = [*kept, tab.opened, *tab.choosers, *tab.dials, tab.mixed, *own.mix]
     form += [own.plain, *fields]
-    outputs = [*texts, *notes, *more, *kept, history]
-    blind_tab.build(
-        models, visitors, tab.choosers, tab.dials, own.drawing, history
-    )
+    outputs = [*texts, *notes, *more, *kept]
+    latest = gr.State(None)
+    blind_tab.build(events, form, history, votes)
 
     def asks(trigger: Any, panes: Any, mode: str, **options: Any) -> None:
         ran = gr.on(
             trigger,
             events.asking(panes, mode),
             form,
-            outputs,
+            [*outputs, latest],
             **ANSWERED,
             **options,
         )
@@ -216,19 +214,24 @@ def build(page: Any, models: Models, visitors: Visitors, history: Any) -> Any:
         tab.opened, [tab.opened, *tab.columns], **QUIET,
     )  # fmt: skip
     stop.click(events.stop, None, None, **QUIET)
-    growth.upload(events.uploaded, growth, [*tab.choosers, *own.mix], **QUIET)
+    growth.upload(
+        events.uploaded, [growth, tab.mixed, *own.mix],
+        [*tab.choosers, *own.mix, tab.mixed], **QUIET,
+    )  # fmt: skip
     examples.input(lambda text: [text, None], examples, [prompt, examples],
                    **QUIET)  # fmt: skip
-    own.clear.click(
-        lambda: [None] * PANES + [html.answer("Chat", Answer())] * PANES,
-        None, [*kept, *texts], **QUIET,
-    )  # fmt: skip
-    link.click(None, [*fields, *tab.choosers, *tab.dials], link_box, js=_LINK)
+    own.clear.click(events.new_chat, None, outputs, **QUIET)
+    link.click(link_of, form, link_box, **QUIET).then(
+        None, link_box, link_box, js=_LINK
+    )
     link.click(lambda: gr.Textbox(visible=True), None, link_box, **QUIET)
     changes = [each.input for each in pair] + [each.change for each in kept]
     gr.on(changes, _differ, [*pair, *kept], shown, **QUIET)
-    past.click(from_history, [past, history], [*fields, *texts, *notes, *kept],
-               **QUIET)  # fmt: skip
+    past.click(
+        events.from_history, [past, history, own.plain], [*fields, *outputs],
+        **QUIET,
+    )  # fmt: skip
+    latest.change(remembered, [latest, history], history, **QUIET)
     page.load(events.examples, None, [examples, own.drawing[-1]], **QUIET).then(
         follow_link, None, fields, **QUIET
     )

@@ -1,13 +1,15 @@
 """Blocks, layer scores and rank maps of a run, drawn."""
 
 import json
-import struct
+import math
 from html import escape
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
-_MAX_HEADER = 10_000_000
+from safetensors import SafetensorError
+from safetensors import safe_open
+
 _MAX_JSON = 2_000_000
 
 
@@ -18,28 +20,23 @@ def growth_of(file: Path) -> dict[str, Any] | None:
     are new; and `strategy`. Its weights are not read.
     """
     try:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > _MAX_HEADER:
-                return None
-            header = json.loads(stream.read(length))
-        growths = json.loads(header.pop("__metadata__")["growths"])
+        with safe_open(file, "np") as opened:
+            metadata = opened.metadata()
+            shapes = [
+                opened.get_slice(name).get_shape()
+                for name in opened.offset_keys()
+            ]
+        growths = json.loads(metadata["growths"])
         factors: dict[int, int] = {}
         for growth in growths:
             for block in growth["layers"]:
                 factors[block] = factors.get(block, 1) + growth["factor"] - 1
-        parameters = 0
-        for tensor in header.values():
-            count = 1
-            for side in tensor["shape"]:
-                count *= side
-            parameters += count
         return {
             "factors": factors,
-            "parameters": parameters,
+            "parameters": sum(map(math.prod, shapes)),
             "strategy": growths[-1]["strategy"],
         }
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
 
 

@@ -8,7 +8,7 @@ _GENERAL = Path(__file__).parent / "passages.txt"
 
 
 class Growths:
-    """Several growths on one model, by the keys that the page has for them.
+    """Several growths on one model, by the keys that the page uses.
 
     `names` are their names on the model, by key, the one asked last at the end.
     """
@@ -29,23 +29,26 @@ class Growths:
 
         return str(keras_grow.growth_report(self._lm)) if self.names else ""
 
-    def load(self, key: str, file: Path) -> list[str]:
-        """Load a growth, off at first; return the keys that made room."""
+    def make_room(self) -> list[str]:
+        """Remove the least recently used to make room; return their keys."""
         import keras_grow
 
-        gone = []
-        while len(self.names) >= self.MOST:
-            oldest, name = next(iter(self.names.items()))
-            keras_grow.remove_growth(self._lm, name)
-            del self.names[oldest]
-            gone.append(oldest)
+        gone = list(self.names)[: max(0, len(self.names) - self.MOST + 1)]
+        for key in gone:
+            keras_grow.remove_growth(self._lm, self.names.pop(key))
+            self._router = None
+        return gone
+
+    def load(self, key: str, file: Path) -> None:
+        """Load a growth, off at first."""
+        import keras_grow
+
         self._made += 1
         name = f"growth_{self._made}"
         keras_grow.load_growth(self._lm, file, name)
         keras_grow.set_growths(self._lm, {})
         self.names[key] = name
         self._router = None
-        return gone
 
     def scales(
         self, dials: Mapping[str, float], labels: Mapping[str, str]

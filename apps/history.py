@@ -1,9 +1,9 @@
 """What a visitor asked before: the history in the browser, and links."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from . import pane
 from . import words
 from .answers import Answer
 from .answers import Question
@@ -13,19 +13,10 @@ PANES = 4  # As many can be open at once.
 KEPT = 20  # Questions in a visitor's history.
 # What a pane was asked last, and its answer, as the page keeps it.
 Kept = dict[str, Any]
+# The panes of each question by their numbers, the newest question first.
 History = list[dict[str, Kept]]
-_SETTINGS: dict[str, Callable[[str], Any]] = {
-    "prompt": str,
-    "sampler": str,
-    "temperature": float,
-    "top_k": int,
-    "length": int,
-    "seed": int,
-    "one_line": lambda text: text == "1",
-    "drift": lambda text: text == "1",
-    "chat": lambda text: text == "1",
-    "system": str,
-}
+# The settings in their order, and the type of each.
+SETTINGS = {each.name: each.type for each in fields(Question)}
 
 
 def restored(found: dict[str, Any]) -> Answer:
@@ -37,28 +28,38 @@ def restored(found: dict[str, Any]) -> Answer:
     return Answer(**values)
 
 
-def turns_of(kept: Kept | None, through: bool) -> tuple[tuple[str, str], ...]:
-    """What was said in a pane's chat: before its last turn, or through it."""
+def turns_of(kept: Kept | None) -> tuple[tuple[str, str], ...]:
+    """What was said in a pane's chat until now."""
     if not kept or not kept["question"]["chat"]:
         return ()
     turns = [(said, answered) for said, answered in kept["turns"]]
-    if through:
-        last = kept["question"]["prompt"], kept["answer"]["text"].strip()
-        turns.append(last)
+    answer = kept["answer"]
+    if answer["state"] in ("done", "stopped"):
+        turns.append((kept["question"]["prompt"], answer["text"].strip()))
     return tuple(turns)
 
 
-def remembered(kept: dict[int, Kept], history: History | None) -> History:
-    """The history with one question more, newest first."""
-    past = history if isinstance(history, list) else []
-    item = {str(index): own for index, own in kept.items()}
-    return [item, *past][:KEPT]
+def remembered(latest: dict[str, Any], history: History | None) -> History:
+    """The history with the answers that have just ended.
+
+    `latest` has them by pane in `panes`. If they are `new`, they are a question
+    of their own; else each takes the place of the answer that was asked for
+    again, or has gone on. What panes were asked at the same time is one
+    question, even if they do not end together.
+    """
+    past, panes, new = history or [], latest["panes"], latest["new"]
+    question = question_of(panes)
+    for at, item in enumerate(past[:1] if new else past):
+        apart = not new or item.keys().isdisjoint(panes)
+        if question_of(item) == question and apart:
+            return [*past[:at], {**item, **panes}, *past[at + 1 :]]
+    return [panes, *past][:KEPT]
 
 
 def show_history(history: History | None) -> list[Any]:
     """Earlier prompts as a list to choose from, and a line where none are."""
     labels = [
-        str(_question(item)["prompt"]).replace("\n", " ")[:80]
+        str(question_of(item)["prompt"]).replace("\n", " ")[:80]
         for item in history or []
     ]
     samples = gr.Dataset(
@@ -66,32 +67,14 @@ def show_history(history: History | None) -> list[Any]:
         sample_labels=labels,
         visible=bool(labels),
     )
-    return [samples, no_history(labels)]
+    return [samples, "" if labels else NO_HISTORY]
 
 
-def no_history(history: list[Any]) -> str:
-    """What stands where earlier prompts will be."""
-    if history:
-        return ""
-    return words.note("info", "Your prompts will be kept in this browser.")
+NO_HISTORY = words.note("info", "Your prompts will be kept in this browser.")
 
 
-def from_history(index: int, history: History) -> list[Any]:
-    """Settings, answers and notes of an earlier question."""
-    item = history[index]
-    texts: list[Any] = [gr.skip()] * PANES
-    notes: list[Any] = [gr.skip()] * PANES
-    kept: list[Any] = [gr.skip()] * PANES
-    for name, own in item.items():
-        found, at = restored(own["answer"]), int(name)
-        texts[at] = pane.answer(found.model, found, turns_of(own, False))
-        notes[at], kept[at] = pane.note(found), own
-    question = _question(item)
-    settings = [question[name] for name in _SETTINGS]
-    return [*settings, *texts, *notes, *kept]
-
-
-def _question(item: dict[str, Kept]) -> dict[str, Any]:
+def question_of(item: Mapping[str, Kept]) -> dict[str, Any]:
+    """What the panes of an item were asked."""
     found: dict[str, Any] = next(iter(item.values()))["question"]
     return found
 
@@ -100,14 +83,14 @@ def follow_link(request: gr.Request) -> list[Any]:
     """Settings as the page's address gives them, and no other."""
     query = dict(request.query_params)
     given: dict[str, Any] = {}
-    for name, kind in _SETTINGS.items():
+    for name, kind in SETTINGS.items():
         if name not in query:
             continue
         try:
-            changed = {**given, name: kind(query[name])}
-            Question(**{"prompt": "-", **changed})
+            value = query[name] == "1" if kind is bool else kind(query[name])  # type: ignore[operator]
+            Question(**{"prompt": "-", **given, name: value})
         except ValueError:
             continue  # An address can be cut or mistyped.
-        given = changed
+        given[name] = value
     # What a visitor has begun to type is not taken from them.
-    return [given.get(name, gr.skip()) for name in _SETTINGS]
+    return [given.get(name, gr.skip()) for name in SETTINGS]

@@ -1,5 +1,6 @@
 """The models behind the page, all of them in one thread that owns them."""
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,17 +16,16 @@ from .catalog import BASE
 from .catalog import MIXED
 from .catalog import ROUTED
 from .catalog import Catalog
-from .choices import Choice
-from .choices import Part
-from .choices import Unavailable
-from .choices import Writing
+from .catalog import Choice
+from .catalog import Part
+from .catalog import Unavailable
+from .catalog import Writing
 from .growths import Growths
-from .memory import bytes_of
-from .memory import size
 from .owner import Owner
 from .owner import Turns
 from .runs import Entry
 from .runs import Runs
+from .words import size
 
 MAX_TOKENS = 512
 _MAX_TUNED = 2
@@ -42,6 +42,8 @@ class Models(Catalog):
         super().__init__(runs)
         self.owner = Owner()
         self.num_blocks = 0
+        # What a growth adds to the base, by its key, where it was alone there.
+        self.reports: dict[str, str] = {}
         self._parts: dict[str, Part] = {}
         self._wanted: dict[str, Future[None]] = {}
         self._lock = threading.Lock()  # Of what is wanted alone.
@@ -53,14 +55,8 @@ class Models(Catalog):
     def start(self) -> None:
         """Begin to load what the page offers first."""
         self.owner.start()
-        self.want(BASE)
         for key in self.first():
             self.want(key)
-
-    @property
-    def growth_report(self) -> str:
-        """What the growths that are loaded add to the base."""
-        return self._growths.report if self._growths else ""
 
     def part(self, key: str) -> Part:
         """How a model stands."""
@@ -86,15 +82,23 @@ class Models(Catalog):
                 self.owner.add(self._load(key, future))
             return future
 
+    def prepare(self, key: str, again: bool = False) -> None:
+        """Load at once what has to be loaded for a key of `offered`."""
+        with contextlib.suppress(Unavailable):  # Its question will say so.
+            for each in self.needs(Choice(key)):
+                self.want(each, again)
+
     def needs(self, choice: Choice) -> list[str]:
         """Keys of what has to be loaded for a choice, the base first."""
-        if choice.key in (BASE, MIXED):
-            return [BASE, *(k for k, dial in choice.dials.items() if dial)]
         if choice.key == ROUTED:
-            return [BASE, *list(self.grown())[: Growths.MOST]]
-        if choice.key not in dict(map(reversed, self.offered())):  # type: ignore[arg-type]
+            keys = list(self.grown())[: Growths.MOST]
+        elif choice.key == MIXED:
+            keys = [key for key, dial in choice.dials.items() if dial]
+        else:
+            keys = [choice.key]
+        if not {*keys} <= {key for _, key in self.offered()}:
             raise Unavailable("No such model here. Choose another.", "empty")
-        return [BASE, choice.key]
+        return list(dict.fromkeys([BASE, *keys]))
 
     def check(self, key: str) -> None:
         """Make sure that a model that was wanted can answer."""
@@ -121,21 +125,32 @@ class Models(Catalog):
         return chat.prompt(self._base.lm, question, turns)
 
     def together(
-        self, choices: Sequence[Choice], prompt: str, *arguments: Any
+        self,
+        choices: Sequence[Choice],
+        prompt: str,
+        length: int,
+        sampling: Any = None,
+        stop: Sequence[str] = (),
+        begun: Sequence[int] = (),
     ) -> Writing:
         """Begin answers of one model, or of several that share the base.
 
-        `arguments` are as `Streamer.together` takes them after its states.
+        The arguments are those of `Streamer.together`. An answer that goes on
+        is shorter than `length` where the model can read no more.
         """
         streamer = self._tuned.get(choices[0].key, self._base)
-        states, labels = [], []
-        for choice in choices:
-            state, label = self._state(choice, prompt)
-            states.append(state)
-            labels.append(label)
-        length, *rest = arguments
-        whole = streamer.together(prompt, length, states, *rest)
-        return Writing(whole, labels)
+        if begun:
+            read = len(streamer.encode(prompt)) + len(begun)
+            length = min(length, streamer.max_length - read)
+            if length < 1:
+                raise ValueError(
+                    "The answer cannot go on: with its prompt it has the "
+                    f"{streamer.max_length} tokens that are read at once."
+                )
+        found = [self._state(choice, prompt) for choice in choices]
+        states, labels = zip(*found, strict=True)
+        whole = streamer.together(prompt, length, states, sampling, stop, begun)
+        return Writing(whole, list(labels))
 
     def drift(
         self,
@@ -172,14 +187,15 @@ class Models(Catalog):
 
     def _load(self, key: str, future: "Future[None]") -> Turns:
         """Load a model; whatever fails is its own, and said."""
-        label = self.label(key)
+        label = f"model {self.label(key)}"
         try:
             if key == BASE:
+                label = f"base model {self.runs.model}"
                 yield from self._load_base()
             else:
                 yield self.want(BASE)
                 self.check(BASE)
-                self._say(key, "loading", f"Loads {label}.")
+                self._say(key, "loading", f"Loads {self.label(key)}.")
                 entry = self.runs.entry(key)
                 if key in self.grown():
                     yield from self._load_growth(key, entry)
@@ -187,11 +203,7 @@ class Models(Catalog):
                     assert entry is not None
                     yield from self._load_tuned(entry)
         except Exception as error:
-            label = f"base model {self.runs.model}" if key == BASE else label
-            words = f"The model {label} did not load. {error}"
-            self._say(
-                key, "failed", words.replace("The model base", "The base")
-            )
+            self._say(key, "failed", f"The {label} did not load. {error}")
         finally:
             future.set_result(None)
 
@@ -207,7 +219,7 @@ class Models(Catalog):
         self._growths = Growths(self._base)
         self.num_blocks = len(ModelState.of(lm).blocks)
         self._say(BASE, "loading", "Compiles the base model.")
-        if len(self.first()) == 1 or not self.wanted("grown"):
+        if not self.grown().keys() & set(self.first()):
             # A growth compiles it anew.
             yield from warm(self._base, [[{}]])
         memory = f"{size(bytes_of(lm))} of weights"
@@ -216,10 +228,11 @@ class Models(Catalog):
     def _load_growth(self, key: str, entry: Entry | None) -> Turns:
         assert self._growths is not None
         file = (entry.growth_file if entry else None) or self.uploads[key]
+        self._gone(self._growths.make_room())
         before = bytes_of(self._base.lm)
-        for gone in self._growths.load(key, file):
-            self._wanted.pop(gone)
-            self._say(gone, "absent", "")
+        self._growths.load(key, file)
+        if len(self._growths.names) == 1:
+            self.reports[key] = self._growths.report
         if entry:
             self._growths.learn(key, rows.prompts(entry.folder))
         yield None
@@ -238,10 +251,7 @@ class Models(Catalog):
         from keras_grow.comparison import load_run
         from keras_grow.evaluation.streaming import Streamer
 
-        while len(self._tuned) >= _MAX_TUNED:
-            gone, _ = self._tuned.popitem(last=False)
-            self._wanted.pop(gone)
-            self._say(gone, "absent", "")
+        self._make_room()
         # Nobody else has it yet: the owner goes on with the others.
         method = Method.from_dict(entry.method)
         prepared = self._prepare.submit(
@@ -250,9 +260,27 @@ class Models(Catalog):
         yield prepared
         streamer = Streamer(prepared.result(), MAX_TOKENS)
         yield from warm(streamer, [[{}]])
+        self._make_room()  # For others may have loaded meanwhile.
         self._tuned[entry.key] = streamer
         memory = f"{size(bytes_of(streamer.lm))} of weights, a second model"
         self._say(entry.key, "ready", "", memory)
+
+    def _make_room(self) -> None:
+        """Unload the least recently used models beside the base."""
+        while len(self._tuned) >= _MAX_TUNED:
+            self._gone([self._tuned.popitem(last=False)[0]])
+
+    def _gone(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._wanted.pop(key)
+            self._say(key, "absent", "")
+
+
+def bytes_of(lm: Any) -> int:
+    """Bytes of a model's weights."""
+    from keras_grow.growth.costs import variable_bytes
+
+    return sum(variable_bytes(weight) for weight in lm.weights)
 
 
 def warm(streamer: Any, batches: Sequence[Sequence[dict[str, float]]]) -> Turns:

@@ -1,5 +1,6 @@
 """The page: four tabs over the same models."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from . import words
 from .asking import Visitors
 from .catalog import BASE
 from .history import PANES
-from .memory import resident
-from .memory import size
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -65,10 +64,13 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
         history, owner = _kept("asked", []), _kept("owner", "")
+        votes = _kept("votes", [])
         status = gr.HTML(words.status("Starting.", ""), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):
-                compare = compare_tab.build(page, models, visitors, history)
+                compare = compare_tab.build(
+                    page, models, visitors, history, votes
+                )
             with gr.Tab("See", id="see") as see_page:
                 see = see_tab.build(see_page, runs, models)
             with gr.Tab("Train", id="train"):
@@ -76,76 +78,81 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             with gr.Tab("Take away", id="take") as take_page:
                 growth = take_away_tab.build(runs)
         seen = gr.State("")
-        listed = gr.State(0)
+        listed = gr.State(None)
         timer = gr.Timer(_REFRESH)
-        offered = [*compare.choosers, *compare.mix, see, growth]
+        offered = [*compare.choosers, *compare.mix, compare.mixed, see, growth]
 
         def refresh(
-            seen: str, listed: int, owner: str, *keys: str
+            seen: str, listed: int | None, owner: str, *chosen: Any
         ) -> list[Any]:
             """What may have changed since this visitor's last look."""
-            line = words.status(_status(models), _memory())
-            headings = [pane.heading(models.part(key)) for key in keys]
-            finished = trainer.finished
-            offers = [gr.skip()] * len(offered)
-            if finished != listed:
-                offers = _offers(runs, models)
-            look = repr((line, headings, trainer.status, owner))
-            shown = [
-                line,
-                *headings,
-                *train_words.shown(trainer.status, owner),
+            *values, mixed, run, model = chosen
+            keys, mix = values[:PANES], values[PANES:]
+            now, finished = trainer.status, trainer.finished
+            look = [
+                words.status(_status(models), _memory()),
+                *[pane.heading(models.part(key)) for key in keys],
             ]
-            if look == seen:
+            named = repr((look, now, owner))
+            shown = [*look, *train_words.shown(now, owner)]
+            if named == seen:
                 shown = [gr.skip()] * len(shown)
-            return [*shown, *offers, look, finished]
+            offers = [gr.skip()] * len(offered)
+            # At first `first_choices` gives them.
+            if listed not in (None, finished):
+                offers = [
+                    *placing.offers(models, keys, mixed, mix),
+                    see_tab.choices(runs, run),
+                    take_away_tab.choices(runs, model),
+                ]
+            return [*shown, *offers, named, finished]
 
         def leave(request: gr.Request) -> None:
             visitors.leave(str(request.session_hash))
 
         def first_choices(request: gr.Request) -> list[Any]:
             """What is offered; chosen are a link's models or the loaded."""
-            chosen = placing.linked(request, models)
+            chosen = placing.linked(request, "pane")
             for key, _ in chosen:
-                if key in dict(e[::-1] for e in models.offered()):
-                    models.want(key)
+                models.prepare(key)
+            mix = zip(*placing.linked(request, "mix"), strict=True)
+            offers = placing.offers(models, (), *map(list, mix))
             return [
-                *placing.place(models, chosen),
-                *placing.offers(models)[PANES:],
+                *placing.place(
+                    models, chosen or [(k, 1.0) for k in models.first()]
+                ),
+                *offers[PANES:],
                 see_tab.choices(runs),
                 take_away_tab.choices(runs),
             ]
 
         def compare_trained(*chosen: Any) -> list[Any]:
-            """The first panes as they are, and the new model beside them."""
-            key = trainer.status.key
-            entry = runs.entry(key)
-            keys, dials = chosen[:PANES], chosen[PANES : 2 * PANES]
-            opened = chosen[-1]
+            """The panes as they are, and the new model in one beside them."""
+            key, opened = trainer.status.key, chosen[-1]
+            dials = zip(chosen[:PANES], chosen[PANES : 2 * PANES], strict=True)
             panes = [
-                pair
-                for pair, own in zip(
-                    zip(keys, dials, strict=True), opened, strict=True
-                )
-                if own
+                pair if own else None
+                for pair, own in zip(dials, opened, strict=True)
             ]
-            if entry is not None:
-                models.want(entry.key)
-                others = [p for p in panes if p[0] != key][: PANES - 1]
-                panes = [*others, (entry.key, 1.0)]
+            keys = [pair and pair[0] for pair in panes]
+            if runs.entry(key) is not None:
+                models.prepare(key)
+                free = panes.index(None) if None in panes else PANES - 1
+                at = keys.index(key) if key in keys else free
+                panes[at] = (key, 1.0)
             return [*placing.place(models, panes), gr.Tabs(selected="compare")]
 
         gr.on(
             [timer.tick, page.load],
             refresh,
-            [seen, listed, owner, *compare.choosers],
+            [seen, listed, owner, *offered],
             [status, *compare.headings, *train.view, *offered, seen, listed],
             **QUIET,
         )
         page.load(
             first_choices,
             None,
-            [*compare.placed, *compare.mix, see, growth],
+            [*compare.placed, *offered[PANES:]],
             **QUIET,
         )
         # What is shown first where nothing was to be chosen before.
@@ -189,14 +196,9 @@ def _status(models: Models) -> str:
 
 def _memory() -> str:
     """What the app's process holds, where the system tells."""
-    found = resident()
-    return f"{size(found)} of memory in use." if found else ""
-
-
-def _offers(runs: Runs, models: Models) -> list[Any]:
-    """The lists after a training; what a visitor chose stays chosen."""
-    lists = [see_tab.options(runs), take_away_tab.options(runs)]
-    return [
-        *placing.offers(models),
-        *(gr.Dropdown(choices=each, visible=bool(each)) for each in lists),
-    ]
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return ""
+    found = words.size(pages * os.sysconf("SC_PAGE_SIZE"))
+    return f"{found} of memory in use."

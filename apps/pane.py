@@ -1,14 +1,15 @@
 """HTML of one pane: whatever a model wrote is put in as text."""
 
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
-from . import markdown
 from . import words
 from .answers import Answer
-from .choices import Part
+from .catalog import Part
 
 # From here on a token counts as drifted; colors have two steps above it.
 _STEPS = (0.1, 0.5, 1.5)
@@ -65,7 +66,7 @@ def _body(
     as_markdown: bool,
 ) -> str:
     if as_markdown:
-        return f'<div class="kg-text kg-markdown">{markdown.render(text)}</div>'
+        return f'<div class="kg-text kg-markdown">{_markdown(text)}</div>'
     if not drift:
         return f'<div class="kg-text">{escape(text)}</div>'
     parts, start = [], 0
@@ -73,6 +74,27 @@ def _body(
         parts.append(_colored(text[start:length], value))
         start = max(start, length)
     return f'<div class="kg-text">{"".join(parts)}{escape(text[start:])}</div>'
+
+
+def _markdown(text: str) -> str:
+    """HTML of a text in Markdown.
+
+    HTML in it is shown as text. Links and images are too: nothing that a
+    model writes fetches anything, or leads anywhere.
+    """
+    html: str = _parser().render(text)
+    return html
+
+
+@functools.cache
+def _parser() -> Any:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    parser.enable(["table", "strikethrough"])
+    return parser.disable(
+        ["link", "image", "autolink", "reference", "html_inline", "html_block"]
+    )
 
 
 def _colored(text: str, value: float) -> str:
@@ -110,7 +132,10 @@ def note(found: Answer) -> str:
         said += f", then {found.rate:.1f} per second"
     said += f". {_ENDINGS.get(found.ended, '')}"
     if found.cut:
-        said += f" The first {found.cut} tokens of the prompt were cut off."
+        said += (
+            f" The first {found.cut} tokens of the prompt were cut off, so "
+            "drift is not measured."
+        )
     if found.model:
         said += f" Written by {found.model}."
     kind = "good" if found.state == "done" else "warning"

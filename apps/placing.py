@@ -1,55 +1,82 @@
 """Which models the panes have: at first, by a link, and what is offered."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .catalog import BASE
 from .history import PANES
 from .models import Models
 from .quick_gradio import gradio as gr
-from .settings import MIXES
+
+MIXES = 4  # Growths that can be mixed.
+# Model and dial of a pane, `None` where it is closed.
+Pane = tuple[str, float] | None
 
 
-def filled(
-    models: Models, chosen: list[tuple[str, float]]
-) -> list[tuple[str, float] | None]:
-    """Model and dial of each pane, `None` where it is closed."""
+def filled(models: Models, chosen: Sequence[Pane]) -> list[Pane]:
+    """All panes, with those of the models that are still offered."""
     offered = {key for _, key in models.offered()}
-    known = [pair for pair in chosen if pair[0] in offered]
-    known = known[:PANES] or [(BASE, 1.0)]
-    return [*known, *[None] * (PANES - len(known))]
+    known = [pair if pair and pair[0] in offered else None for pair in chosen]
+    if not any(known):
+        known = [(BASE, 1.0)]
+    return [*known, *[None] * PANES][:PANES]
 
 
-def place(models: Models, chosen: list[tuple[str, float]]) -> list[Any]:
+def place(models: Models, chosen: Sequence[Pane]) -> list[Any]:
     """Open a pane for each of these models, see `CompareTab.placed`."""
-    offered, grown = models.offered(), models.grown()
-    opened = [pair is not None for pair in filled(models, chosen)]
-    panes = [pair or (BASE, 1.0) for pair in filled(models, chosen)]
+    panes, offered, grown = (
+        filled(models, chosen),
+        models.offered(),
+        models.grown(),
+    )
+    there = [pair or (BASE, 1.0) for pair in panes]
+    opened = [pair is not None for pair in panes]
     return [
         *(gr.Column(visible=own) for own in opened),
-        *(gr.Dropdown(choices=offered, value=key) for key, _ in panes),
-        *(gr.Slider(value=dial, visible=key in grown) for key, dial in panes),
+        *(gr.Dropdown(choices=offered, value=key) for key, _ in there),
+        *(gr.Slider(value=dial, visible=key in grown) for key, dial in there),
         opened,
     ]
 
 
-def linked(request: gr.Request, models: Models) -> list[tuple[str, float]]:
-    """The models and dials of a link, or those that are there at first."""
+def linked(request: gr.Request, name: str) -> list[tuple[str, float]]:
+    """The keys and dials that a link gives under a name."""
     found = []
-    for text in request.query_params.getlist("pane"):
+    for text in request.query_params.getlist(name):
         key, _, dial = text.rpartition("@")
         try:
-            found.append((key, min(max(float(dial), 0.0), 1.0)))
+            if 0.0 <= float(dial) <= 1.0:
+                found.append((key, float(dial)))
         except ValueError:
             continue
-    return found or [(key, 1.0) for key in models.first()]
+    return found
 
 
-def offers(models: Models) -> list[Any]:
-    """The lists of the panes and the dials of a mix, as they are now."""
-    choices = gr.Dropdown(choices=models.offered())
-    labels = list(models.grown().values())[:MIXES]
+def offers(
+    models: Models,
+    chosen: Sequence[str | None] = (),
+    mixed: Sequence[str] = (),
+    mix: Sequence[float] = (),
+) -> list[Any]:
+    """The lists of the panes, the dials of a mix, and whose these are.
+
+    `chosen` are the models of the panes; one that has gone leaves its pane
+    without any. Each of the growths in `mixed` keeps its dial in `mix`.
+    """
+    choices, grown = models.offered(), models.grown()
+    known = {key for _, key in choices}
+    gone: dict[str, Any] = {"value": None}
+    panes = [
+        gr.Dropdown(choices=choices, **({} if key in known else gone))
+        for key in chosen
+    ]
+    keys, dials = list(grown)[:MIXES], dict(zip(mixed, mix, strict=False))
     return [
-        *[choices] * PANES,
-        *(gr.Slider(label=label, visible=True) for label in labels),
-        *[gr.Slider(visible=False)] * (MIXES - len(labels)),
+        *(panes or [gr.Dropdown(choices=choices)] * PANES),
+        *(
+            gr.Slider(label=grown[key], value=dials.get(key, 0.0), visible=True)
+            for key in keys
+        ),
+        *[gr.Slider(visible=False)] * (MIXES - len(keys)),
+        keys,
     ]

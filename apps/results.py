@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,6 @@ _NAMES = {"new": "New skill", "old": "Old skill"}
 def methods_of(rows: Rows) -> list[str]:
     """Names of the methods, in the order of the results."""
     return list(dict.fromkeys(row["method"] for row in rows))
-
-
-def series(rows: Rows, score: str) -> dict[str, list[tuple[float, float]]]:
-    """Curves of a score by method: its mean over seeds at every step."""
-    values: dict[str, dict[float, list[float]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for row in rows:
-        value = row["scores"].get(score)
-        if value is not None and not math.isnan(value):
-            values[row["method"]][row["step"]].append(float(value))
-    return {
-        method: [(step, sum(v) / len(v)) for step, v in sorted(steps.items())]
-        for method, steps in values.items()
-    }
 
 
 def score_title(rows: Rows, score: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_grow.comparison.layout import DONE_FILE
 from keras_grow.comparison.layout import GROWTH_FILE
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RESULTS_FILE
@@ -79,18 +78,18 @@ class Runs:
         return cls(folder, Path(made), plan.model, plan.dtype)
 
     def folders(self) -> list[Path]:
-        """Folders of comparisons with results, the given one first."""
-        made = sorted(self.made.glob(f"*/{PLAN_FILE}"), reverse=True)
+        """Folders of comparisons with results: the given, then the newest."""
         found = [self.given] if self.given else []
         given = self.given.resolve() if self.given else None
-        for file in made:
-            plan = read_plan(file.parent)
+        made = (file.parent for file in self.made.glob(f"*/{PLAN_FILE}"))
+        for folder in training_folders.newest_first(made):
+            plan = read_plan(folder)
             own = (self.model, self.dtype)
             fits = plan is not None and (plan.model, plan.dtype) == own
-            if file.parent.resolve() == given:
+            if folder.resolve() == given:
                 continue  # The app was started on a run that it made.
-            if fits and any(file.parent.glob(f"*/{DONE_FILE}")):
-                found.append(file.parent)
+            if fits and training_folders.is_done(folder):
+                found.append(folder)
         return [f for f in found if (f / RESULTS_FILE).exists()]
 
     def folder(self, name: str) -> Path | None:

@@ -16,6 +16,7 @@ from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Runs
 from .runs import read_rows
+from .training_folders import name_of
 
 _NO_RUN = (
     "No finished run yet. Train a model on the Train tab, or start the app on "
@@ -64,17 +65,12 @@ def build(tab: Any, runs: Runs, models: Models) -> Any:
     return run
 
 
-def options(runs: Runs) -> list[tuple[str, str]]:
-    """Names of the runs to choose from, and what tells them apart."""
-    return [(folder.name, folder.name) for folder in runs.folders()]
-
-
 def choices(runs: Runs, chosen: str | None = None) -> Any:
     """The runs to choose from, the given or newest first."""
-    found = options(runs)
-    keys = [key for _, key in found]
+    keys = [folder.name for folder in runs.folders()]
     if chosen not in keys:
         chosen = keys[0] if keys else None
+    found = [(name_of(folder), folder.name) for folder in runs.folders()]
     return gr.Dropdown(choices=found, value=chosen, visible=bool(keys))
 
 
@@ -109,7 +105,7 @@ def _draw(runs: Runs, models: Models, name: str | None) -> list[Any]:
 
 
 def _grown(runs: Runs, models: Models, folder: Path) -> str:
-    """The blocks of every growth of a run, and the report of the loaded one."""
+    """The blocks of every growth of a run, and the reports there are."""
     drawn = ["<h2>What has grown</h2>"]
     for entry in runs.entries():
         if entry.folder != folder or entry.growth_file is None:
@@ -121,8 +117,8 @@ def _grown(runs: Runs, models: Models, folder: Path) -> str:
             )
             continue
         drawn.append(drawings.blocks(entry.label, growth, models.num_blocks))
-        if models.wanted("grown") == entry.key and models.growth_report:
-            drawn.append(words.plain(models.growth_report))
+        if entry.key in models.reports:
+            drawn.append(words.plain(models.reports[entry.key]))
     if len(drawn) == 1:
         drawn.append(words.note("info", "No method of this run has grown."))
     return "".join(drawn)

@@ -1,13 +1,12 @@
-"""The settings of a question: how is drawn, chats, growths that are mixed."""
+"""The settings of a question: sampling, chat and mixed growths."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from .answers import LIMITS
 from .answers import SAMPLERS
+from .placing import MIXES
 from .quick_gradio import gradio as gr
-
-MIXES = 4  # Growths that can be mixed.
 
 
 @dataclass(frozen=True)

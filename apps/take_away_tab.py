@@ -71,11 +71,6 @@ def build(runs: Runs) -> Any:
     return model
 
 
-def options(runs: Runs) -> list[tuple[str, str]]:
-    """Names and keys of the models that can be taken away."""
-    return [(entry.label, entry.key) for entry in runs.entries()]
-
-
 def choices(runs: Runs, chosen: str | None = None) -> Any:
     """The models to choose from.
 
@@ -162,7 +157,7 @@ def _nothing() -> list[Any]:
 
 def _make(runs: Runs, key: str | None, form: str) -> Iterator[list[Any]]:
     entry = runs.entry(key)
-    if entry is None or form not in _MAKE:
+    if entry is None or form not in _MAKE or exports.made(entry, form):
         yield _offer(runs, key, form)
         return
     said = f"{entry.label} is being written. You can go on meanwhile."

@@ -8,8 +8,12 @@ from . import uploads
 from . import words
 from .lesson import PRESETS
 from .lesson import Lesson
+from .models import Models
 from .quick_gradio import gradio as gr
 from .runs import Runs
+
+# Places of some settings among those of `lesson_of`.
+LAYERS, UPDATES, RATE = 2, 4, 5
 
 
 def lesson_of(
@@ -33,20 +37,47 @@ def lesson_of(
     )
 
 
-def settings(preset: str, rows: uploads.Rows | None) -> list[Any]:
-    """The settings of a preset, for rows if there are any."""
+def settings(
+    preset: str, rows: uploads.Rows | None, num_blocks: int = 0
+) -> list[Any]:
+    """The settings of a preset, for the rows and the blocks that are known."""
     chosen = PRESETS.get(preset, PRESETS["quick"])
     lesson = chosen.lesson
     learned = len(rows.examples) - rows.held_out if rows else 0
     return [
         lesson.method,
         lesson.anchored,
-        lesson.layers,
+        min(lesson.layers, num_blocks or lesson.layers),
         lesson.factor,
         chosen.updates(learned) if learned else lesson.updates,
         lesson.learning_rate,
         lesson.retention,
     ]
+
+
+def look(
+    models: Models,
+    file: str | None,
+    before: uploads.Rows | None,
+    prompt: str | None,
+    answer: str | None,
+    template: str,
+    split: float,
+    preset: str,
+    *values: Any,
+) -> list[Any]:
+    """What `check` finds, then grown blocks, updates and forecast for it.
+
+    `before` are the rows until now. A preset's number of updates is another one
+    for each file; one that the visitor chose stays.
+    """
+    found, chosen = check(file, prompt, answer, template, split), [*values]
+    if chosen[UPDATES] == settings(preset, before)[UPDATES]:
+        chosen[UPDATES] = settings(preset, found[0])[UPDATES]
+    if models.num_blocks:
+        chosen[LAYERS] = min(chosen[LAYERS] or 0, models.num_blocks)
+    expected = forecast_of(models.runs, found[0], *chosen)
+    return [*found, chosen[LAYERS], chosen[UPDATES], expected]
 
 
 def check(

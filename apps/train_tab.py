@@ -24,8 +24,6 @@ _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "
     "prompt and an answer in each row, or chats."
 )
-# Places of some settings among those of `train_form.lesson_of`.
-_LAYERS, _UPDATES, _RATE = 2, 4, 5
 _WATCHED = ("Perplexity of general English text (quick)", "WinoGrande")
 
 
@@ -134,45 +132,30 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     def expect(rows: uploads.Rows | None, *values: Any) -> str:
         return form.forecast_of(models.runs, rows, *values)
 
-    def look(
-        file: str | None,
-        prompt: str | None,
-        answer: str | None,
-        template: str,
-        split: float,
-        preset: str,
-        *values: Any,
-    ) -> list[Any]:
-        found = form.check(file, prompt, answer, template, split)
-        chosen = [*values]
-        # A preset's passes are another number of updates for each file.
-        chosen[_UPDATES] = form.settings(preset, found[0])[_UPDATES]
-        if models.num_blocks:
-            chosen[_LAYERS] = min(chosen[_LAYERS] or 0, models.num_blocks)
-        updated = [chosen[_LAYERS], chosen[_UPDATES]]
-        return [*found, *updated, expect(found[0], *chosen)]
+    def look(*values: Any) -> list[Any]:
+        return form.look(models, *values)
 
-    def look_anew(
-        file: str | None, template: str, split: float, *values: Any
-    ) -> list[Any]:
+    def look_anew(file: str | None, before: Any, *values: Any) -> list[Any]:
         # The columns of a new file are its own.
-        return look(file, None, None, template, split, *values)
+        return form.look(models, file, before, None, None, *values)
 
     def choose(preset: str, rows: uploads.Rows | None) -> list[Any]:
-        values = form.settings(preset, rows)
+        values = form.settings(preset, rows, models.num_blocks)
         return [*values, expect(rows, *values)]
 
     seen = [rows, checked, prompt, answer, template]
-    seen += [fields[_LAYERS], fields[_UPDATES], expected]
+    seen += [fields[form.LAYERS], fields[form.UPDATES], expected]
     file.change(
-        look_anew, [file, template, split, preset, *fields], seen, **QUIET
+        look_anew, [file, rows, *reading[2:], preset, *fields], seen, **QUIET
     )
     for field in reading:
-        field.input(look, [file, *reading, preset, *fields], seen, **QUIET)
+        field.input(
+            look, [file, rows, *reading, preset, *fields], seen, **QUIET
+        )
     preset.input(choose, [preset, rows], [*fields, expected], **QUIET)
     for field in fields:
         field.input(expect, [rows, *fields], expected, **QUIET)
-    method, rate = fields[0], fields[_RATE]
+    method, rate = fields[0], fields[form.RATE]
     method.input(
         lambda m: KINDS[m].rate if m in METHODS else gr.skip(),
         method,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from . import chart
+from . import curves
 from . import results
 from . import uploads
 from . import words
@@ -98,7 +99,7 @@ def _curves(now: TrainingStatus) -> str:
     order = results.methods_of(rows)
     drawn = [
         chart.curves(
-            results.score_title(rows, score), results.series(rows, score), order
+            curves.title(rows, score), curves.points(rows, score), order
         )
         for score in rows[0]["scores"]
     ]

@@ -121,6 +121,16 @@ class Trainer:
             (self.folder / now.folder / training_folders.STOP_FILE).touch()
             return "Stopping; what was learned will be kept."
 
+    def delete(self, own: Path) -> None:
+        """Remove a training with its model, unless it is running."""
+        with self._lock:
+            now = self.status
+            # Its process may not yet have come to where it says so itself.
+            if now.state == "running" and now.folder == own.name:
+                raise ValueError("It is running. Stop it first.")
+            training_folders.delete(own)
+            self.say_changed()
+
     def say_changed(self) -> None:
         """Let pages look at the list of models anew."""
         self.finished += 1

@@ -8,6 +8,7 @@ it.
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def write_note(folder: Path, note: Note) -> None:
     """Keep what is said of a training, its texts cut to a decent length."""
     kept = dataclasses.replace(
         note,
-        name=" ".join(note.name.split())[:_MAX_NAME],
+        name=note.name[:_MAX_NAME],
         notes=note.notes[:_MAX_NOTES],
     )
     with write_atomically(folder / NOTE_FILE) as file:
@@ -65,8 +66,12 @@ def name_of(folder: Path) -> str:
 
 def all_of(made: Path) -> list[Path]:
     """Folders of all trainings, the newest first."""
-    found = [file.parent for file in made.glob(f"*/{NOTE_FILE}")]
-    return sorted(found, key=lambda f: f.name.rpartition("_20")[2])[::-1]
+    return newest_first(file.parent for file in made.glob(f"*/{NOTE_FILE}"))
+
+
+def newest_first(folders: Iterable[Path]) -> list[Path]:
+    """Folders by the time in their names, whatever was trained in them."""
+    return sorted(folders, key=lambda f: f.name.rpartition("_20")[2])[::-1]
 
 
 def find(made: Path, name: str | None) -> Path | None:
@@ -77,6 +82,7 @@ def find(made: Path, name: str | None) -> Path | None:
 def free_name(made: Path, wanted: str) -> str:
     """A name that no other training has: `wanted`, or with a number."""
     taken = {name_of(folder) for folder in all_of(made)}
+    wanted = " ".join(wanted.split())[: _MAX_NAME - 5]
     number, name = 2, wanted
     while name in taken:
         name = f"{wanted} ({number})"

@@ -29,16 +29,14 @@ def build(trainer: Trainer, owner: Any) -> None:
             save = gr.Button("Save name and notes", elem_id="training-save")
             go_on = gr.Button("Go on with it", elem_id="training-go-on")
             ask = gr.Button("Delete", elem_id="training-delete")
-        question = gr.HTML(visible=False, elem_id="training-question")
-        with gr.Row():
-            yes = gr.Button(
-                "Yes, delete it",
-                variant="stop",
-                visible=False,
-                elem_id="training-yes",
-            )
-            no = gr.Button("No, keep it", visible=False, elem_id="training-no")
-    asked = [question, yes, no]
+        with gr.Group(visible=False) as asked:
+            question = gr.HTML(elem_id="training-question")
+            with gr.Row():
+                yes = gr.Button(
+                    "Yes, delete it", variant="stop", elem_id="training-yes"
+                )
+                no = gr.Button("No, keep it", elem_id="training-no")
+    hidden = gr.update(visible=False)
 
     def listed(value: str | None = None) -> Any:
         found = training_folders.all_of(trainer.folder)
@@ -53,8 +51,8 @@ def build(trainer: Trainer, owner: Any) -> None:
         note = training_folders.read_note(folder) if folder else None
         if folder is None or note is None:
             # What was said of one that was deleted stays.
-            return [gr.skip(), "", "", *unasked()]
-        return [_about(folder), note.name, note.notes, *unasked()]
+            return [gr.skip(), "", "", hidden]
+        return [_about(folder), note.name, note.notes, hidden]
 
     def keep(value: str | None, name: str, notes: str) -> list[Any]:
         folder = training_folders.find(trainer.folder, value)
@@ -88,15 +86,10 @@ def build(trainer: Trainer, owner: Any) -> None:
     def wonder(value: str | None) -> list[Any]:
         folder = training_folders.find(trainer.folder, value)
         if folder is None:
-            return unasked()
-        text = (
-            f"Delete {training_folders.name_of(folder)} and its model for good?"
-        )
-        return [
-            gr.HTML(words.note("warning", text), visible=True),
-            gr.Button(visible=True),
-            gr.Button(visible=True),
-        ]
+            return ["", hidden]
+        name = training_folders.name_of(folder)
+        text = f"Delete {name} and its model for good?"
+        return [words.note("warning", text), gr.Group(visible=True)]
 
     def remove(value: str | None) -> list[Any]:
         folder = training_folders.find(trainer.folder, value)
@@ -104,26 +97,20 @@ def build(trainer: Trainer, owner: Any) -> None:
             said = words.note("error", "It is not there any more.")
         else:
             try:
-                training_folders.delete(folder)
+                trainer.delete(folder)
                 said = words.note("good", "Deleted.")
             except (OSError, ValueError) as error:
                 said = words.note("error", str(error))
         trainer.say_changed()
-        return [said, listed(), *unasked()]
+        return [said, listed(), hidden]
 
     panel.expand(listed, chosen, chosen, **QUIET)
-    chosen.change(look, chosen, [about, name, notes, *asked], **QUIET)
+    chosen.change(look, chosen, [about, name, notes, asked], **QUIET)
     save.click(keep, [chosen, name, notes], [about, chosen], **QUIET)
     go_on.click(resume, [chosen, owner], about, **QUIET)
-    ask.click(wonder, chosen, asked, **QUIET)
-    yes.click(remove, chosen, [about, chosen, *asked], **QUIET)
-    no.click(unasked, None, asked, **QUIET)
-
-
-def unasked() -> list[Any]:
-    """The question and its two answers, out of sight."""
-    hidden = gr.Button(visible=False)
-    return [gr.HTML(visible=False), hidden, hidden]
+    ask.click(wonder, chosen, [question, asked], **QUIET)
+    yes.click(remove, chosen, [about, chosen, asked], **QUIET)
+    no.click(lambda: hidden, None, asked, **QUIET)
 
 
 def _about(folder: Any) -> str:

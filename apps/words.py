@@ -70,3 +70,10 @@ def status(text: str, memory: str) -> str:
 def plain(text: str) -> str:
     """Text of several lines as it stands."""
     return f'<pre class="kg-pre">{escape(text)}</pre>'
+
+
+def size(count: int) -> str:
+    """A number of bytes in words."""
+    if count < 10**8:
+        return f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.2f} GB"

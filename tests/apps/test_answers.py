@@ -1,9 +1,7 @@
 """Answers in turn, with models of straw: no pane and no visitor waits long."""
 
 import asyncio
-from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 from keras_grow.app.answers import LIMITS
@@ -13,90 +11,12 @@ from keras_grow.app.asking import Ask
 from keras_grow.app.asking import Asked
 from keras_grow.app.asking import Visitors
 from keras_grow.app.asking import begin
-from keras_grow.app.choices import Choice
-from keras_grow.app.choices import Part
-from keras_grow.app.choices import Unavailable
-from keras_grow.app.choices import Writing
-from keras_grow.app.owner import Owner
+from keras_grow.app.catalog import Choice
+from straw_models import StrawModels
 
 from keras_grow.app import pane
 
 pytestmark = pytest.mark.no_backend
-
-
-class StrawWhole:
-    """Answers that write their words one a step, then may break."""
-
-    def __init__(self, texts, pieces, error):
-        self.texts, self.pieces, self.error = texts, pieces, error
-        self.answers = [
-            SimpleNamespace(
-                text="", token_ids=[], lengths=[], logprobs=[], cut=0,
-                finished=None,
-            )
-            for _ in texts
-        ]  # fmt: skip
-
-    is_read = property(lambda self: self.pieces == 0)
-    finished = property(lambda self: all(a.finished for a in self.answers))
-
-    def read_piece(self):
-        self.pieces -= 1
-
-    def advance(self):
-        for answer, text in zip(self.answers, self.texts, strict=True):
-            count = len(answer.token_ids) + 1
-            if self.error and count == 3:
-                raise self.error
-            if answer.finished is None:
-                answer.text = text[:count]
-                answer.token_ids.append(count)
-                answer.lengths.append(count)
-                answer.logprobs.append(-1.0)
-                answer.finished = "length" if count == len(text) else None
-
-
-class StrawModels:
-    """Models by key, of which some load, fail, break or are base and grown."""
-
-    def __init__(self, texts, pieces=0, error=None):
-        self.texts, self.pieces, self.error = texts, pieces, error
-        self.owner, self.batches, self.wanted = Owner(), [], {}
-
-    def shares_base(self, choice):
-        return choice.key in ("base", "grown")
-
-    def needs(self, choice):
-        if choice.key not in self.texts:
-            raise Unavailable("nobody here", "empty")
-        return [choice.key]
-
-    def want(self, key):
-        if key not in self.wanted:
-            self.wanted[key] = Future()
-            if key != "slow":
-                self.wanted[key].set_result(None)
-        return self.wanted[key]
-
-    def part(self, key):
-        return Part("loading", f"Loads {key}.")
-
-    def check(self, key):
-        if key == "torn":
-            raise Unavailable("did not load")
-
-    def prompt(self, question, turns):
-        return question.prompt
-
-    def together(self, choices, prompt, *arguments):
-        keys = [choice.key for choice in choices]
-        self.batches.append(keys)
-        error = self.error if "bad" in keys else None
-        texts = [self.texts[key] for key in keys]
-        return Writing(StrawWhole(texts, self.pieces, error), keys)
-
-    def drift(self, choice, prompt, token_ids, logprobs):
-        return [0.5] * len(token_ids)
 
 
 def asked(*keys):
@@ -113,9 +33,8 @@ def answers(models, *keys, turns=100, then=lambda ask: None):
     """The answers of one question, after so many turns of the owner."""
 
     async def run():
-        panes = asked(*keys)
-        ask = Ask(list(panes))
-        begin(models, ask, Question("hello"), panes)
+        ask = Ask(Question("hello"), asked(*keys))
+        begin(models, ask)
         for _ in range(turns):
             if not models.owner._waiting:
                 break
@@ -145,8 +64,8 @@ def test_visitors_write_a_token_each_in_turn_and_one_who_left_is_dropped():
     async def run():
         asks = []
         for name in "abcde":
-            asks.append(visitors.begin(name, [0]))
-            begin(models, asks[-1], Question("hello"), asked("base"))
+            asks.append(visitors.begin(name, Question("hello"), asked("base")))
+            begin(models, asks[-1])
         for _ in range(5 * 5):
             models.owner.turn()
         counts = [len(ask._answers[0].token_ids) for ask in asks]
@@ -159,8 +78,8 @@ def test_visitors_write_a_token_each_in_turn_and_one_who_left_is_dropped():
     assert counts == [2] * 5
     assert waiting == 4
     assert len(asks[0]._answers[0].token_ids) == 2
-    assert not visitors.waits("a")
-    assert visitors.waits("b")
+    assert visitors.now("a", 0) is None
+    assert visitors.now("b", 0) is asks[1]
 
 
 def test_what_loads_is_waited_for_and_the_others_go_on():
@@ -183,7 +102,9 @@ def test_an_error_or_an_empty_pane_is_its_own():
     )
     found = answers(models, "base", "bad", "torn", "none")
     assert (found[0].state, found[0].text) == ("done", "abcd")
-    assert (found[1].state, found[1].message) == ("error", "torn")
+    # What was written before stays.
+    bad = found[1]
+    assert (bad.state, bad.message, bad.text) == ("error", "torn", "xy")
     assert (found[2].state, found[2].message) == ("error", "did not load")
     assert (found[3].state, found[3].message) == ("empty", "nobody here")
 
@@ -202,15 +123,39 @@ def test_a_stop_keeps_what_was_written_and_begins_nothing():
     assert models.batches == [["base"]]
 
 
-def test_a_new_question_takes_the_place_of_the_old_in_its_panes():
-    visitors = Visitors()
+def test_a_new_question_takes_the_place_of_the_old_in_its_panes_alone():
+    visitors, models = Visitors(), StrawModels({"base": "abc", "grown": "de"})
 
     async def run():
-        first, other = visitors.begin("a", [0, 1]), visitors.begin("a", [2])
-        visitors.begin("a", [1])
-        return first.left, other.left
+        first = visitors.begin("a", Question("one"), asked("base", "grown"))
+        begin(models, first)
+        models.owner.turn()
+        second = visitors.begin(
+            "a", Question("two"), {1: Asked(Choice("base"))}
+        )
+        begin(models, second)
+        while models.owner._waiting:
+            models.owner.turn()
+        assert visitors.now("a", 1) is second
+        assert visitors.now("a", 0) is first
+        ends = [[a async for a in ask.read()][-1] for ask in (first, second)]
+        visitors.begin("a", Question("three"), asked("base"))
+        return ends, first
 
-    assert ended(run()) == (True, False)
+    (first, second), ask = ended(run())
+    # The other pane of the first question goes on to its end.
+    assert {i: a.text for i, a in first.items()} == {0: "abc"}
+    assert first[0].drift == (0.5,) * 3
+    assert {i: a.text for i, a in second.items()} == {1: "abc"}
+    assert ask.left
+
+
+def test_drift_is_not_measured_where_the_base_would_read_more():
+    models = StrawModels({"grown": "abc"})
+    models.cut = 7
+    (found,) = answers(models, "grown").values()
+    assert (found.state, found.drift) == ("done", ())
+    assert "first 7 tokens of the prompt were cut off" in pane.note(found)
 
 
 def test_notes_say_what_happened():

@@ -14,7 +14,7 @@ from family_models import parametrize_families
 from family_presets import whole_family
 from keras_grow.app.catalog import BASE
 from keras_grow.app.catalog import MIXED
-from keras_grow.app.choices import Choice
+from keras_grow.app.catalog import Choice
 from keras_grow.app.models import Models
 
 from keras_grow import grow_model

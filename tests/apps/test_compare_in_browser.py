@@ -151,6 +151,11 @@ def test_what_was_cut_goes_on_where_it_was(app, visit, expected):
     longer = text_of(page, 0)
     assert longer.startswith(short)
     assert expected["base"].startswith(longer)
+    # And is there in full among the earlier prompts.
+    page.locator("#past button").first.click()
+    page.locator("#history button", has_text=PROMPT).click()
+    page.wait_for_timeout(500)
+    assert text_of(page, 0) == longer
 
 
 def test_a_growth_file_is_uploaded_and_answers(
@@ -182,6 +187,11 @@ def test_votes_are_blind_and_are_exported_with_the_answers(app, visit):
         result = says(page, "blind-result", "Left was")
         assert "95%" in result
         page.locator("#vote-left[disabled]").wait_for()
+    # What the browser keeps is there after a reload.
+    page.reload()
+    says(page, "status", "Ready.")
+    page.locator("#past button").first.click()
+    page.locator("#history button", has_text=PROMPT).wait_for()
     with page.expect_download() as download:
         page.locator(r"#answers\.jsonl").click()
     lines = download.value.path().read_text("utf-8").splitlines()

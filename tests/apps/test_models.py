@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from keras_grow.app.catalog import BASE
-from keras_grow.app.choices import Choice
-from keras_grow.app.choices import Unavailable
+from keras_grow.app.catalog import MIXED
+from keras_grow.app.catalog import Choice
+from keras_grow.app.catalog import Unavailable
+from keras_grow.app.growths import Growths
 from keras_grow.app.models import Models
 from keras_grow.app.runs import Entry
 
@@ -48,8 +50,13 @@ class StrawStreamer:
 
     one_at_a_time = False
 
-    def together(self, prompt, length, states):
-        return self.lm.name
+    max_length = 10
+
+    def encode(self, prompt):
+        return prompt.split()
+
+    def together(self, prompt, length, states, sampling, stop, begun):
+        return f"{self.lm.name} {length}" if begun else self.lm.name
 
 
 @pytest.fixture
@@ -141,3 +148,57 @@ def test_without_a_base_nothing_answers_and_all_say_why(models, monkeypatch):
 def test_a_key_that_is_not_there_is_no_model(models):
     with pytest.raises(Unavailable, match="No such model"):
         models.needs(Choice("../secret"))
+
+
+def test_an_answer_goes_on_as_far_as_its_model_reads_and_no_further(models):
+    load(models, BASE)
+    base = [Choice(BASE)]
+    rest = models.together(base, "a b", 4, begun=[1, 2, 3, 4, 5])
+    assert rest.whole == "base 3"
+    with pytest.raises(ValueError, match=r"cannot go on.* 10 tokens"):
+        models.together(base, "a b", 4, begun=[1] * 8)
+
+
+def test_models_that_load_at_the_same_time_are_no_more_than_may_stay(
+    models, monkeypatch
+):
+    load(models, BASE, "one")
+    late = []
+
+    def submit(*arguments):
+        late.append(Future())
+        return late[-1]
+
+    monkeypatch.setattr(models, "_prepare", SimpleNamespace(submit=submit))
+    load(models, "two", "three")
+    for future in late:
+        future.set_result(SimpleNamespace(name="late"))
+    load(models)
+    ready = [k for k in models.runs.found if models.part(k).state == "ready"]
+    assert ready == ["two", "three"]
+
+
+def test_what_is_chosen_and_has_gone_is_no_error(models):
+    models.prepare("../secret")
+    models.prepare(MIXED)
+    assert load(models) == []
+    assert models.part(MIXED).state == "absent"
+    with pytest.raises(Unavailable, match="No such model"):
+        models.needs(Choice(MIXED, {"gone": 0.5}))
+
+
+def test_a_growth_that_cannot_be_loaded_leaves_the_others(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        keras_grow, "load_growth", lambda lm, file, name: loaded.append(file)
+    )
+    monkeypatch.setattr(keras_grow, "remove_growth", lambda *_: None)
+    monkeypatch.setattr(keras_grow, "set_growths", lambda *_: None)
+    growths = Growths(SimpleNamespace(lm=None))
+    for key in "abcd":
+        assert growths.make_room() == []
+        growths.load(key, key)
+    growths.scales({"a": 1.0}, {})
+    # Who makes room is known before the file is read, which may be torn.
+    assert growths.make_room() == ["b"]
+    assert list(growths.names) == ["c", "d", "a"]

@@ -7,15 +7,19 @@ from xml.etree import ElementTree
 
 import pytest
 from keras_grow.app.axis import Axis
+from keras_grow.app.chart import curves
 from keras_grow.app.curves import as_svg
 from keras_grow.app.curves import charts
+from keras_grow.app.curves import points
 from keras_grow.app.drawings import analyses
 from keras_grow.app.drawings import blocks
 from keras_grow.app.drawings import growth_of
 from keras_grow.app.results import as_csv
-from keras_grow.app.results import series
 from keras_grow.app.runs import Runs
 from keras_grow.app.runs import read_rows
+from keras_grow.app.see_tab import choices
+from keras_grow.app.training_folders import Note
+from keras_grow.app.training_folders import write_note
 
 from keras_grow.app import front_view
 from keras_grow.comparison import Method
@@ -65,6 +69,27 @@ def test_finished_runs_of_the_same_base_are_offered(runs):
         "one/g__one-seed0": True,
         "one/sft-seed0": False,
     }
+
+
+@pytest.mark.no_backend
+def test_the_newest_training_is_first_and_has_its_name(runs, tmp_path):
+    for kind, day in (("sft", 24), ("g_freeze", 25), ("sft", 23)):
+        own = finished(tmp_path / "made" / f"{kind}_2026-11-{day}_16-25-35")
+        write_note(own, Note(f"of the {day}th"))
+    names = [folder.name for folder in runs.folders()]
+    assert names[0] == "given"
+    days = [name[-11:-9] for name in names if "_2026" in name]
+    assert days == ["25", "24", "23"]
+    assert ("of the 25th", "g_freeze_2026-11-25_16-25-35") in choices(
+        runs
+    ).choices
+
+
+@pytest.mark.no_backend
+def test_what_cannot_be_drawn_is_left_out_of_a_chart():
+    inf, nan = float("inf"), float("nan")
+    drawn = curves("t", {"a": [(1, 2), (inf, 2), (nan, 2), (2, inf)]}, ["a"])
+    assert drawn.count("kg-point") == 1
 
 
 @pytest.mark.no_backend
@@ -118,7 +143,8 @@ def test_half_a_row_is_left_out_and_the_last_of_a_step_counts(tmp_path):
     text = "\n".join(map(json.dumps, (row, again, other)))
     (tmp_path / "results.jsonl").write_text(text + '\n{"method": "a", "se')
     rows = read_rows(tmp_path)
-    assert series(rows, "new/loss") == {"a": [(0, 2.5)]}
+    ((point,),) = points(rows, "new/loss").values()
+    assert (point.x, point.y, point.up) == (0, 2.5, (1.0, 4.0))
     assert as_csv(rows).splitlines()[1] == "a,0,0,new/loss,1.0"
 
 

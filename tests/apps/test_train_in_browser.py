@@ -9,6 +9,7 @@ import signal
 
 import pytest
 import tiny_run
+from browsing import ask
 from browsing import says
 from browsing import upload
 from workers import worker_of
@@ -144,3 +145,12 @@ def test_a_training_is_found_again_after_the_app_was_killed(
     page.locator("#training-yes").click()
     says(page, "training-about", "Deleted.")
     assert not own.exists()
+    # The pane that had it is without a model, and the others go on.
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('[id^=model-] input')]"
+        ".some(each => each.value === '' && each.offsetParent)"
+    )
+    ask(page, "the quick")
+    says(page, "note-0", "Drift")
+    says(page, "note-3", "No such model here")

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from keras_grow.app.forecast import duration
@@ -12,6 +13,7 @@ from keras_grow.app.lesson import PRESETS
 from keras_grow.app.lesson import Lesson
 from keras_grow.app.runs import Runs
 from keras_grow.app.train_form import check as choosers
+from keras_grow.app.train_form import look
 from keras_grow.app.train_form import settings
 from keras_grow.app.train_words import progress
 from keras_grow.app.train_words import shown
@@ -194,7 +196,26 @@ def test_presets_are_settings_for_the_rows_at_hand(rows):
     # Five passes over 16 rows, 8 at a time.
     assert (method, anchored, layers, updates) == ("g_freeze", True, 0, 10)
     assert settings("quick", None)[4] == Lesson().updates
+    # No more blocks than there are.
+    assert [settings("quick", None, n)[2] for n in (0, 3, 18)] == [10, 3, 10]
     assert PRESETS["quick"].updates(100_000) == PRESETS["quick"].most
+
+
+def test_updates_that_were_chosen_stay_where_the_split_is_changed(
+    rows, tmp_path
+):
+    models = SimpleNamespace(
+        num_blocks=3, runs=Runs(None, tmp_path / "made", "m", "float32")
+    )
+    file = str(tmp_path / "rows.jsonl")
+    reading = [None, None, "gemma", 0.5, "careful"]
+    chosen = settings("careful", rows)
+    *_, layers, updates, said = look(models, file, rows, *reading, *chosen)
+    assert (layers, updates) == (0, 6)  # Five passes over ten rows.
+    assert said.count("passes over 10 rows")
+    chosen[2], chosen[4] = 10, 77
+    *_, layers, updates, _ = look(models, file, rows, *reading, *chosen)
+    assert (layers, updates) == (3, 77)
 
 
 def test_a_lesson_with_a_text_to_hold_to_is_a_plan(rows, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 from types import SimpleNamespace
 
@@ -70,7 +71,7 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
         second.start(lesson, ROWS, "ann")
     (own,) = training_folders.all_of(made)
     with pytest.raises(ValueError, match="running"):
-        training_folders.delete(own)
+        second.delete(own)
     os.kill(worker_of(own), signal.SIGKILL)
     assert "signal 9" in wait(first, lambda n: n.state == "failed").message
     assert "memory" in wait(second, lambda n: n.state == "failed").message
@@ -124,6 +125,22 @@ def test_a_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
 
 
 @pytest.mark.no_backend
+def test_a_training_that_begins_cannot_be_deleted(tmp_path, monkeypatch):
+    # Its process has not yet locked the folder.
+    process = SimpleNamespace(poll=lambda: None)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: process)
+    trainer = Trainer(tmp_path, "model", "float32")
+    trainer.start(Lesson(), ROWS, "ann")
+    (own,) = training_folders.all_of(tmp_path)
+    with pytest.raises(ValueError, match="Stop it first"):
+        trainer.delete(own)
+    process.poll, process.returncode = (lambda: 1), 1
+    wait(trainer, lambda now: now.state == "failed")
+    trainer.delete(own)
+    assert (training_folders.all_of(tmp_path), trainer.finished) == ([], 1)
+
+
+@pytest.mark.no_backend
 def test_a_process_that_ended_without_a_word_is_spoken_for(tmp_path):
     (tmp_path / "log.txt").write_text("some\nlast words\n\n", "utf-8")
     assert "last words" in why_ended(tmp_path, 3)
@@ -148,6 +165,16 @@ def test_trainings_have_names_and_notes_of_their_own(tmp_path):
     ]
     assert len(training_folders.read_note(own).notes) == 4000
     assert training_folders.find(tmp_path, "../etc") is None
+    # One that is cut to its length is still another's.
+    long = "x" * 99
+    for number in (1, 2):
+        (tmp_path / f"{number}").mkdir()
+        training_folders.write_note(
+            tmp_path / f"{number}",
+            training_folders.Note(training_folders.free_name(tmp_path, long)),
+        )
+    names = {training_folders.name_of(tmp_path / n) for n in "12"}
+    assert len(names) == 2
     (own / "training.json").write_text("[", "utf-8")
     assert training_folders.read_note(own) is None
     assert training_folders.name_of(own) == own.name
