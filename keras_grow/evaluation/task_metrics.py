@@ -25,7 +25,8 @@ def evaluate(
         examples: the examples.
         metric: `"exact_match"`, `"final_number"` (of a worked solution, as
             in GSM8K), `"sacrebleu"`, `"multiple_choice"` or `"last_word"`, as
-            in `Task.metric`.
+            in `Task.metric`. Answers that are written end at a line break,
+            unless an example's has one: then at an end token alone.
 
     Returns:
         The metric's result: the name of the `metric`, the `score`, larger
@@ -46,12 +47,14 @@ def evaluate(
     evaluate(lm, task.test, task.metric).to_dict()
     ```
     """
+    several_lines = any("\n" in each.response.strip() for each in examples)
+    stop = () if several_lines else ("\n",)
     if metric == "exact_match":
-        return exact_match(lm, examples)
+        return exact_match(lm, examples, stop=stop)
     if metric == "final_number":
-        return exact_match(lm, examples, normalize=final_number)
+        return exact_match(lm, examples, stop=stop, normalize=final_number)
     if metric == "sacrebleu":
-        return sacrebleu(lm, examples)
+        return sacrebleu(lm, examples, stop=stop)
     if metric == "multiple_choice":
         return multiple_choice(lm, examples)
     if metric == "last_word":

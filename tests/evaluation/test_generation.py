@@ -7,6 +7,7 @@ import sacrebleu as sacrebleu_package
 from tiny_models import tiny_lm
 
 from keras_grow.evaluation import Scorer
+from keras_grow.evaluation import evaluate
 from keras_grow.evaluation import exact_match
 from keras_grow.evaluation import generate
 from keras_grow.evaluation import sacrebleu
@@ -106,6 +107,25 @@ def test_exact_match_strips_and_nothing_else(scorer):
         sacrebleu(scorer, [Example("x", " two\nlines")])
     with pytest.raises(ValueError, match="at least one example"):
         exact_match(scorer, [])
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "sacrebleu"])
+def test_answers_of_a_task_end_at_a_line_unless_some_have_several(
+    scorer, metric, monkeypatch
+):
+    stops = []
+    decode = scorer.decoder.generate
+
+    def noted(prompts, most, stop):
+        stops.append(tuple(stop))
+        return decode(prompts, most, stop)
+
+    monkeypatch.setattr(scorer.decoder, "generate", noted)
+    one, two = Example("hello", " one line\n"), Example("hello", "two\nlines")
+    evaluate(scorer, [one], metric)
+    result = evaluate(scorer, [one, two], metric)
+    assert stops == [("\n",), ()]
+    assert result.n == 2
 
 
 def test_bleu_is_sacrebleus_and_keeps_the_signature(scorer):
