@@ -47,12 +47,12 @@ def is_begun(folder: Path) -> bool:
 
 def _digests(plan: Plan) -> dict[str, str]:
     """A digest of each file that the plan names, by its name there."""
-    names = [part.strip() for part in plan.task.split(",")]
-    for name in (*plan.retention, plan.anchor_text or ""):
-        names += name.removeprefix("perplexity:").split(",")
+    paths = [name for name in plan.retention if name.endswith(".txt")]
+    for name in (plan.task, plan.anchor_text or "", *plan.retention):
+        parts = name.removeprefix("perplexity:").split(",")
+        paths += filter(is_file_name, map(str.strip, parts))
     found = {}
-    for name in dict.fromkeys(names):
-        if is_file_name(name) or name.endswith(".txt"):
-            with Path(name).open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    for path in dict.fromkeys(paths):
+        with Path(path).open("rb") as file:
+            found[path] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

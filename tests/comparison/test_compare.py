@@ -161,14 +161,19 @@ def test_a_plan_of_which_nothing_ran_may_be_put_right(sources, tmp_path):
     assert Plan.load(tmp_path) == right
 
 
-@pytest.mark.parametrize("name", ["train.jsonl", "old.txt"])
+@pytest.mark.parametrize("name", ["train.jsonl", "old, new.txt", "kept.jsonl"])
 def test_a_comparison_whose_files_changed_is_refused(sources, tmp_path, name):
-    for file in ("train.jsonl", "validation.jsonl", "old.txt"):
+    for file in ("train.jsonl", "validation.jsonl"):
         shutil.copy(sources / file, tmp_path)
+    shutil.copy(sources / "old.txt", tmp_path / "old, new.txt")
+    shutil.copy(sources / "train.jsonl", tmp_path / "kept.jsonl")
     mine = dataclasses.replace(
         plan(sources, GROWN),
         task=f"{tmp_path}/train.jsonl,{tmp_path}/validation.jsonl",
-        retention=(f"{tmp_path}/old.txt",),
+        retention=(
+            f"{tmp_path}/old, new.txt",
+            f"perplexity:{tmp_path}/train.jsonl, {tmp_path}/kept.jsonl",
+        ),
     )
     folder = tmp_path / "runs"
     _begin(mine, folder)
