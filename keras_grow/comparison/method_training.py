@@ -21,6 +21,7 @@ from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 from keras_grow.tasks.encoding import Encoded
 from keras_grow.tasks.example import Example
+from keras_grow.tasks.example import text_of
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchor_variants import replay
 from keras_grow.training.anchor_variants import target_masked
@@ -235,6 +236,5 @@ def _text_anchor(
         return KLAnchor.from_model(lm, ANCHOR_PASSAGES, **options)
     task = load_task(text, data_dir)
     rows = task.train or task.validation or task.test
-    # A row of plain text is an answer without a prompt.
-    texts = [each.prompt or each.response for each in rows]
-    return KLAnchor(texts[:ANCHOR_PASSAGES], **options)
+    texts = [text_of(example) for example in rows[:ANCHOR_PASSAGES]]
+    return KLAnchor(texts, **options)

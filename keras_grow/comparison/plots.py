@@ -82,14 +82,8 @@ def front(points: Sequence[FrontPoint], new: str, old: str) -> Any:
     axis = axes[0, 0]
     for style, method in _named(point.method for point in points):
         own = [point for point in points if point.method == method]
-        learned, forgotten = (
-            # Infinite numbers, of a run that diverged, have no place.
-            np.where(np.isfinite(values), values, np.nan)
-            for values in (
-                np.array([point.learned for point in own]),
-                np.array([point.forgotten for point in own]),
-            )
-        )
+        learned = _placed(point.learned for point in own)
+        forgotten = _placed(point.forgotten for point in own)
         axis.errorbar(
             forgotten[:, 0],
             learned[:, 0],
@@ -196,6 +190,12 @@ def _style(number: int, label: str) -> dict[str, Any]:
         "marker": _MARKERS[number % len(_MARKERS)],
         "markersize": 4,
     }
+
+
+def _placed(values: Iterable[tuple[float, float, float]]) -> Any:
+    """Numbers and ends of intervals `[N, 3]`; what is infinite has no place."""
+    found = np.array(list(values))
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _label(write: Any, scale: Any, rows: Rows, name: str) -> None:

@@ -21,6 +21,7 @@ from keras_grow.tasks import Example
 from keras_grow.tasks import Task
 from keras_grow.tasks import load_task
 from keras_grow.tasks import wikitext_articles
+from keras_grow.tasks.example import text_of
 
 # Perplexity text is cut to this many characters per example.
 _CHARACTERS = 400
@@ -87,8 +88,8 @@ class Scores:
         examples = rows[: plan.examples]
         short = f"old/{name.rpartition(':')[2]}"
         if as_text:
-            prompts = [each.prompt or each.response for each in examples]
-            texts = _up_to(prompts, _CHARACTERS * plan.examples)
+            whole = [text_of(example) for example in examples]
+            texts = _up_to(whole, _CHARACTERS * plan.examples)
             self._add_smooth(short, partial(perplexity, self.scorer, texts))
         else:
             self.functions[short] = lambda: evaluate(

@@ -174,7 +174,7 @@ def _check_stop(examples: Sequence[Example], stop: Sequence[str]) -> None:
             raise ValueError(
                 "Expected no answer to hold a stop text. Received: "
                 f"stop={tuple(stop)!r}, response={example.response!r}. Pass "
-                "other texts as `stop`; in a comparison, set `generated` to 0."
+                "other texts as `stop`."
             )
 
 

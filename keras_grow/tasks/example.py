@@ -108,6 +108,14 @@ class Example:
             )
 
 
+def text_of(example: Example) -> str:
+    """What is read of a row as text: its prompt.
+
+    A row of plain text is an answer without a prompt: its answer.
+    """
+    return example.prompt or example.response
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A named set of examples in three splits, with the metric it is for.
