@@ -219,10 +219,8 @@ class CompareEvents:
         """Settings and panes of an earlier question."""
         panes = {}
         for name, own in history[index].items():
-            found, question = (
-                restored(own["answer"]),
-                Question(**own["question"]),
-            )
+            found = restored(own["answer"])
+            question = Question(**own["question"])
             panes[int(name)] = of_pane(
                 found.model, found, question, own["turns"], plain, own
             )

@@ -24,11 +24,8 @@ def filled(models: Models, chosen: Sequence[Pane]) -> list[Pane]:
 
 def place(models: Models, chosen: Sequence[Pane]) -> list[Any]:
     """Open a pane for each of these models, see `CompareTab.placed`."""
-    panes, offered, grown = (
-        filled(models, chosen),
-        models.offered(),
-        models.grown(),
-    )
+    panes = filled(models, chosen)
+    offered, grown = models.offered(), models.grown()
     there = [pair or (BASE, 1.0) for pair in panes]
     opened = [pair is not None for pair in panes]
     return [

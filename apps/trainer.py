@@ -128,8 +128,10 @@ class Trainer:
             # Its process may not yet have come to where it says so itself.
             if now.state == "running" and now.folder == own.name:
                 raise ValueError("It is running. Stop it first.")
-            training_folders.delete(own)
-            self.say_changed()
+            try:
+                training_folders.delete(own)
+            finally:
+                self.say_changed()
 
     def say_changed(self) -> None:
         """Let pages look at the list of models anew."""

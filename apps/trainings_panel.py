@@ -101,7 +101,6 @@ def build(trainer: Trainer, owner: Any) -> None:
                 said = words.note("good", "Deleted.")
             except (OSError, ValueError) as error:
                 said = words.note("error", str(error))
-        trainer.say_changed()
         return [said, listed(), hidden]
 
     panel.expand(listed, chosen, chosen, **QUIET)
