@@ -17,18 +17,16 @@ import keras
 import router_sets as sets
 from machine import describe
 from router_report import markdown
+from skill_training import fit
+from skill_training import rows
 
 import keras_grow
 from keras_grow import load_causal_lm
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import loglikelihood
 from keras_grow.evaluation import perplexity
-from keras_grow.tasks import encode
 
 MODEL = "gemma3_270m_pip"
-BATCH_SIZE = 8
-# Tokens of a row; longer examples are left out.
-LENGTHS = {"french": 48, "science": 80}
 PROMPTS = 96
 GENERAL = 200
 HARD = ("captions, plain English", "captions, plain French", "sciq", "boolq")
@@ -49,52 +47,6 @@ def train(name, options):
     fit(lm, rows(name, options, lm.preprocessor.tokenizer), options.rate)
     keras_grow.save_growth(lm, path)
     print(name, f"{time.monotonic() - start:.0f} s", flush=True)
-
-
-def rows(name, options, tokenizer):
-    """Arrays of a skill: token ids, padding mask, labels, sample weight."""
-    count = BATCH_SIZE * options.updates
-    data = encode(
-        sets.skill(name, options.data, "train")[: 2 * count],
-        tokenizer,
-        LENGTHS[name],
-        too_long="leave_out",
-    )
-    arrays = (
-        data.x["token_ids"],
-        data.x["padding_mask"],
-        data.y,
-        data.sample_weight,
-    )
-    return [array[:count] for array in arrays]
-
-
-def fit(lm, rows, rate):
-    """One pass over `rows`, warm-up and cosine, loss on the answers alone."""
-    token_ids, padding_mask, labels, sample_weight = rows
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        decay_steps=len(labels) // BATCH_SIZE,
-        alpha=1.0,
-        warmup_target=rate,
-        warmup_steps=5,
-    )
-    lm.compile(
-        optimizer=keras.optimizers.Adam(schedule),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[],
-    )
-    keras_grow.supervised_logits(lm)
-    # The rows are token ids already: past the task's preprocessor.
-    keras.Model.fit(
-        lm,
-        {"token_ids": token_ids, "padding_mask": padding_mask},
-        labels,
-        sample_weight=sample_weight,
-        batch_size=BATCH_SIZE,
-        shuffle=False,
-        verbose=2,
-    )
 
 
 class Measurement:

@@ -16,6 +16,9 @@ import keras
 import numpy as np
 import router
 import router_sets as sets
+from skill_training import LENGTHS
+from skill_training import fit
+from skill_training import rows
 from skills_report import markdown
 
 import keras_grow
@@ -96,18 +99,18 @@ def train(name, made):
         rate = LORA.learning_rate
     tokenizer = lm.preprocessor.tokenizer
     if skill == "both":
-        rows = interleaved(
-            [router.rows(name, made.options, tokenizer) for name in sets.SKILLS]
+        taught = interleaved(
+            [rows(name, made.options, tokenizer) for name in sets.SKILLS]
         )
     else:
-        rows = router.rows(skill, made.options, tokenizer)
-    router.fit(lm, rows, rate)
+        taught = rows(skill, made.options, tokenizer)
+    fit(lm, taught, rate)
     return weights_of(lm)
 
 
 def interleaved(sets_of_rows):
     """Rows of several sets in turn, padded to one length."""
-    length = max(router.LENGTHS.values())
+    length = max(LENGTHS.values())
     return [
         np.stack(
             [
@@ -134,15 +137,11 @@ def weights_of(lm):
     ]
 
 
-def run(options):
+def run(made):
     """Everything, in the order of what it is worth."""
-    made = Skills(options)
-    if "machine" not in made.rows:
-        raise SystemExit(f"Run router.py with --folder {options.folder} first.")
     for variant in (*GROWTHS, *RIVALS):
         for kind in made.held_out():
             made.score(variant, kind)
-    return made.rows
 
 
 def main():
@@ -151,11 +150,14 @@ def main():
     parser.add_argument("--folder", type=Path, default=Path("runs/router"))
     parser.add_argument("--report", action="store_true", help="nothing else")
     options = parser.parse_args()
-    machine = router.Measurement(options).rows.get("machine", {})
+    made = Skills(options)
+    if "machine" not in made.rows:
+        raise SystemExit(f"Run router.py with --folder {options.folder} first.")
     for name in router.SETTINGS:
-        setattr(options, name, machine.get(name))
-    rows = Skills(options).rows if options.report else run(options)
-    report = markdown(rows, (*GROWTHS, *RIVALS))
+        setattr(options, name, made.rows["machine"][name])
+    if not options.report:
+        run(made)
+    report = markdown(made.rows, (*GROWTHS, *RIVALS))
     (options.folder / "skills.md").write_text(report, "utf-8")
     print(report)
 
