@@ -73,6 +73,11 @@ def check_names(lm: keras.Model, names: Sequence[str]) -> None:
 
 def checked_texts(texts: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """The texts of each class: two at least, none of them empty."""
+    if len(texts) < 2:
+        raise ValueError(
+            "Expected prompts of one skill at least, by the name of its "
+            "growth. Received: prompts={}"
+        )
     for name, own in texts.items():
         if isinstance(own, str) or len(own) < 2:
             raise ValueError(

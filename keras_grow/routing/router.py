@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
+from keras_grow.evaluation.tokens import check_texts
 from keras_grow.files.checked_json import check_float
 from keras_grow.growth.config import check_scales
 from keras_grow.growth.state import grown_state
@@ -114,6 +115,8 @@ class GrowthRouter:
                 "Expected `false_alarm` to be between 0 and 1. "
                 f"Received: false_alarm={false_alarm}"
             )
+        check_texts(general, "general")
+        check_texts(hard_negatives or (), "hard_negatives")
         names = list(prompts)
         grouped.check_names(self.lm, names)
         given = check_scales(dict(scales or {}), names)

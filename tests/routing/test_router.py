@@ -273,6 +273,9 @@ def test_a_hidden_state_serves_as_well_and_is_the_bases(lm, router, tmp_path):
     [
         ({"prompts": {"german": ["a", "b"]}}, "'german'"),
         ({"prompts": {"french": ["bonjour"]}}, "at least two texts"),
+        ({"prompts": {}}, "one skill at least"),
+        ({"general": "a text"}, "`general` to be a list"),
+        ({"hard_negatives": "a text"}, "`hard_negatives` to be a list"),
         ({"general": ["a"]}, "at least two texts"),
         ({"general": ["a", " "]}, "1 empty texts"),
         ({"false_alarm": 0.0}, "between 0 and 1"),
@@ -282,7 +285,7 @@ def test_a_hidden_state_serves_as_well_and_is_the_bases(lm, router, tmp_path):
 def test_a_fit_that_cannot_be_is_refused(lm, changed, said):
     arguments = {"prompts": {"french": texts("french", 4)}, **changed}
     arguments.setdefault("general", texts("none", 4))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         keras_grow.GrowthRouter(lm).fit(**arguments)
 
 
