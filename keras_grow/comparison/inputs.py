@@ -16,8 +16,8 @@ from keras_grow.tasks.sources import is_file_name
 def check_inputs(plan: Plan, folder: Path) -> None:
     """Note what is in the files of a plan, or refuse files that changed.
 
-    Scores of the base and of earlier runs are of the files as they were. The
-    model is not looked at.
+    Scores of the base and of earlier runs are of the files as they were. Of a
+    model, that is a file or a folder of the user's.
     """
     found = _digests(plan)
     path = folder / INPUTS_FILE
@@ -53,6 +53,13 @@ def _digests(plan: Plan) -> dict[str, str]:
         paths += filter(is_file_name, map(str.strip, parts))
     found = {}
     for path in dict.fromkeys(paths):
-        with Path(path).open("rb") as file:
-            found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path] = _digest(Path(path))
+    model = Path(plan.model)
+    own = [model] if model.is_file() else sorted(model.rglob("*"))
+    found |= {str(path): _digest(path) for path in own if path.is_file()}
     return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -161,14 +161,19 @@ def test_a_plan_of_which_nothing_ran_may_be_put_right(sources, tmp_path):
     assert Plan.load(tmp_path) == right
 
 
-@pytest.mark.parametrize("name", ["train.jsonl", "old, new.txt", "kept.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    ["train.jsonl", "old, new.txt", "kept.jsonl", "model/config.json"],
+)
 def test_a_comparison_whose_files_changed_is_refused(sources, tmp_path, name):
     for file in ("train.jsonl", "validation.jsonl"):
         shutil.copy(sources / file, tmp_path)
     shutil.copy(sources / "old.txt", tmp_path / "old, new.txt")
     shutil.copy(sources / "train.jsonl", tmp_path / "kept.jsonl")
+    shutil.copytree(sources / "model", tmp_path / "model")
     mine = dataclasses.replace(
         plan(sources, GROWN),
+        model=str(tmp_path / "model"),
         task=f"{tmp_path}/train.jsonl,{tmp_path}/validation.jsonl",
         retention=(
             f"{tmp_path}/old, new.txt",
