@@ -18,20 +18,29 @@ from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
 from keras_grow.tasks.example import Example
+from keras_grow.tasks.holdout import drawn
+from keras_grow.tasks.holdout import key_of
 
 
 def split(
     examples: tuple[Example, ...], most: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Hold out the last tenth of the examples: at least one, at most `most`."""
+    """Hold out a tenth of the examples: at least one, at most `most`.
+
+    They are drawn from all of them, which may be sorted.
+    """
     if len(examples) < 2:
         raise ValueError(
-            "Expected two training rows or more, of which the last are held "
+            "Expected two training rows or more, of which some are held "
             f"out to choose a learning rate. Received: {len(examples)} rows. "
             "Give one `learning_rate`."
         )
-    held = max(1, min(most, len(examples) // 10))
-    return examples[:-held], examples[-held:]
+    count = max(1, min(most, len(examples) // 10))
+    held = drawn([key_of(example) for example in examples], count)
+    return (
+        tuple(e for i, e in enumerate(examples) if i not in held),
+        tuple(e for i, e in enumerate(examples) if i in held),
+    )
 
 
 def try_rate(

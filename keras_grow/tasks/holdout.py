@@ -64,17 +64,8 @@ def hold_out(
             f"Received: split={split}"
         )
     count = round(len(examples) * split)
-    seen: Counter[bytes] = Counter()
-    keys, order = [], []
-    for example in examples:
-        key = _key(example)
-        # Duplicates are drawn separately, each with its number.
-        number = seen[key].to_bytes(8, "big")
-        seen[key] += 1
-        keys.append(key)
-        order.append(hashlib.sha256(key + number).digest())
-    ranked = sorted(range(len(examples)), key=lambda index: order[index])
-    held = set(ranked[:count])
+    keys = [key_of(example) for example in examples]
+    held = drawn(keys, count)
     trained = {keys[i] for i in range(len(examples)) if i not in held}
     train = tuple(e for i, e in enumerate(examples) if i not in held)
     held_out = tuple(
@@ -99,7 +90,20 @@ def hold_out(
     return Split(train, held_out, duplicates)
 
 
-def _key(example: Example) -> bytes:
+def drawn(keys: Sequence[bytes], count: int) -> set[int]:
+    """Indices of some of the rows, by `key_of` each: a draw without a seed."""
+    seen: Counter[bytes] = Counter()
+    order = []
+    for key in keys:
+        # Duplicates are drawn separately, each with its number.
+        number = seen[key].to_bytes(8, "big")
+        seen[key] += 1
+        order.append(hashlib.sha256(key + number).digest())
+    ranked = sorted(range(len(keys)), key=order.__getitem__)
+    return set(ranked[:count])
+
+
+def key_of(example: Example) -> bytes:
     """A digest of everything in an example."""
     texts = [
         example.prompt,
