@@ -72,8 +72,9 @@ def exact_match(
         `predictions` and `references`.
 
     Raises:
-        ValueError: if there are no examples, or a reference contains a stop
-            text, so that no answer can match it.
+        ValueError: if there are no examples, a reference contains a stop
+            text, so that no answer can match it, or `normalize` leaves nothing
+            of a reference, which any empty answer would match.
 
     Example:
 
@@ -84,6 +85,13 @@ def exact_match(
     ```
     """
     _check_stop(examples, stop)
+    for example in examples:
+        if example.response.strip() and not normalize(example.response):
+            raise ValueError(
+                "Expected references of which something is left to compare. "
+                f"Received: {example.response!r}, of which `normalize` leaves "
+                "nothing. Leave the row out, or compare in another way."
+            )
     predictions = _write(lm, examples, max_new_tokens, stop, 1.0, 1)
     references = [example.response for example in examples]
     right = [

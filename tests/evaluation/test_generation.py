@@ -159,6 +159,14 @@ def test_the_final_number_of_a_solution(text, number):
     assert final_number(text) == number
 
 
+def test_a_reference_of_which_nothing_is_compared_is_refused(scorer):
+    """It would be matched by every answer without a number."""
+    with pytest.raises(ValueError, match="'four', of which `normalize`"):
+        exact_match(scorer, [Example("2+2=", "four")], normalize=final_number)
+    empty = exact_match(scorer, [Example("hello", "")], max_new_tokens=1)
+    assert empty.references == ("",)
+
+
 def test_a_single_text_is_not_read_as_its_characters(scorer):
     with pytest.raises(TypeError, match="`stop` to be a list"):
         exact_match(scorer, [Example("a", " b")], stop="###")
