@@ -27,12 +27,31 @@ class Tensor:
     holder: Any
 
     def read(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The value, in its own memory."""
+        """The value, in its own memory.
+
+        A value that `dtype` cannot hold is refused.
+        """
         values = [
             keras.ops.convert_to_numpy(_weight(self.holder, source))
             for source in self.row.sources
         ]
-        return np.ascontiguousarray(_arranged(self.row, values), dtype=dtype)
+        with np.errstate(over="ignore"):
+            found = np.ascontiguousarray(
+                _arranged(self.row, values), dtype=dtype
+            )
+        if dtype == np.float16:
+            check_float16(found, self.name)
+        return found
+
+
+def check_float16(found: NDArray[Any], name: str) -> None:
+    """Refuse weights that float16 cannot hold."""
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "Expected weights of at most 65504, the largest number of float16. "
+            f"Received: larger ones, or none that are numbers, in {name}. "
+            "Export in bfloat16 or float32."
+        )
 
 
 def tensors_of(backbone: Any, weights: WeightMap) -> list[Tensor]:

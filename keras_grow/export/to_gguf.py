@@ -29,6 +29,7 @@ from keras_grow.export.options import chat_of
 from keras_grow.export.options import longest_text
 from keras_grow.export.plain import plain_model
 from keras_grow.export.tensors import Tensor
+from keras_grow.export.tensors import check_float16
 from keras_grow.export.tensors import padding
 from keras_grow.export.tensors import tensors_of
 from keras_grow.export.to_transformers import Export
@@ -84,8 +85,8 @@ def export_gguf(
         TypeError: if `model` is not a KerasHub model.
         ValueError: if the file exists, the quantization or the chat template
             is unknown, the family cannot be exported or computed by
-            llama.cpp, or the model has no tokenizer, is quantized or inside
-            `growth_disabled`.
+            llama.cpp, the model has no tokenizer, is quantized or inside
+            `growth_disabled`, or a weight is too large for float16.
         OSError: if the disk is full.
         ImportError: if the `gguf` package is not installed.
 
@@ -231,8 +232,12 @@ def _write(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for _, _, kind, read in entries:
-            packed = gguf.quants.quantize(np.ascontiguousarray(read()), kind)
+        for name, _, kind, read in entries:
+            values = np.ascontiguousarray(read())
+            if kind == gguf.GGMLQuantizationType.F16:
+                with np.errstate(over="ignore"):
+                    check_float16(values.astype(np.float16), name)
+            packed = gguf.quants.quantize(values, kind)
             writer.write_tensor_data(packed)
     finally:
         writer.close()

@@ -110,8 +110,8 @@ def export_transformers(
         TypeError: if `model` is not a KerasHub model.
         ValueError: if the folder is not empty, the dtype or the chat template
             is unknown, the family cannot be exported or computed by
-            `transformers`, or the model is quantized or inside
-            `growth_disabled`.
+            `transformers`, the model is quantized or inside
+            `growth_disabled`, or a weight is too large for float16.
         OSError: if the disk is full.
         ImportError: if `verify` is set and `transformers` is not installed.
 

@@ -205,6 +205,20 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(lm, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_weight_too_large_for_float16_is_refused(grown, tmp_path):
+    lm = tiny_lm(tokenizer=True, image_size=None, num_layers=1)
+    kernel = lm.backbone.transformer_layers[0].ffw_linear.kernel
+    kernel.assign(np.full(kernel.shape, 1e6))
+    if grown:
+        keras_grow.grow_model(lm)
+    with pytest.raises(ValueError, match=r"65504.*mlp\.down_proj"):
+        export_transformers(lm, tmp_path / "out", dtype="float16")
+    with pytest.raises(ValueError, match=r"65504.*blk\.0\.ffn_down"):
+        keras_grow.export_gguf(lm, tmp_path / "out.gguf", "f16")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     export_transformers(tiny_families.backbone("gpt2"), tmp_path)
     assert (tmp_path / "config.json").exists()
