@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -22,10 +23,10 @@ def read_csv(
     """Rows, with their places, of a CSV file with a header.
 
     The separator is the one of comma, semicolon, tab and bar that gives the
-    header the most known names (in lowercase), then the most names. A warning
-    reports a separator other than a comma, or an encoding other than UTF-8,
-    which may be UTF-16 with or without a byte-order mark, or Windows-1252. The
-    reason, a string, stands in place of a malformed row.
+    header the most known names (in lowercase), then the most names. The text is
+    in UTF-8, UTF-16 or Windows-1252; a warning reports the last of these, and a
+    separator other than a comma. The reason, a string, stands in place of a
+    malformed row.
     """
     text = _decoded(data, name)
     previous = csv.field_size_limit(sys.maxsize)
@@ -38,6 +39,7 @@ def read_csv(
                     "its fields.",
                     stacklevel=2,
                 )
+        _check_header(_header(text, separator), name)
         # The key None holds fields beyond those of the header.
         reader = csv.DictReader(
             io.StringIO(text, newline=""), strict=True, delimiter=separator
@@ -61,6 +63,26 @@ def read_csv(
         csv.field_size_limit(previous)
 
 
+def _header(text: str, separator: str) -> list[str]:
+    """The fields of the first line; none if it cannot be read."""
+    lines = io.StringIO(text, newline="")
+    try:
+        return next(csv.reader(lines, delimiter=separator), [])
+    except csv.Error:
+        return []
+
+
+def _check_header(columns: Sequence[str], name: str) -> None:
+    """Refuse two columns of one name, of which only the last would be read."""
+    columns = [column for column in columns if column.strip()]
+    twice = {column for column in columns if columns.count(column) > 1}
+    if twice:
+        raise ValueError(
+            f"Expected columns of different names in {name}. "
+            f"Received: {sorted(twice)} more than once. Rename one."
+        )
+
+
 def _decoded(data: bytes, name: str) -> str:
     """The file's text; bytes that are not UTF-8 become lone surrogates.
 
@@ -68,6 +90,10 @@ def _decoded(data: bytes, name: str) -> str:
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "surrogatepass")
+    # Without a mark, half of a header's bytes are zero.
+    for encoding, zero in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if len(data) % 2 == 0 and data[zero : zero + 1] == b"\0":
+            return data.decode(encoding, "surrogatepass")
     text = data.decode("utf-8-sig", "surrogateescape")
     if not any("\ud800" <= character <= "\udfff" for character in text):
         return text
@@ -89,15 +115,8 @@ def _decoded(data: bytes, name: str) -> str:
 def _separator(text: str, known: Collection[str]) -> str:
     """The separator between the fields of the header."""
 
-    def names(separator: str) -> list[str]:
-        lines = io.StringIO(text, newline="")
-        try:
-            return next(csv.reader(lines, delimiter=separator), [])
-        except csv.Error:
-            return []
-
     def fit(separator: str) -> tuple[int, int]:
-        found = names(separator)
+        found = _header(text, separator)
         named = {column.strip().casefold() for column in found} & set(known)
         return len(named), len(found)
 

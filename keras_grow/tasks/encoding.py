@@ -187,11 +187,15 @@ def _tokens(examples: Sequence[Example], tokenizer: Any) -> list[Tokens]:
     responses = iter(tokenize(tokenizer, [e.response for e in plain]))
     chats = [example.turns for example in examples if example.turns]
     chat_rows = iter(_chat_rows(chats, tokenizer))
+    start = getattr(tokenizer, "start_token_id", None)
     end = int(tokenizer.end_token_id)
     rows = []
     for example in examples:
         if example.turns:
             tokens, trains = next(chat_rows)
+            if start is not None and tokens[:1] == [start]:
+                # A template may write the start token, which every row has.
+                tokens, trains = tokens[1:], trains[1:]
             if not example.turns[-1].end:
                 tokens, trains = [*tokens, end], [*trains, True]
         else:

@@ -77,6 +77,16 @@ def test_every_answer_and_its_end_of_turn_train_and_nothing_else(tokenizer):
     assert tokenizer.end_token_id not in learned(encoded)
 
 
+def test_a_start_token_that_a_template_writes_is_not_doubled(tokenizer):
+    source = ChatTemplate.of("gemma").source
+    literal = source.replace("\n{{- bos_token }}", "<bos>")
+    assert literal != source
+    ours = encode([chat_example(CHAT, "gemma")], tokenizer)
+    theirs = encode([chat_example(CHAT, ChatTemplate(literal))], tokenizer)
+    np.testing.assert_array_equal(theirs.x["token_ids"], ours.x["token_ids"])
+    np.testing.assert_array_equal(theirs.sample_weight, ours.sample_weight)
+
+
 def test_a_tokenizer_that_puts_a_space_before_texts_is_no_hindrance():
     prefixing = keras_hub.models.Gemma3Tokenizer(proto=tokenizer_proto())
     encoded = encode([chat_example(CHAT, "gemma")], prefixing)

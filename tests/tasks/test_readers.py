@@ -137,11 +137,20 @@ def test_a_comma_within_a_header_does_not_separate(tmp_path):
         assert read_examples(path).examples == (Example("x", "y"),)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]
+)
 def test_a_csv_in_unicode_is_read_without_a_warning(tmp_path, encoding):
     path = tmp_path / "a.csv"
     path.write_bytes("Prompt,response\nOù ?,là-bas 🙂\n".encode(encoding))
     assert read_examples(path).examples == (Example("Où ?", "là-bas 🙂"),)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("prompt,response,response,,\na,b,c,,\n")
+    with pytest.raises(ValueError, match=r"\['response'\] more than once"):
+        read_examples(path)
 
 
 def test_windows_1252_is_read_with_a_warning(tmp_path):
