@@ -175,22 +175,17 @@ class Measurement:
 
     def loss(self, variant, kind):
         """Nats and tokens of each answer of a kind."""
+        return losses(self.scorer_of(variant), self.pairs(kind))
+
+    def pairs(self, kind):
+        """The prompts and answers of a kind that are scored."""
         options = self.options
         pairs = [
             (prompt, answer)
             for prompt, answer in self.held_out()[kind]
             if len(prompt + answer) <= options.characters
         ]
-        pairs = pairs[: options.examples]
-        scored = loglikelihood(
-            self.scorer_of(variant),
-            [prompt for prompt, _ in pairs],
-            [answer for _, answer in pairs],
-        )
-        return {
-            "nats": [round(float(-x), 4) for x in scored.logprob],
-            "tokens": [int(n) for n in scored.n_tokens],
-        }
+        return pairs[: options.examples]
 
     def scorer_of(self, variant):
         """A scorer of a column of the table, the dial set for it."""
@@ -221,6 +216,19 @@ class Measurement:
             "monotone": choice.monotone,
             "tried": [[t.scale, t.old] for t in choice.tried],
         }
+
+
+def losses(scorer, pairs):
+    """Nats and tokens of each answer after its prompt."""
+    scored = loglikelihood(
+        scorer,
+        [prompt for prompt, _ in pairs],
+        [answer for _, answer in pairs],
+    )
+    return {
+        "nats": [round(float(-x), 4) for x in scored.logprob],
+        "tokens": [int(n) for n in scored.n_tokens],
+    }
 
 
 def run(options):

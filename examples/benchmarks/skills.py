@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import router
 import router_sets as sets
+from router import losses
 from skill_training import LENGTHS
 from skill_training import fit
 from skill_training import rows
@@ -41,10 +42,14 @@ RIVALS = {
     "LoRA, added": {"lora/french": 1.0, "lora/science": 1.0},
     "SFT, French, then science": {"sft/science after french": 1.0},
 }
+# A training of each skill, kept apart; the growths' router picks one or none.
+ROUTED = {"SFT, routed": "sft", "LoRA, routed": "lora"}
 GROWTHS = {
     "growths, averaged": {"french": 0.5, "science": 0.5},
     "growths, added": {"french": 1.0, "science": 1.0},
 }
+
+WAYS = (*ROUTED, *GROWTHS, *RIVALS)
 
 
 class Skills(router.Measurement):
@@ -55,6 +60,11 @@ class Skills(router.Measurement):
         """A model that rivals' weights are put into, its base, its scorer."""
         lm = keras_grow.load_causal_lm(router.MODEL)
         return lm, weights_of(lm), Scorer(lm, batch_size=8, max_length=512)
+
+    @cached_property
+    def judge(self):
+        """What says which skill a prompt is for."""
+        return self.router(False)
 
     def trained(self, name):
         """The weights that a training gave, trained if they are not there."""
@@ -75,14 +85,35 @@ class Skills(router.Measurement):
             return self.scorer
         if variant not in RIVALS:
             return super().scorer_of(variant)
+        return self.scorer_with(RIVALS[variant])
+
+    def scorer_with(self, shares):
+        """A scorer of the base with shares of the changes of trainings."""
         lm, base, scorer = self.plain
         total = [weight.copy() for weight in base]
-        for name, share in RIVALS[variant].items():
+        for name, share in shares.items():
             new = self.trained(name)
             for summed, before, after in zip(total, base, new, strict=True):
                 summed += share * (after - before)
         lm.backbone.set_weights(total)
         return scorer
+
+    def loss(self, variant, kind):
+        """Nats and tokens of each answer of a kind."""
+        if variant not in ROUTED:
+            return super().loss(variant, kind)
+        pairs = self.pairs(kind)
+        names = self.judge([prompt for prompt, _ in pairs]).names
+        base = self.rows[f"loss/base/{kind}"]
+        nats = [*base["nats"]]
+        for skill in sets.SKILLS:
+            chosen = [i for i, name in enumerate(names) if name == skill]
+            if chosen:
+                scorer = self.scorer_with({f"{ROUTED[variant]}/{skill}": 1.0})
+                found = losses(scorer, [pairs[i] for i in chosen])
+                for index, value in zip(chosen, found["nats"], strict=True):
+                    nats[index] = value
+        return {"nats": nats, "tokens": base["tokens"]}
 
 
 def train(name, made):
@@ -139,7 +170,7 @@ def weights_of(lm):
 
 def run(made):
     """Everything, in the order of what it is worth."""
-    for variant in (*GROWTHS, *RIVALS):
+    for variant in WAYS:
         for kind in made.held_out():
             made.score(variant, kind)
 
@@ -157,7 +188,7 @@ def main():
         setattr(options, name, made.rows["machine"][name])
     if not options.report:
         run(made)
-    report = markdown(made.rows, (*GROWTHS, *RIVALS))
+    report = markdown(made.rows, WAYS)
     (options.folder / "skills.md").write_text(report, "utf-8")
     print(report)
 

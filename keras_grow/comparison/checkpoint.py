@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,24 +114,42 @@ def _variables(lm: keras.Model, goes_on: bool) -> dict[str, Any]:
     weights = {f"weight.{key}": w for key, w in _weights(lm).items()}
     if not goes_on:
         return weights
-    # The first part of a path counts the optimizers of a process: `adam_1/`.
-    optimizer = _by_name(
-        (re.sub(r"^([^/]*?)(_[0-9]+)?/", r"optimizer.\1/", v.path), v)
-        for v in lm.optimizer.variables
-    )
-    return {**weights, **optimizer}
+    return {**weights, **_optimizer_variables(lm)}
 
 
-def _by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Variables by unique names."""
+def _optimizer_variables(lm: keras.Model) -> dict[str, Any]:
+    """Variables of the optimizer by the names that weights have in a file.
+
+    Keras names them after the path of their weight. Weights may share a path,
+    and paths count the layers of a process.
+    """
+    weights = lm.trainable_variables
+    steady = steady_paths(lm, weights)
+    by_path: dict[str, list[str]] = {}
+    for weight in weights:
+        path = weight.path.replace("/", "_")
+        by_path.setdefault(path, []).append(steady[id(weight)])
     variables: dict[str, Any] = {}
-    for name, variable in pairs:
-        if name in variables:
+    seen: Counter[str] = Counter()
+    for variable in lm.optimizer.variables:
+        # The first part counts the optimizers of a process: `adam_1/`.
+        optimizer, _, name = variable.path.partition("/")
+        optimizer = re.sub("_[0-9]+$", "", optimizer)
+        path = name
+        while path and path not in by_path:
+            path = path.rpartition("_")[0]
+        if path:
+            sharing = by_path[path]
+            own = sharing[seen[name] % len(sharing)]
+            seen[name] += 1
+            name = own + name[len(path) :]
+        key = f"optimizer.{optimizer}/{name}"
+        if key in variables:
             raise ValueError(
                 "Expected variables of different names, by which a checkpoint "
-                f"finds them again. Received: two named {name!r}"
+                f"finds them again. Received: two named {key!r}"
             )
-        variables[name] = variable
+        variables[key] = variable
     return variables
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from family_models import tiny_family
 from keras import ops
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -61,6 +62,31 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
         assert found.keys() == saved.keys()
         for name, value in saved.items():
             np.testing.assert_array_equal(found[name], value, name)
+
+
+@pytest.mark.parametrize("name", ["Qwen-MoE", "SmolLM 3"])
+def test_paths_that_are_shared_or_counted_are_told_apart(name, tmp_path):
+    """Qwen-MoE's count the layers of a process, some of SmolLM 3's are one."""
+    path = tmp_path / "x.safetensors"
+    state = RunState(3, 1.5, 7)
+    lm, again = tiny_family(name), tiny_family(name)
+    rng = np.random.default_rng(0)
+    for own in (lm, again):
+        own.compile("adam")
+        own.optimizer.build(own.trainable_variables)
+    for variable in [*lm.trainable_variables, *lm.optimizer.variables]:
+        value = rng.uniform(0.5, 1.5, variable.shape)
+        variable.assign(value.astype(variable.dtype))
+    save_checkpoint(lm, path, state, 9)
+    assert load_checkpoint(again, path, 9) == state
+    for mine, theirs in (
+        (lm.trainable_variables, again.trainable_variables),
+        (lm.optimizer.variables, again.optimizer.variables),
+    ):
+        for variable, found in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(
+                *map(ops.convert_to_numpy, (found, variable)), variable.path
+            )
 
 
 def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
