@@ -15,8 +15,10 @@ router and the examples are those of [the router's report](report.md).
 - `averaged` adds half of each training's change to the base, `added` all of
   both: task arithmetic (Ilharco et al. 2023, arXiv 2212.04089). Of the growths
   that is what the dial does, without a router.
-- LoRA is of rank 16 on all linear layers, merged. Two LoRAs that are not merged
-  can be routed, as growths are: [there](../README.md) they are level with them.
+- LoRA is of rank 16 on all linear layers; summed, it is merged.
+- `routed` sends each prompt to the training of its skill, or to the base; the
+  router is that of the growths. With SFT that takes three whole models; with
+  growths, and with LoRA that is not merged, one base.
 - `SFT, French, then science` trains the second skill on the model of the first.
 - One seed, and one rate for each method: SFT and growths 2e-5, LoRA 5e-4. In
   [the comparison](../README.md), at 300 updates, SFT does as well on the new
@@ -39,7 +41,24 @@ def markdown(rows, ways):
         cells = [_cell(rows, way, kind) for kind in kinds]
         title = "growths, routed" if way == "routed" else way
         lines.append(f"| {title} | {' | '.join(cells)} |")
+    lines += ["", "## Routed growths less each other way", ""]
+    lines += [
+        "The same losses with examples paired: below 0, growths are ahead."
+    ]
+    lines += ["", f"| | {' | '.join(kinds)} |"]
+    lines += ["| --- |" + " --- |" * len(kinds)]
+    for way in ways:
+        cells = [_ahead(rows, way, kind) for kind in kinds]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _ahead(rows, way, kind):
+    row, routed = rows.get(f"loss/{way}/{kind}"), rows[f"loss/routed/{kind}"]
+    if row is None:
+        return ""
+    nats = np.array(routed["nats"]) - np.array(row["nats"])
+    return cell(nats, np.array(row["tokens"]), "{:+.3f}")
 
 
 def _cell(rows, way, kind):

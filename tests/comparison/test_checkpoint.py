@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from family_models import few_programs
 from family_models import tiny_family
 from keras import ops
 from safetensors import safe_open
@@ -69,7 +70,8 @@ def test_paths_that_are_shared_or_counted_are_told_apart(name, tmp_path):
     """Qwen-MoE's count the layers of a process, some of SmolLM 3's are one."""
     path = tmp_path / "x.safetensors"
     state = RunState(3, 1.5, 7)
-    lm, again = tiny_family(name), tiny_family(name)
+    with few_programs():
+        lm, again = tiny_family(name), tiny_family(name)
     rng = np.random.default_rng(0)
     for own in (lm, again):
         own.compile("adam")
