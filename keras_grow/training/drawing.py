@@ -7,13 +7,17 @@ from typing import Any
 import keras
 
 
-def check_loop(shuffle: bool, batches: int) -> None:
+def check_loop(kind: type, shuffle: bool, batches: int) -> None:
     """Refuse a loop that would draw other rows than its user expects.
 
-    Called by `LengthBuckets` when an epoch begins. The loop is on the stack.
+    Called by `LengthBuckets`, the `kind`, when an epoch begins. The loop is on
+    the stack.
     """
     loop, arguments = _innermost_loop()
-    if loop == "evaluate" and shuffle:
+    # Keras would draw these only when the epoch is over.
+    later = arguments.get("validation_data") if loop == "fit" else None
+    later_shuffles = isinstance(later, kind) and later.shuffle
+    if later_shuffles or (loop == "evaluate" and shuffle):
         raise ValueError(
             "Expected `LengthBuckets(..., shuffle=False)` in `evaluate` and as "
             "`validation_data`: the means over other batches are not those of "

@@ -209,7 +209,7 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Keras begins to draw an epoch."""
-        check_loop(self.shuffle, len(self))
+        check_loop(LengthBuckets, self.shuffle, len(self))
         self._drawn = 0
 
     def on_epoch_end(self) -> None:

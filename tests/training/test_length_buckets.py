@@ -178,8 +178,20 @@ def test_evaluate_on_buckets_is_evaluate_on_the_arrays():
 def test_evaluate_refuses_buckets_whose_means_are_others():
     x, y, weights = rows_of_lengths(6)
     data = LengthBuckets(x, y, weights, batch_size=4)
+    lm = compiled_lm()
     with pytest.raises(ValueError, match="shuffle=False"):
-        keras.Model.evaluate(compiled_lm(), data, verbose=0)
+        keras.Model.evaluate(lm, data, verbose=0)
+    # `fit` is refused before it trains, not when it evaluates.
+    before = lm.get_weights()
+    with pytest.raises(ValueError, match="shuffle=False"):
+        keras.Model.fit(
+            lm,
+            LengthBuckets(x, y, weights, batch_size=4),
+            validation_data=data,
+            verbose=0,
+        )
+    for a, b in zip(before, lm.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.no_backend
