@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 
-def check_loop(kind: type, shuffle: bool, batches: int) -> None:
+def check_loop(kind: Any, shuffle: bool, batches: int) -> None:
     """Refuse a loop that would draw other rows than its user expects.
 
     Called by `LengthBuckets`, the `kind`, when an epoch begins. The loop is on
