@@ -1,27 +1,23 @@
 """What a run needs to resume after it was killed, in one file."""
 
-import contextlib
 import json
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
 from keras_grow.comparison.layout import CHECKPOINT_FILE
+from keras_grow.files import open_tensors
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
-from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
 from keras_grow.saving.fingerprint import steady_paths
@@ -157,24 +153,10 @@ def _arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: stored_array(variable) for key, variable in variables.items()}
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Read a file of tensors; errors in it name the file."""
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                yield file
-        except SafetensorError as error:
-            raise ValueError(
-                "Expected a checkpoint. Received: a file that is damaged or "
-                f"of another kind ({error})."
-            ) from error
-
-
 def _run_state(path: Path) -> RunState:
     """How far a run had come, as its checkpoint says."""
     what = "the state of a checkpoint"
-    with _opened(path) as file:
+    with open_tensors(path, "a checkpoint", "a comparison") as file:
         values = parse_json((file.metadata() or {}).get("state", ""), what)
         check_fields(values, what, RunState._fields)
         return RunState(
@@ -193,7 +175,7 @@ def _read(path: Path, variables: dict[str, Any]) -> dict[str, np.ndarray]:
         )
         for key, variable in variables.items()
     }
-    with _opened(path) as file:
+    with open_tensors(path, "a checkpoint", "a comparison") as file:
         names = set(file.keys())
         if names != set(expected):
             wrong = sorted(names ^ set(expected))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.evaluation.tokens import check_texts
 from keras_grow.growth.dial import dial_restored
 from keras_grow.growth.scale import growths
 from keras_grow.growth.scale import set_growths
@@ -71,13 +72,20 @@ def check_names(lm: keras.Model, names: Sequence[str]) -> None:
         )
 
 
-def checked_texts(texts: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def checked_texts(
+    prompts: Mapping[str, Sequence[str]],
+    general: Sequence[str],
+    hard_negatives: Sequence[str],
+) -> list[list[str]]:
     """The texts of each class: two at least, none of them empty."""
-    if len(texts) < 2:
+    if not prompts:
         raise ValueError(
             "Expected prompts of one skill at least, by the name of its "
             "growth. Received: prompts={}"
         )
+    check_texts(general, "general")
+    check_texts(hard_negatives, "hard_negatives")
+    texts = {**prompts, NONE: [*general, *hard_negatives]}
     for name, own in texts.items():
         if isinstance(own, str) or len(own) < 2:
             raise ValueError(

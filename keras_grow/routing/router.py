@@ -10,7 +10,6 @@ import numpy as np
 
 from keras_grow.evaluation.results import LogLikelihoods
 from keras_grow.evaluation.scorer import Scorer
-from keras_grow.evaluation.tokens import check_texts
 from keras_grow.files.checked_json import check_float
 from keras_grow.growth.config import check_scales
 from keras_grow.growth.state import grown_state
@@ -115,13 +114,11 @@ class GrowthRouter:
                 "Expected `false_alarm` to be between 0 and 1. "
                 f"Received: false_alarm={false_alarm}"
             )
-        check_texts(general, "general")
-        check_texts(hard_negatives or (), "hard_negatives")
         names = list(prompts)
         grouped.check_names(self.lm, names)
         given = check_scales(dict(scales or {}), names)
-        texts = {**prompts, grouped.NONE: [*general, *(hard_negatives or ())]}
-        tokens = [self._tokens(own) for own in grouped.checked_texts(texts)]
+        texts = grouped.checked_texts(prompts, general, hard_negatives or ())
+        tokens = [self._tokens(own) for own in texts]
         rows = [row for own in tokens for row in own]
         labels = np.repeat(np.arange(len(tokens)), [len(own) for own in tokens])
         judge, held_out = fit_judge(

@@ -3,13 +3,11 @@
 import dataclasses
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
+from keras_grow.files import open_tensors
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_choice
 from keras_grow.files.checked_json import check_fields
@@ -17,7 +15,6 @@ from keras_grow.files.checked_json import check_float
 from keras_grow.files.checked_json import check_int
 from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import check_text
-from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.growth.config import check_name
 from keras_grow.growth.config import check_scale
@@ -81,22 +78,9 @@ def write_router_file(
 
 def read_router_file(path: str | os.PathLike[str]) -> RouterFile:
     """Read a router, whatever the file holds."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Expected a router file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is not a file."
-        )
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(
-                "Expected a safetensors file that `GrowthRouter.save` wrote. "
-                f"Received: one that is damaged or of another kind ({error}). "
-                "Save the router again, or copy the file again."
-            ) from error
+    with open_tensors(path, "a router file", "`GrowthRouter.save`") as file:
+        metadata = file.metadata() or {}
+        tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
         if metadata.get("format") != FORMAT:
             raise ValueError(
                 "Expected a file that `GrowthRouter.save` wrote. Received: a "

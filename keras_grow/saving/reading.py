@@ -3,18 +3,15 @@
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 # NumPy does not know bfloat16 until this is imported.
 import ml_dtypes  # noqa: F401
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
+from keras_grow.files import open_tensors
 from keras_grow.files.checked_json import check_fields
 from keras_grow.files.checked_json import check_text
-from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import parse_json
 from keras_grow.files.checked_json import show
 from keras_grow.growth.config import check_scale
@@ -51,30 +48,13 @@ def read_growth_file(
     The contents are checked for consistency: the dtypes of the tensors are
     those that the growths name.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a growth file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is not a file."
-        )
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                _check_kind(metadata)
-                for name in file.keys():  # noqa: SIM118
-                    header = file.get_slice(name)
-                    _check_header(name, header.get_dtype(), header.get_shape())
-                tensors = {
-                    name: file.get_tensor(name)
-                    for name in file.keys()  # noqa: SIM118
-                }
-        except SafetensorError as error:
-            raise ValueError(
-                "Expected a safetensors file that `save_growth` wrote. "
-                f"Received: one that is damaged or of another kind ({error}). "
-                "Save the growth again, or copy the file again."
-            ) from error
+    with open_tensors(path, "a growth file", "`save_growth`") as file:
+        metadata = file.metadata() or {}
+        _check_kind(metadata)
+        for name in file.keys():  # noqa: SIM118
+            header = file.get_slice(name)
+            _check_header(name, header.get_dtype(), header.get_shape())
+        tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
         if metadata.get("checksum") != checksum(tensors, metadata):
             raise ValueError(
                 "Expected a growth file as it was saved. Received: contents "

@@ -2,14 +2,11 @@
 
 import os
 import re
-from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import safe_open
 
+from keras_grow.files import open_tensors
 from keras_grow.files.checked_json import check_fields
-from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import show
 
 FORMAT = "keras_grow.anchor"
@@ -37,29 +34,17 @@ def read_anchor(
 
     Any other file is a `ValueError`, whatever it holds.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Expected an anchor's file. Received: path={os.fspath(path)!r}, "
-            "which does not exist or is not a file."
-        )
-    with in_file(path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                base = _base_fingerprint(file.metadata() or {})
-                names = list(file.keys())
-                check_fields(dict.fromkeys(names), "an anchor", _DTYPES)
-                shapes = {}
-                for name in names:
-                    header = file.get_slice(name)
-                    _check_dtype(name, header.get_dtype())
-                    shapes[name] = tuple(header.get_shape())
-                _check_shapes(shapes)
-                arrays = {name: file.get_tensor(name) for name in _DTYPES}
-        except SafetensorError as error:
-            raise ValueError(
-                "Expected a safetensors file that `KLAnchor.save` wrote. "
-                f"Received: one that is damaged or of another kind ({error})."
-            ) from error
+    with open_tensors(path, "an anchor's file", "`KLAnchor.save`") as file:
+        base = _base_fingerprint(file.metadata() or {})
+        names = list(file.keys())
+        check_fields(dict.fromkeys(names), "an anchor", _DTYPES)
+        shapes = {}
+        for name in names:
+            header = file.get_slice(name)
+            _check_dtype(name, header.get_dtype())
+            shapes[name] = tuple(header.get_shape())
+        _check_shapes(shapes)
+        arrays = {name: file.get_tensor(name) for name in _DTYPES}
         _check_values(arrays)
     return arrays, base
 
@@ -117,7 +102,7 @@ def _check_values(arrays: dict[str, np.ndarray]) -> None:
     if not arrays["padding_mask"].any(axis=1).all():
         raise ValueError(
             "Expected a token in each passage. Received: `padding_mask` with "
-            "a x."
+            "a row of zeros."
         )
     totals = np.exp(np.minimum(arrays["log_probs"], 1.0)).sum(-1)
     if not np.isfinite(arrays["log_probs"]).all() or (
