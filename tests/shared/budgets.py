@@ -52,6 +52,7 @@ _JAX = {
     "tests/ablations/test_block_expansion.py": 25.0,
     "tests/export/test_export_command.py": 25.0,
     "tests/selection/test_rank_update.py": 25.0,
+    "tests/selection/test_sources.py": 25.0,
     "tests/package/test_other_systems.py": 25.0,
     "tests/routing/test_router.py": 25.0,
     "tests/export/test_export_gguf.py": 25.0,
