@@ -48,6 +48,7 @@ _JAX = {
     "tests/saving/test_presets.py": 30.0,
     "tests/training/test_lower_states.py": 30.0,
     "tests/analysis/test_function_vector_families.py": 25.0,
+    "tests/analysis/test_function_vectors.py": 15.0,
     "tests/training/test_compiled_states.py": 25.0,
     "tests/ablations/test_block_expansion.py": 25.0,
     "tests/export/test_export_command.py": 25.0,
