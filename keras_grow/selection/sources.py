@@ -42,7 +42,8 @@ def open_kernels(source: Source) -> Kernels:
         `Kernels`. On disk, only names have been read.
 
     Raises:
-        ValueError: if the path holds no transformer block of a known family.
+        ValueError: if the path holds no transformer block of a known family, or
+            a grown one.
         TypeError: if `source` is neither a model nor a path.
     """
     if isinstance(source, Kernels):

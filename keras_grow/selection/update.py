@@ -89,8 +89,8 @@ def rank_layers(
         `LayerScores` of all the blocks, best first.
 
     Raises:
-        ValueError: if the two differ in their blocks or shapes, or hold no
-            blocks of a known family.
+        ValueError: if the two differ in their blocks or shapes, are grown or
+            quantized, or hold no blocks of a known family.
 
     Example:
     ```python
@@ -125,9 +125,9 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
 
     The kernels before training are kept in a folder on disk, not in memory, and
     are compared with the model one kernel at a time at the end of every epoch.
-    Cost: disk space for the kernels in float32, and reading them once per
-    epoch. With `before` there is no copy: the checkpoint or preset that
-    training started from is read instead.
+    Cost: disk space for the kernels in float32, and reading them when `fit`
+    begins and once per epoch. With `before` there is no copy: the checkpoint or
+    preset that training started from is read instead.
 
     Args:
         before: what training starts from, see `rank_layers`. Defaults to
