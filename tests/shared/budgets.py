@@ -125,6 +125,7 @@ _TENSORFLOW = {
     "tests/test_examples.py": 40.0,
     "tests/training/test_first_call.py": 40.0,
     "tests/analysis/test_rank_map.py": 40.0,
+    "tests/selection/test_sources.py": 40.0,
     "tests/training/test_floatx.py": 35.0,
     "tests/training/test_compiled_states.py": 25.0,
     "tests/analysis/test_causal_heads.py": 35.0,
