@@ -32,7 +32,7 @@ OF_COMPILED_MODELS = (
     "_compiled_trainable_state",
     "_metrics",
 )
-OF_COMPILED_METRICS = ("_user_metrics",)
+OF_COMPILED_METRICS = ("_user_metrics", "_user_weighted_metrics")
 OF_COMPILED_LOSSES = ("_user_loss_weights",)
 OF_OPTIMIZERS = ("_iterations",)
 OF_TENSORS = ("_keras_history",)
@@ -190,6 +190,16 @@ def unweighted_metrics(model: keras.Model) -> Any:
     """The `metrics` that `compile` was given, those without weights."""
     metrics = compile_metrics(model)
     return None if metrics is None else metrics._user_metrics
+
+
+def given_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """The metrics that `compile` was given, which it may not have built yet."""
+    metrics = compile_metrics(model)
+    if metrics is None:
+        return []
+    given = [metrics._user_metrics, metrics._user_weighted_metrics]
+    flat = keras.tree.flatten(given)
+    return [m for m in flat if isinstance(m, keras.metrics.Metric)]
 
 
 def own_metrics(model: keras.Model) -> list[keras.metrics.Metric]:

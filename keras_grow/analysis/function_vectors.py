@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.analysis.blocks import Blocks
 from keras_grow.analysis.causal_heads import causal_indirect_effects
 from keras_grow.analysis.causal_heads import mean_head_activations
 from keras_grow.analysis.in_context import InContextTask
 from keras_grow.analysis.prompts import task_prompts
 from keras_grow.files import write_atomically
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import read_json
+from keras_grow.files.checked_json import show
 
 Head = tuple[int, int]
 
@@ -31,12 +40,33 @@ class FunctionVector:
             heads)`.
         vector: the sum of the mean contributions of `heads`, of shape
             `(hidden,)`.
+
+    Raises:
+        ValueError: if the heads are not distinct heads of `effects`, or a
+            number is not finite.
     """
 
     task: str
     heads: tuple[Head, ...]
     effects: NDArray[Any]
     vector: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        """Refuse what no model can have given."""
+        known = set(np.ndindex(self.effects.shape))
+        if (
+            self.effects.ndim != 2
+            or self.vector.ndim != 1
+            or not 1 <= len(self.heads) == len(known & {*self.heads})
+        ):
+            raise ValueError(
+                "Expected `effects` of shape (layers, heads), `vector` of "
+                "shape (hidden,) and `heads` that are different heads of "
+                f"`effects`. Received: effects of shape {self.effects.shape}, "
+                f"vector of shape {self.vector.shape}, heads={self.heads}"
+            )
+        _check_finite(self.effects, "effects")
+        _check_finite(self.vector, "vector")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
@@ -53,21 +83,41 @@ class FunctionVector:
         Raises:
             ValueError: if the file holds something else.
         """
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        try:
-            values = json.loads(text)
+        what = "a file written by `FunctionVector.save`"
+        values = read_json(path, what)
+        with in_file(path):
+            fields = [field.name for field in dataclasses.fields(cls)]
+            check_fields(values, what, fields)
+            heads = []
+            for head in check_list(values["heads"], "heads"):
+                layer, index = check_list(head, "heads", most=2, least=2)
+                pair = check_int(layer, "heads"), check_int(index, "heads")
+                heads.append(pair)
             return cls(
-                values["task"],
-                tuple((int(layer), int(j)) for layer, j in values["heads"]),
-                np.array(values["effects"], "float64"),
-                np.array(values["vector"], "float32"),
+                check_text(values["task"], "task"),
+                tuple(heads),
+                _array(values["effects"], "effects", "float64"),
+                _array(values["vector"], "vector", "float32"),
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                "Expected a file written by `FunctionVector.save`. "
-                f"Received: path={os.fspath(path)!r} ({error!r})"
-            ) from error
+
+
+def _array(values: Any, name: str, dtype: str) -> NDArray[Any]:
+    try:
+        return np.array(values, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"Expected `{name}` to be lists of numbers. "
+            f"Received: {name}={show(values)}"
+        ) from error
+
+
+def _check_finite(values: NDArray[Any], name: str) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Expected `{name}` to be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(values))} of {values.size} "
+            "values that are not. The weights of the model diverged."
+        )
 
 
 def top_heads(effects: NDArray[Any], k: int = 10) -> tuple[Head, ...]:
@@ -82,12 +132,10 @@ def top_heads(effects: NDArray[Any], k: int = 10) -> tuple[Head, ...]:
         `(layer, head)` pairs, the strongest first; ties in order of depth.
 
     Raises:
-        ValueError: if there are fewer heads.
+        ValueError: if there are fewer heads, or an effect is not finite.
     """
-    if not 1 <= k <= effects.size:
-        raise ValueError(
-            f"Expected `k` to be from 1 to {effects.size}. Received: k={k}"
-        )
+    check_int(k, "k", 1, effects.size)
+    _check_finite(effects, "effects")
     order = np.argsort(-effects.ravel(), kind="stable")[:k]
     layers, heads = np.unravel_index(order, effects.shape)
     return tuple(zip(layers.tolist(), heads.tolist(), strict=True))
@@ -146,8 +194,9 @@ def find_function_vector(
         `FunctionVector`.
 
     Raises:
-        ValueError: if `lm` is of another family or has no tokenizer, or the
-            task has too few pairs.
+        ValueError: if `lm` is of another family or has no tokenizer, fewer
+            heads than `top` or weights that diverged, or the task has too few
+            pairs.
 
     Example:
 
@@ -168,6 +217,7 @@ def find_function_vector(
             "Expected a model with a preprocessor, or `tokenizer`. "
             f"Received: {lm} without, and tokenizer=None"
         )
+    check_int(top, "top", 1, math.prod(Blocks(lm).shape[:2]))
     drawn = task_prompts(task, tokenizer, prompts, shots, seed)
     means = mean_head_activations(lm, drawn.clean)
     bar = keras.utils.Progbar(prompts * means.activations[..., 0].size)

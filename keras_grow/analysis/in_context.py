@@ -1,10 +1,18 @@
 """In-context tasks as pairs of words."""
 
-import json
 import os
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_list
+from keras_grow.files.checked_json import check_text
+from keras_grow.files.checked_json import in_file
+from keras_grow.files.checked_json import parse_json
+from keras_grow.files.checked_json import read_json
+
+_WHAT = 'a task, {"name": ..., "pairs": [[input, output], ...]}'
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,9 @@ class InContextTask:
     def __post_init__(self) -> None:
         """Refuse pairs that cannot make a prompt."""
         if len(self.pairs) < 2 or not all(
-            len(pair) == 2 and all(isinstance(t, str) and t for t in pair)
+            isinstance(pair, (tuple, list))
+            and len(pair) == 2
+            and all(isinstance(t, str) and t for t in pair)
             for pair in self.pairs
         ):
             raise ValueError(
@@ -53,8 +63,8 @@ class InContextTask:
         Raises:
             ValueError: if it holds something else.
         """
-        with open(path, encoding="utf-8") as file:
-            return cls._parse(file.read(), os.fspath(path))
+        with in_file(path):
+            return cls._read(read_json(path, _WHAT))
 
     @classmethod
     def built_in(cls, name: str) -> "InContextTask":
@@ -72,19 +82,16 @@ class InContextTask:
                 "Use `InContextTask.load` for a file of your own."
             )
         file = _folder().joinpath(f"{name}.json")
-        return cls._parse(file.read_text(encoding="utf-8"), name)
+        return cls._read(parse_json(file.read_text(encoding="utf-8"), _WHAT))
 
     @classmethod
-    def _parse(cls, text: str, source: str) -> "InContextTask":
-        try:
-            values = json.loads(text)
-            pairs = tuple(tuple(pair) for pair in values["pairs"])
-            return cls(values["name"], pairs)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(
-                'Expected JSON: {"name": ..., "pairs": [[input, output], '
-                f"...]}}. Received: {source!r} ({error!r})"
-            ) from error
+    def _read(cls, values: Any) -> "InContextTask":
+        check_fields(values, _WHAT, ("name", "pairs"))
+        pairs = check_list(values["pairs"], "pairs")
+        return cls(
+            check_text(values["name"], "name"),
+            tuple(tuple(check_list(pair, "pairs")) for pair in pairs),
+        )
 
 
 def built_in_tasks() -> list[str]:

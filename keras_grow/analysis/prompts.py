@@ -1,5 +1,6 @@
 """Prompts of in-context tasks as token ids: clean, corrupted, zero-shot."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,10 +152,12 @@ def task_prompts(
     drawn = task_prompts(task, lm.preprocessor.tokenizer)
     ```
     """
-    if prompts < 1 or not 2 <= shots < len(task.pairs):
+    asked_of = Counter(question for question, _ in task.pairs)
+    most = len(task.pairs) - max(asked_of.values())
+    if prompts < 1 or not 2 <= shots <= most:
         raise ValueError(
             "Expected 1 prompt or more, and from 2 examples per prompt to "
-            f"{len(task.pairs) - 1}, one fewer than the task has pairs. "
+            f"{most}, the pairs that do not ask what the prompt does. "
             f"Received: prompts={prompts}, shots={shots}"
         )
     rng = np.random.default_rng(seed)
@@ -164,7 +167,8 @@ def task_prompts(
         index = asked[number % len(asked)]
         question, answer = task.pairs[index]
         others = rng.permutation(np.delete(asked, number % len(asked)))
-        examples = [task.pairs[i] for i in others[:shots]]
+        pairs = [task.pairs[i] for i in others if task.pairs[i][0] != question]
+        examples = pairs[:shots]
         inputs = [x for x, _ in examples]
         outputs = [y for _, y in examples]
         shuffled = _shuffled(outputs, rng)

@@ -29,8 +29,9 @@ from keras_grow.files.checked_json import check_text
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
 from keras_grow.selection.kernels import Kernels
-from keras_grow.selection.kernels import open_kernels
+from keras_grow.selection.kernels import as_matrix
 from keras_grow.selection.kernels import slots_of
+from keras_grow.selection.sources import open_kernels
 from keras_grow.selection.svd import singular_values
 
 MEASURES = ("effective_rank", "stable_rank", "threshold_rank", "norm")
@@ -216,8 +217,9 @@ def effective_rank_map(
     """Measure the rank of the change of each kernel between snapshots.
 
     Section 4.4 of arXiv 2603.08647: tasks whose updates have a high effective
-    rank in nearly all layers need more of them grown. Cost: the singular
-    values of one kernel at a time, by LAPACK's SVD.
+    rank in nearly all layers need more of them grown. A kernel of attention
+    is a matrix with its heads side by side. Cost: the singular values of one
+    kernel at a time, by LAPACK's SVD.
 
     Args:
         snapshots: the folder where `KernelSnapshots` wrote, or a mapping from
@@ -231,8 +233,8 @@ def effective_rank_map(
         `RankMap`.
 
     Raises:
-        ValueError: if there are fewer than two snapshots, or they differ in
-            their blocks or shapes.
+        ValueError: if there are fewer than two snapshots, a step is no int, or
+            they differ in their blocks or shapes.
 
     Example:
 
@@ -246,6 +248,7 @@ def effective_rank_map(
     """
     if not isinstance(snapshots, Mapping):
         snapshots = snapshots_in(snapshots)
+    snapshots = {check_int(s, "step", 0): v for s, v in snapshots.items()}
     steps = sorted(snapshots)
     if len(steps) < 2:
         raise ValueError(
@@ -290,4 +293,4 @@ def _change(old: Kernels, new: Kernels, block: int, slot: str) -> NDArray[Any]:
             f"{before.shape} and {after.shape} at `{slot}` of block {block}"
         )
     delta: NDArray[Any] = np.subtract(after, before, dtype="float32")
-    return delta
+    return as_matrix(delta, old.family, slot)

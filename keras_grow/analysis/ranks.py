@@ -85,7 +85,8 @@ def threshold_rank(singular_values: NDArray[Any], energy: float = 0.99) -> int:
     values = _checked(singular_values)
     if not values.size:
         return 0
-    kept = np.cumsum(np.sort(values**2)[::-1])
+    # Relative to the largest: squares of tiny or huge values are out of range.
+    kept = np.cumsum(np.sort((values / values.max()) ** 2)[::-1])
     # The last sum is the total, so that 1.0 is always reached.
     return int(np.searchsorted(kept, energy * kept[-1])) + 1
 

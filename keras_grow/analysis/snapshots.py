@@ -8,8 +8,10 @@ from typing import Any
 
 import keras
 
+from keras_grow.files.checked_json import check_int
 from keras_grow.keras_internals import step_counter
-from keras_grow.selection.kernels import save_kernels
+from keras_grow.selection.sources import read_all
+from keras_grow.selection.sources import save_kernels
 
 
 class KernelSnapshots(keras.callbacks.Callback):
@@ -31,7 +33,8 @@ class KernelSnapshots(keras.callbacks.Callback):
         over: which kernels, see `rank_layers`. Defaults to `"up"`.
 
     Raises:
-        ValueError: if neither or both of `steps` and `every` are given.
+        ValueError: if neither or both of `steps` and `every` are given, or
+            they are no ints.
 
     Example:
 
@@ -56,18 +59,20 @@ class KernelSnapshots(keras.callbacks.Callback):
                 "Expected either `steps` or `every`. "
                 f"Received: steps={steps}, every={every}"
             )
-        if every is not None and every < 1:
-            raise ValueError(
-                f"Expected `every` to be 1 or more. Received: every={every}"
-            )
         self.folder = os.fspath(folder)
-        self.steps = None if steps is None else frozenset(steps)
-        self.every = every
+        self.steps: frozenset[int] | None = None
+        if steps is not None:
+            self.steps = frozenset(check_int(s, "steps", 0) for s in steps)
+        self.every = None if every is None else check_int(every, "every", 1)
         self.over = over
         self._epoch_start = self._last = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Keep the start, if it is a chosen step."""
+        """Keep the start, if it is a chosen step.
+
+        A model whose kernels cannot be kept is refused now, not at that step.
+        """
+        read_all(self.model, self.over)
         self._last = int(self._optimizer().iterations) - 1
         self._keep(self._last + 1)
 

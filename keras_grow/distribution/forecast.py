@@ -9,6 +9,7 @@ import keras
 
 from keras_grow.distribution.layout import layout_map
 from keras_grow.growth.config import GrowthConfig
+from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.costs import dtype_bits
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.state import ModelState
@@ -63,7 +64,8 @@ def memory_per_device(
         Activations, and kernels gathered while they are used, come on top.
 
     Raises:
-        ValueError: if `growth` is given for a model that is grown already.
+        ValueError: if `growth` is given for a model that is grown already, or
+            names a block that the model lacks.
 
     Example:
 
@@ -111,7 +113,7 @@ def _variables(
         return
     state = ModelState.of(backbone)
     slots = state.family.slots
-    for index in growth.layers:
+    for index in resolve_layers(growth.layers, len(state.blocks)):
         mlp = state.family.mlp_of(state.blocks[index])
         for slot, layer in zip(slots, mlp, strict=True):
             kernel = kernel_variable(layer)

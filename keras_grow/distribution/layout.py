@@ -37,8 +37,8 @@ def layout_map(
     do not hold the same weights twice. New slices are split as their base is.
     An axis that the number of its devices does not divide, such as the single
     key-value head of Gemma 3 270M and 1B, stays whole. So do norms, biases,
-    LoRA kernels, grown attention, routed experts, and the token mixing of a
-    family whose row of data names no attention (Qwen 3.5).
+    the scales of int8, LoRA kernels, grown attention, routed experts, and the
+    token mixing of a family whose row of data names no attention (Qwen 3.5).
 
     Args:
         model: a KerasHub task or backbone. Only the shapes of its weights are
@@ -55,8 +55,8 @@ def layout_map(
     Raises:
         TypeError: if `mesh` is not a `DeviceMesh`, or `model` is not a KerasHub
             model.
-        ValueError: if the model's family is unknown, or an axis is not in the
-            mesh.
+        ValueError: if the model's family is unknown, the two axes are one, or
+            an axis is not in the mesh.
 
     Example:
 
@@ -76,6 +76,12 @@ def layout_map(
             f"Received: mesh={mesh!r} (of type {type(mesh)})"
         )
     names = {"model": model_axis, "batch": batch_axis}
+    if model_axis == batch_axis:
+        raise ValueError(
+            "Expected different axes for the model and for batches; either may "
+            f"have one device. Received: model_axis={model_axis!r}, "
+            f"batch_axis={batch_axis!r}"
+        )
     missing = sorted(set(names.values()) - set(mesh.axis_names))
     if missing:
         raise ValueError(
@@ -122,6 +128,8 @@ def _kernels(
     embedding = family.embedding_of(backbone)
     found: dict[str, dict[str, tuple[keras.Variable, Roles]]] = {}
     for variable in embedding.weights:
+        if len(variable.shape) < 2:
+            continue  # The scales of a table in int8.
         tied = variable is embedding_variable(embedding)
         pattern = re.escape(variable.path)
         found[pattern] = {pattern: (variable, EMBEDDING if tied else HEAD)}

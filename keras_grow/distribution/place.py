@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_grow.growth.compiled import models_in
 from keras_grow.growth.compiled import reset_compiled
+from keras_grow.keras_internals import given_metrics
 from keras_grow.keras_internals import set_layout
 
 
@@ -42,8 +44,13 @@ def distribute(model: keras.Model, distribution: Any) -> keras.Model:
             "lays out variables. Received: "
             f"backend={keras.config.backend()!r}. Set KERAS_BACKEND=jax."
         )
-    for variable in model.variables:
+    variables = list(model.variables)
+    for part in models_in(model):
+        for metric in [*part.metrics, *given_metrics(part)]:
+            variables += metric.variables
+    for variable in variables:
         set_layout(variable, distribution)
         variable.assign(variable.value)
-    reset_compiled(model)
+    with distribution.scope():
+        reset_compiled(model)
     return model

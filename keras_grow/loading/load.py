@@ -29,7 +29,8 @@ def load_causal_lm(
         A KerasHub `CausalLM` with its preprocessor.
 
     Raises:
-        ValueError: if there is no such model.
+        ValueError: if there is no such model, or a `.keras` file holds
+            another kind of model.
 
     Example:
 
@@ -43,7 +44,13 @@ def load_causal_lm(
     if name.endswith(".gguf"):
         return load_gemma3_gguf(name, dtype=dtype)
     if name.endswith(".keras"):
-        return _read_anew(keras.saving.load_model(name, compile=False))
+        lm = keras.saving.load_model(name, compile=False)
+        if not isinstance(lm, keras_hub.models.CausalLM):
+            raise ValueError(
+                "Expected a `.keras` file of a KerasHub causal language model. "
+                f"Received: {name!r}, which holds a {type(lm).__name__}"
+            )
+        return _read_anew(lm)
     return _read_anew(_class_of(name).from_preset(name, dtype=dtype))
 
 

@@ -3,7 +3,7 @@
 from keras_grow.selection.fixed import evenly_spaced
 from keras_grow.selection.fixed import last_blocks
 from keras_grow.selection.gradient import rank_by_gradient
-from keras_grow.selection.kernels import save_kernels
+from keras_grow.selection.sources import save_kernels
 from keras_grow.selection.spectrum import rank_by_signal_to_noise
 from keras_grow.selection.update import LayerUpdateRecorder
 

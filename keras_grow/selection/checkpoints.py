@@ -1,7 +1,6 @@
 """The files of a checkpoint, and the arrays in them."""
 
 import contextlib
-import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -9,14 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from keras_grow.files.checked_json import read_json
+
+_MAX_BYTES = 1 << 26
+
 
 def shards_of(path: str) -> list[str]:
     """The HDF5 files of a checkpoint: one, or those of a sharded one."""
     if not path.endswith(".json"):
         return [path]
-    with open(path, encoding="utf-8") as file:
-        files = json.load(file)["weight_map"].values()
-    names = {n for v in files for n in (v if isinstance(v, list) else [v])}
+    index = read_json(path, "the index of a sharded checkpoint", _MAX_BYTES)
+    files = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(files, dict):
+        raise ValueError(
+            "Expected the index of a sharded checkpoint, with `weight_map`. "
+            f"Received: {path!r}, without it"
+        )
+    names: set[str] = set()
+    for value in files.values():
+        names.update(value if isinstance(value, list) else [value])
     return [os.path.join(os.path.dirname(path), n) for n in sorted(names)]
 
 

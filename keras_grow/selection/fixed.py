@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import is_int
 from keras_grow.growth import families
 from keras_grow.selection.layer_scores import LayerScores
 
@@ -50,7 +52,7 @@ def evenly_spaced(model: Any, n: int) -> LayerScores:
         `LayerScores` of `n` blocks with equal scores, the last block first.
 
     Raises:
-        ValueError: if there are not `n` blocks.
+        ValueError: if `n` is no int, or there are not `n` blocks.
 
     Example:
     ```python
@@ -60,10 +62,7 @@ def evenly_spaced(model: Any, n: int) -> LayerScores:
     ```
     """
     total = _num_blocks(model)
-    if not 1 <= n <= total:
-        raise ValueError(
-            f"Expected `n` to be an int from 1 to {total}. Received: n={n!r}"
-        )
+    n = check_int(n, "n", 1, total)
     blocks = [((i + 1) * total) // n - 1 for i in reversed(range(n))]
     return LayerScores(
         tuple(blocks), (1.0,) * n, "evenly_spaced", f"{n} of {total} blocks"
@@ -71,7 +70,7 @@ def evenly_spaced(model: Any, n: int) -> LayerScores:
 
 
 def _num_blocks(model: Any) -> int:
-    if isinstance(model, int):
-        return model
+    if is_int(model):
+        return check_int(model, "model", 1)
     backbone = families.backbone_of(model)
     return len(families.family_of(backbone).blocks_of(backbone))

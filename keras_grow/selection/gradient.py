@@ -9,10 +9,12 @@ from keras import ops
 
 from keras_grow.growth import families
 from keras_grow.growth.state import growths_of
-from keras_grow.selection.kernels import open_kernels
+from keras_grow.keras_internals import kernel_variable
+from keras_grow.selection.kernels import checked_norm
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.kernels import squared_norm
 from keras_grow.selection.layer_scores import LayerScores
+from keras_grow.selection.sources import open_kernels
 
 
 def rank_by_gradient(
@@ -45,8 +47,9 @@ def rank_by_gradient(
         `LayerScores` of all the blocks, best first.
 
     Raises:
-        ValueError: if there is no batch, a batch has a different form, or an
-            MLP kernel of the model is frozen.
+        TypeError: if `lm` is a backbone.
+        ValueError: if there is no batch, a batch has a different form, an MLP
+            kernel of the model is frozen, or `relative` would divide by 0.
 
     Example:
     ```python
@@ -58,6 +61,11 @@ def rank_by_gradient(
     """
     backbone = families.backbone_of(lm)
     family = families.family_of(backbone)
+    if lm is backbone:
+        raise TypeError(
+            "Expected a KerasHub causal language model, whose outputs are "
+            f"logits. Received: the backbone {backbone.name!r}"
+        )
     if growths_of(backbone):
         raise ValueError(
             "Expected a base model. Received: one that is grown already. Rank "
@@ -65,7 +73,7 @@ def rank_by_gradient(
         )
     slots = slots_of(family, "mlp")
     kernels = [
-        [layer.kernel for layer in family.mlp_of(block)]
+        [kernel_variable(layer) for layer in family.mlp_of(block)]
         for block in family.blocks_of(backbone)
     ]
     frozen = [k.path for block in kernels for k in block if not k.trainable]
@@ -100,7 +108,8 @@ def rank_by_gradient(
     for index, block in enumerate(kernels):
         score = sum(squares[k.path] for k in block) / count
         if relative:
-            score /= sum(squared_norm(weights.read(index, s)) for s in slots)
+            norm = sum(squared_norm(weights.read(index, s)) for s in slots)
+            score /= checked_norm(norm)
         scores.append(math.sqrt(score))
     measured = "gradient norm of the MLP kernels"
     if relative:

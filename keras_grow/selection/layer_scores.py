@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_grow.files import write_atomically
 from keras_grow.files.checked_json import check_fields
+from keras_grow.files.checked_json import check_int
 from keras_grow.files.checked_json import check_list
 from keras_grow.files.checked_json import in_file
 from keras_grow.files.checked_json import read_json
@@ -128,11 +129,7 @@ class LayerScores:
         Raises:
             ValueError: if there are fewer.
         """
-        if not hasattr(n, "__index__") or not 1 <= n <= len(self):
-            raise ValueError(
-                f"Expected `n` to be an int from 1 to {len(self)}. "
-                f"Received: n={n!r}"
-            )
+        n = check_int(n, "n", 1, len(self))
         return dataclasses.replace(
             self, blocks=self.blocks[:n], scores=self.scores[:n]
         )

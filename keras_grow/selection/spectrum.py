@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import open_kernels
+from keras_grow.selection.kernels import as_matrix
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.layer_scores import LayerScores
+from keras_grow.selection.sources import open_kernels
 from keras_grow.selection.svd import singular_values
 
 
@@ -82,16 +83,11 @@ def rank_by_signal_to_noise(
     kernels = open_kernels(source)
     family = kernels.family
     slots = slots_of(family, over)
-    hidden = kernels.read(0, family.down).shape[-1]
     ratios = np.array(
         [
             [
                 signal_to_noise(
-                    _matrix(
-                        kernels.read(block, slot),
-                        hidden,
-                        out=slot in family.attention[-1:],
-                    )
+                    as_matrix(kernels.read(block, slot), family, slot)
                 )
                 for slot in slots
             ]
@@ -105,16 +101,3 @@ def rank_by_signal_to_noise(
         "signal_to_noise",
         "signal-to-noise by the Marchenko-Pastur edge of " + ", ".join(slots),
     )
-
-
-def _matrix(kernel: NDArray[Any], hidden: int, out: bool) -> NDArray[Any]:
-    """Heads side by side: the hidden dimension against all others.
-
-    It is the last axis of the projection out of attention. For the projections
-    into it, Gemma has `(heads, hidden, size)`, the others have `(hidden, heads,
-    size)`.
-    """
-    axis = -1 if out else int(kernel.shape[0] != hidden)
-    if kernel.ndim == 2:
-        return kernel
-    return np.moveaxis(kernel, axis, 0).reshape(hidden, -1)

@@ -12,12 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_grow.selection.kernels import Source
-from keras_grow.selection.kernels import open_kernels
-from keras_grow.selection.kernels import save_kernels
+from keras_grow.selection.kernels import checked_norm
 from keras_grow.selection.kernels import slots_of
 from keras_grow.selection.kernels import squared_norm
 from keras_grow.selection.layer_scores import LayerScores
+from keras_grow.selection.sources import Source
+from keras_grow.selection.sources import open_kernels
+from keras_grow.selection.sources import save_kernels
 
 
 def update_magnitude(
@@ -50,12 +51,7 @@ def update_magnitude(
         del before, after
     if not relative:
         return math.sqrt(moved)
-    if norm == 0.0:
-        raise ValueError(
-            "Expected kernels that are not all zero before the run. "
-            "Received: a norm of 0. Use `relative=False`."
-        )
-    return math.sqrt(moved / norm)
+    return math.sqrt(moved / checked_norm(norm))
 
 
 def rank_layers(
@@ -93,8 +89,8 @@ def rank_layers(
         `LayerScores` of all the blocks, best first.
 
     Raises:
-        ValueError: if the two differ in their blocks or shapes, or hold no
-            blocks of a known family.
+        ValueError: if the two differ in their blocks or shapes, are grown or
+            quantized, or hold no blocks of a known family.
 
     Example:
     ```python
@@ -129,9 +125,9 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
 
     The kernels before training are kept in a folder on disk, not in memory, and
     are compared with the model one kernel at a time at the end of every epoch.
-    Cost: disk space for the kernels in float32, and reading them once per
-    epoch. With `before` there is no copy: the checkpoint or preset that
-    training started from is read instead.
+    Cost: disk space for the kernels in float32, and reading them when `fit`
+    begins and once per epoch. With `before` there is no copy: the checkpoint or
+    preset that training started from is read instead.
 
     Args:
         before: what training starts from, see `rank_layers`. Defaults to
@@ -184,28 +180,30 @@ class LayerUpdateRecorder(keras.callbacks.Callback):
         return self.history[-1]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Keep the kernels as they are now."""
+        """Keep the kernels as they are now; refuse what cannot be ranked."""
         self.history = []
         if self.before is None:
             self._snapshot = tempfile.TemporaryDirectory(
                 prefix="layer_updates_", dir=self.folder
             )
             save_kernels(self.model, self._start(), self.over)
+        self._rank()
 
     def on_epoch_end(
         self, epoch: int, logs: dict[str, float] | None = None
     ) -> None:
         """Rank the blocks by how far they have moved so far."""
-        before = self._start() if self.before is None else self.before
-        self.history.append(
-            rank_layers(before, self.model, self.over, self.relative)
-        )
+        self.history.append(self._rank())
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Remove the snapshot; the rankings stay."""
         if self._snapshot is not None:
             self._snapshot.cleanup()
             self._snapshot = None
+
+    def _rank(self) -> LayerScores:
+        before = self._start() if self.before is None else self.before
+        return rank_layers(before, self.model, self.over, self.relative)
 
     def _start(self) -> str:
         if self._snapshot is None:

@@ -282,7 +282,7 @@ def test_misuse_is_named():
     for vector, layer in ((np.zeros(3), 1), (np.zeros(16), 2)):
         with pytest.raises(ValueError, match=r"`layer` from 0 to 1\. Received"):
             zero_shot(lm, batch, vector, layer)
-    with pytest.raises(ValueError, match=r"`k` to be from 1 to 4"):
+    with pytest.raises(ValueError, match=r"`k` to be an int from 1 to 4"):
         top_heads(np.zeros((2, 2)), 5)
     with pytest.raises(ValueError, match="a length from 1 to"):
         PromptBatch(np.zeros((1, 3)), np.array([4]), np.array([0]))

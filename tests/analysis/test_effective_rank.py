@@ -58,6 +58,13 @@ def test_a_matrix_of_zeros_has_rank_zero(measure):
 
 
 @pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_a_rank_does_not_depend_on_the_scale(measure, scale):
+    values = np.array([3.0, 2.0, 2.0])
+    assert measure(scale * values) == pytest.approx(measure(values))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 def test_what_are_no_singular_values_is_refused(measure):
     for bad in ([-1.0, 2.0], [np.inf]):
         with pytest.raises(ValueError, match="finite and none negative"):

@@ -1,6 +1,7 @@
 """Tasks become prompts, prompts a function vector, and vectors a table."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -167,7 +168,66 @@ def test_misuse_is_named(tmp_path):
         find_function_vector(tiny_lm(), TASK)
     path = tmp_path / "other.json"
     path.write_text('{"pairs": 3}')
-    with pytest.raises(ValueError, match="Expected JSON"):
+    with pytest.raises(ValueError, match=r"missing fields.*other\.json"):
         InContextTask.load(path)
+    path.write_text('{"name": "x", "pairs": ["ab", "cd"]}')
+    with pytest.raises(ValueError, match=r"`pairs` to be a list.*'ab'"):
+        InContextTask.load(path)
+    with pytest.raises(ValueError, match="at least two pairs"):
+        InContextTask("text", ("ab", "cd"))
+    with pytest.raises(ValueError, match=r"`top` to be an int from 1 to 8\."):
+        find_function_vector(tiny_lm(), TASK, Words(), prompts=10**9)
     with pytest.raises(ValueError, match=r"written by `FunctionVector\.save`"):
         FunctionVector.load(path)
+
+
+def test_a_model_that_diverged_has_no_function_vector():
+    lm = tiny_lm()
+    kernel = lm.backbone.transformer_layers[1].ffw_linear.kernel
+    kernel.assign(kernel * np.nan)
+    with pytest.raises(ValueError, match=r"`effects` to be finite.*diverged"):
+        find_function_vector(lm, TASK, Words(), 2, 2, top=3, verbose=0)
+
+
+@pytest.mark.no_backend
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"task": 3}, "`task` to be a string"),
+        ({"heads": []}, r"heads=\(\)"),
+        ({"heads": [[0]]}, "`heads` to have 2 to 2 entries"),
+        ({"heads": [[0, 0.5]]}, "`heads` to be an int"),
+        ({"heads": [[0, 2]]}, "different heads of `effects`"),
+        ({"heads": [[0, 0], [0, 0]]}, "different heads of `effects`"),
+        ({"effects": 3}, r"effects of shape \(\)"),
+        ({"effects": [[0.0, "x"]]}, "`effects` to be lists of numbers"),
+        ({"effects": [[0.0, math.nan]]}, "`effects` to be finite"),
+        ({"vector": [[1.0]]}, r"vector of shape \(1, 1\)"),
+        ({"vector": [math.inf]}, "`vector` to be finite"),
+        ({"other": 1}, "unknown fields.*other"),
+    ],
+)
+def test_a_file_that_is_no_function_vector_is_refused(
+    tmp_path, changed, message
+):
+    path = tmp_path / "vector.json"
+    vector(((0, 0),), [1.0]).save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(ValueError, match=rf"{message}(.|\n)*vector\.json"):
+        FunctionVector.load(path)
+
+
+@pytest.mark.no_backend
+def test_no_example_answers_the_question_where_an_input_comes_twice():
+    twice = InContextTask(
+        "twice",
+        (("a", "B"), ("a", "C"), ("b", "D"), ("c", "E"), ("d", "F")),
+    )
+    drawn = task_prompts(twice, Bytes(), prompts=10, shots=3)
+    for text in texts(drawn.clean):
+        *examples, question = text.split("\n\n")
+        assert len(examples) == 3
+        asked = question.removesuffix("A:")
+        assert not any(example.startswith(asked) for example in examples)
+    with pytest.raises(ValueError, match="from 2 examples per prompt to 3"):
+        task_prompts(twice, Bytes(), shots=4)

@@ -145,8 +145,13 @@ def test_the_map_is_saved_as_json_and_csv_and_plotted(ranks, tmp_path):
 def test_misuse_is_named(ranks, tmp_path):
     with pytest.raises(ValueError, match="either `steps` or `every`"):
         KernelSnapshots(tmp_path)
-    with pytest.raises(ValueError, match="`every` to be 1 or more"):
+    with pytest.raises(ValueError, match="`every` to be an int of 1 or more"):
         KernelSnapshots(tmp_path, every=0)
+    with pytest.raises(ValueError, match=r"`steps` to be an int.*steps='1'"):
+        KernelSnapshots(tmp_path, steps=["1"])
+    # As text, 1000 comes before 500.
+    with pytest.raises(ValueError, match=r"`step` to be an int.*step='500'"):
+        effective_rank_map({"500": tiny_lm(), "1000": tiny_lm()})
     with pytest.raises(ValueError, match=r"at least two steps.*steps=\[0\]"):
         effective_rank_map({0: tiny_lm()})
     with pytest.raises(ValueError, match="same number of blocks"):

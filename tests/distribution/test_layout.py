@@ -123,8 +123,33 @@ def test_what_has_no_layout_is_refused():
         keras_grow.layout_map(lm, (2, 4))
     with pytest.raises(ValueError, match=r"without \['batch'\]"):
         keras_grow.layout_map(lm, mesh(2, 2, ("data", "model")))
+    with pytest.raises(ValueError, match="different axes for the model"):
+        keras_grow.layout_map(lm, mesh(2, 2), "model", "model")
     with pytest.raises(TypeError, match="KerasHub model"):
         keras_grow.layout_map(keras.Sequential(), mesh(2, 2))
+    growth = keras_grow.GrowthConfig(2, (1, 2))
+    with pytest.raises(ValueError, match=r"indices from 0 to 1.*\[2\]"):
+        memory_per_device(lm, mesh(2, 2), growth)
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="refused there")
+def test_a_base_in_int8_is_laid_out_as_it_was_in_float():
+    lm = tiny_lm("gemma3")
+    keras_grow.grow_model(lm)
+    paths = [weight.path for weight in lm.weights]
+    layouts = keras_grow.layout_map(lm, mesh(2, 2))
+    keras_grow.quantize_base(lm)
+    quantized = keras_grow.layout_map(lm, mesh(2, 2))
+    for path in paths:
+        assert axes(quantized, path) == axes(layouts, path)
+    for weight in lm.weights:
+        if weight.path.endswith(("kernel_scale", "embeddings_scale")):
+            assert axes(quantized, weight.path) is None
+    held = sum(
+        keras.ops.convert_to_numpy(weight).nbytes for weight in lm.weights
+    )
+    memory = memory_per_device(lm, mesh(1, 1))
+    assert memory.frozen + memory.trainable == held
 
 
 @pytest.mark.skipif(keras.config.backend() == "jax", reason="works there")

@@ -25,7 +25,7 @@ def test_top_is_the_same_kind_of_object_with_the_best_blocks():
     )
 
 
-@pytest.mark.parametrize("n", [0, 5, 1.5])
+@pytest.mark.parametrize("n", [0, 5, 1.5, True])
 def test_top_refuses_a_number_that_is_not_there(n):
     with pytest.raises(ValueError, match=r"from 1 to 4\. Received: n="):
         SCORES.top(n)
@@ -99,6 +99,7 @@ def test_evenly_spaced_takes_the_top_of_equal_groups(n, blocks):
     assert list(evenly_spaced(18, n)) == blocks
 
 
-def test_evenly_spaced_refuses_more_blocks_than_there_are():
-    with pytest.raises(ValueError, match=r"from 1 to 4\. Received: n=5"):
-        evenly_spaced(4, 5)
+@pytest.mark.parametrize("n", [0, 19, 3.0, True, "3"])
+def test_evenly_spaced_refuses_a_number_that_is_not_there(n):
+    with pytest.raises(ValueError, match=r"from 1 to 18\. Received: n="):
+        evenly_spaced(18, n)

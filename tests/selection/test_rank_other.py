@@ -75,6 +75,13 @@ def test_gradient_misuse_is_named():
         rank_by_gradient(lm, [])
     with pytest.raises(ValueError, match="batches of `"):
         rank_by_gradient(lm, [token_batch()])
+    with pytest.raises(TypeError, match=r"are logits.*the backbone"):
+        rank_by_gradient(lm.backbone, [batch(0)])
+    for slot in SLOTS:
+        kernel = getattr(lm.backbone.transformer_layers[0], slot).kernel
+        kernel.assign(kernel * 0.0)
+    with pytest.raises(ValueError, match=r"norm of 0.*relative=False"):
+        rank_by_gradient(lm, [batch(0)])
     lm.backbone.transformer_layers[1].trainable = False
     with pytest.raises(ValueError, match="Expected every MLP kernel"):
         rank_by_gradient(lm, [batch(0)])

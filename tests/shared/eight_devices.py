@@ -27,11 +27,6 @@ def losses(lm):
     weights = (rng.random(tokens.shape) < 0.4).astype("float32")
     tokens, weights = np.tile(tokens, (STEPS, 1)), np.tile(weights, (STEPS, 1))
     x = {"token_ids": tokens, "padding_mask": np.ones_like(tokens, bool)}
-    lm.compile(
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        optimizer=keras.optimizers.Adam(1e-2),
-        weighted_metrics=[],
-    )
     curve = []
 
     class Keep(keras.callbacks.Callback):
@@ -61,6 +56,11 @@ def make(family, strategy, supervised_logits, older):
     keras_grow.grow_model(lm, layers=[1], strategy=strategy, name="newer")
     if supervised_logits:
         keras_grow.supervised_logits(lm, chunk_size=16)
+    # Before the model moves, if it does.
+    lm.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.Adam(1e-2),
+    )
     return lm
 
 
