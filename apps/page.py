@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from . import access
 from . import compare_tab
 from . import pane
 from . import placing
@@ -83,7 +84,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         offered = [*compare.choosers, *compare.mix, compare.mixed, see, growth]
 
         def refresh(
-            seen: str, listed: int | None, owner: str, *chosen: Any
+            request: gr.Request,
+            seen: str,
+            listed: int | None,
+            owner: str,
+            *chosen: Any,
         ) -> list[Any]:
             """What may have changed since this visitor's last look."""
             *values, mixed, run, model = chosen
@@ -93,8 +98,9 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
                 words.status(_status(models), _memory()),
                 *[pane.heading(models.part(key)) for key in keys],
             ]
-            named = repr((look, now, owner))
-            shown = [*look, *train_words.shown(now, owner)]
+            own = access.visitor(request, owner)
+            named = repr((look, now, own))
+            shown = [*look, *train_words.shown(now, own)]
             if named == seen:
                 shown = [gr.skip()] * len(shown)
             offers = [gr.skip()] * len(offered)
