@@ -203,6 +203,11 @@ def build(
         chooser.input(
             events.choose, chooser, [dial, tab.headings[index]], **QUIET
         )
+        chooser.change(
+            events.switched(index), [chooser, kept[index], own.plain],
+            [column[index] for column in (texts, notes, more, kept)],
+            **ANSWERED,
+        )  # fmt: skip
         away[index].click(
             lambda opened, index=index: _opened(opened, index, False),
             tab.opened, [tab.opened, *tab.columns], **QUIET,
