@@ -64,8 +64,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             "language model something new and see what it forgets.</p>"
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
-        history, owner = _kept("asked", []), _kept("owner", "")
-        votes = _kept("votes", [])
+        # Given, so that it can be read after a restart; it protects nothing.
+        owner = gr.BrowserState(
+            "", storage_key="keras_grow_owner", secret="keras_grow"
+        )
+        history, votes = (gr.JSON([], visible=False) for _ in range(2))
         status = gr.HTML(words.status("Starting.", ""), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):
@@ -180,14 +183,6 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             **QUIET,
         )
     return page
-
-
-def _kept(name: str, default: Any) -> Any:
-    """A value that a visitor's browser keeps."""
-    # Given, so that it can be read after a restart; it protects nothing.
-    return gr.BrowserState(
-        default, storage_key=f"keras_grow_{name}", secret="keras_grow"
-    )
 
 
 def _status(models: Models) -> str:
