@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browsing import PATIENCE_MS
 from browsing import ask
 from browsing import says
 from browsing import write_rows
@@ -119,6 +120,7 @@ def test_a_login_is_asked_for_and_a_model_that_is_damaged_is_named(
         assert refused.value.code == 401
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(app.url)
     page.get_by_label("username").fill("ann")
     page.get_by_label("password").fill("secret")
