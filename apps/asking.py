@@ -17,6 +17,8 @@ from .owner import Turns
 # Seconds between two looks at an answer: to show one takes time, of which the
 # models have the less.
 _PAUSE = 0.1
+# Models write some tokens at once: those that come in this time are one look.
+_BURST = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,11 +96,15 @@ class Ask:
             self._changed.clear()
             over = self.panes.isdisjoint(self._open)
             shown = time.perf_counter()
-            yield {p: a for p, a in self._answers.items() if p in self.panes}
+            found = {p: a for p, a in self._answers.items() if p in self.panes}
+            yield found
             if over:
                 return
             await self._changed.wait()
-            await asyncio.sleep(shown + _PAUSE - time.perf_counter())
+            # Nobody waits longer for a first token.
+            burst = _BURST if all(a.token_ids for a in found.values()) else 0.0
+            pause = shown + _PAUSE - time.perf_counter()
+            await asyncio.sleep(max(pause, burst))
 
     def _wake(self) -> None:
         if not self._loop.is_closed():  # As it is when the app ends.

@@ -21,6 +21,11 @@ from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
 _LEFT, _RIGHT = PANES, PANES + 1  # Panes that no other question asks.
+_READ = "(first, ...rest) => [readKept('votes'), ...rest]"
+_READ_FOR_VOTE = "(pair) => [pair, readKept('votes')]"
+_READ_ALL = "() => [readKept('asked'), readKept('votes')]"
+_FORGET = "() => { readKept('votes'); return [[], '']; }"
+_WRITE = "(votes) => { writeKept('votes', votes); }"
 _DOWNLOAD = """(text, name) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}));
@@ -87,6 +92,7 @@ def build(
         asking(events),
         [votes, *sides, *form],
         [prompt, *texts, *buttons, pair],
+        js=_READ,
         **ANSWERED,
     )
     for side, button in zip(blind.VOTES, buttons, strict=True):
@@ -94,9 +100,12 @@ def build(
             lambda current, votes, side=side: vote(side, current, votes),
             [pair, votes],
             [pair, votes, result, *buttons],
+            js=_READ_FOR_VOTE,
             **QUIET,
-        )
-    forget.click(lambda: [[], ""], None, [votes, result], **QUIET)
+        ).then(None, votes, None, js=_WRITE)
+    forget.click(None, None, [votes, result], js=_FORGET).then(
+        None, votes, None, js=_WRITE
+    )
     for file, button in exports.items():
         write = blind.as_jsonl if file.endswith("l") else blind.as_markdown
         button.click(
@@ -106,6 +115,7 @@ def build(
             ],
             [history, votes],
             [text, name],
+            js=_READ_ALL,
             **QUIET,
         ).then(None, [text, name], None, js=_DOWNLOAD)
 

@@ -81,6 +81,7 @@ def run(options: argparse.Namespace) -> None:
             "Install it: pip install 'keras-grow[app]'"
         ) from error
     from .models import Models
+    from .quick_gradio import let_rest
     from .runs import Runs
     from .trainer import Trainer
 
@@ -89,6 +90,7 @@ def run(options: argparse.Namespace) -> None:
     trainer = Trainer(runs.made, runs.model, runs.dtype)
     blocks = page.build(runs, models, trainer)
     blocks.queue(max_size=_MAX_WAITING, default_concurrency_limit=4)
+    let_rest(blocks)
     served, url, _ = blocks.launch(
         server_name=options.host,
         server_port=options.port,

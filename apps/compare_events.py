@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
@@ -29,6 +28,9 @@ from .history import restored
 from .history import turns_of
 from .models import Models
 from .quick_gradio import gradio as gr
+from .showing import of_kept
+from .showing import of_pane
+from .showing import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,37 @@ class CompareEvents:
         self.models.prepare(key, again=True)
         dial = gr.Slider(visible=key in self.models.grown())
         return [dial, pane.heading(self.models.part(key))]
+
+    def switched(self, index: int) -> Any:
+        """A handler that clears a pane whose answer another model wrote.
+
+        What was asked stays, for the dial. So does a chat, which the new model
+        goes on with; its note says who wrote the last answer.
+        """
+
+        def run(
+            request: gr.Request, key: str | None, kept: Kept | None, plain: bool
+        ) -> list[Any]:
+            now = self.visitors.now(str(request.session_hash), index)
+            if now:
+                writes: str | None = now.asked[index].choice.key
+            else:
+                writes = kept["choice"]["key"] if kept else None
+            if key is None or writes in (None, key):
+                return [gr.skip()] * 4
+            if now:
+                now.drop([index])
+            if kept and kept["question"]["chat"]:
+                return of_kept(kept, plain)
+            empty = dataclasses.asdict(Answer())
+            return [
+                pane.answer(self.models.label(key), Answer()),
+                "",
+                gr.Button(visible=False),
+                {**kept, "answer": empty} if kept else None,
+            ]
+
+        return run
 
     def asking(self, panes: Sequence[int], mode: str = "ask") -> Any:
         """A handler that asks those of the panes that are open.
@@ -217,13 +250,10 @@ class CompareEvents:
         self, index: int, history: History, plain: bool
     ) -> list[Any]:
         """Settings and panes of an earlier question."""
-        panes = {}
-        for name, own in history[index].items():
-            found = restored(own["answer"])
-            question = Question(**own["question"])
-            panes[int(name)] = of_pane(
-                found.model, found, question, own["turns"], plain, own
-            )
+        panes = {
+            int(name): of_kept(own, plain)
+            for name, own in history[index].items()
+        }
         settings = question_of(history[index])
         return [*(settings[name] for name in SETTINGS), *shown(panes)[:-1]]
 
@@ -259,31 +289,3 @@ def link(*values: Any) -> str:
     mix = zip(form.mixed, form.mix, strict=False)
     query += [("mix", f"{key}@{dial:g}") for key, dial in mix if dial]
     return urlencode(query)
-
-
-def of_pane(
-    title: str,
-    found: Answer,
-    question: Question | None = None,
-    turns: Sequence[Sequence[str]] = (),
-    plain: bool = False,
-    kept: Any = None,
-) -> list[Any]:
-    """Answer, note and button of a pane, and what it keeps."""
-    said = [(one, other) for one, other in turns]
-    chat = question is not None and question.chat
-    if question and chat:
-        said.append((question.prompt, ""))
-    return [
-        pane.answer(title, found, said, chat and not plain),
-        pane.note(found),
-        gr.Button(visible=found.ended == "length" and found.state == "done"),
-        kept or gr.skip(),
-    ]
-
-
-def shown(panes: Mapping[int, list[Any]], latest: Any = None) -> list[Any]:
-    """All answers, notes, buttons and what is kept, then what has ended."""
-    each = [panes.get(index, [gr.skip()] * 4) for index in range(PANES)]
-    columns = zip(*each, strict=True)
-    return [*(own for column in columns for own in column), latest or gr.skip()]

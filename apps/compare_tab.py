@@ -30,6 +30,10 @@ _LINK = """(query) => {
   window.history.replaceState(null, "", url);
   return url.href;
 }"""
+_READ = '() => [readKept("asked"), readKept("votes")]'
+_READ_ASKED = '(latest) => [latest, readKept("asked")]'
+_WRITE_ASKED = """(history, again) =>
+  writeKept("asked", history) ? again : again + 1"""
 # Drift is off at first where the page is narrow.
 _WIDE = "() => window.innerWidth > 700"
 
@@ -61,7 +65,7 @@ def build(
 ) -> CompareTab:
     """Lay out the tab and wire it.
 
-    `history` and `votes` are kept by the visitor's browser.
+    `history` and `votes` are lists that the visitor's browser keeps.
     """
     events = CompareEvents(models, visitors)
     with gr.Row(equal_height=True, elem_id="asking"):
@@ -203,6 +207,11 @@ def build(
         chooser.input(
             events.choose, chooser, [dial, tab.headings[index]], **QUIET
         )
+        chooser.change(
+            events.switched(index), [chooser, kept[index], own.plain],
+            [column[index] for column in (texts, notes, more, kept)],
+            **ANSWERED,
+        )  # fmt: skip
         away[index].click(
             lambda opened, index=index: _opened(opened, index, False),
             tab.opened, [tab.opened, *tab.columns], **QUIET,
@@ -231,7 +240,12 @@ def build(
         events.from_history, [past, history, own.plain], [*fields, *outputs],
         **QUIET,
     )  # fmt: skip
-    latest.change(remembered, [latest, history], history, **QUIET)
+    again = gr.Number(0, visible=False)
+    gr.on([latest.change, again.change], remembered, [latest, history], history,
+          js=_READ_ASKED, **QUIET).then(
+        None, [history, again], again, js=_WRITE_ASKED
+    )  # fmt: skip
+    page.load(None, None, [history, votes], js=_READ)
     page.load(events.examples, None, [examples, own.drawing[-1]], **QUIET).then(
         follow_link, None, fields, **QUIET
     )

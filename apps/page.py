@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from . import access
 from . import compare_tab
 from . import pane
 from . import placing
@@ -63,8 +64,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             "language model something new and see what it forgets.</p>"
         )
         # Outside of the tabs: what is not open is not mounted, nor kept.
-        history, owner = _kept("asked", []), _kept("owner", "")
-        votes = _kept("votes", [])
+        # Given, so that it can be read after a restart; it protects nothing.
+        owner = gr.BrowserState(
+            "", storage_key="keras_grow_owner", secret="keras_grow"
+        )
+        history, votes = (gr.JSON([], visible=False) for _ in range(2))
         status = gr.HTML(words.status("Starting.", ""), elem_id="status")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare"):
@@ -83,7 +87,11 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         offered = [*compare.choosers, *compare.mix, compare.mixed, see, growth]
 
         def refresh(
-            seen: str, listed: int | None, owner: str, *chosen: Any
+            request: gr.Request,
+            seen: str,
+            listed: int | None,
+            owner: str,
+            *chosen: Any,
         ) -> list[Any]:
             """What may have changed since this visitor's last look."""
             *values, mixed, run, model = chosen
@@ -93,8 +101,9 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
                 words.status(_status(models), _memory()),
                 *[pane.heading(models.part(key)) for key in keys],
             ]
-            named = repr((look, now, owner))
-            shown = [*look, *train_words.shown(now, owner)]
+            own = access.visitor(request, owner)
+            named = repr((look, now, own))
+            shown = [*look, *train_words.shown(now, own)]
             if named == seen:
                 shown = [gr.skip()] * len(shown)
             offers = [gr.skip()] * len(offered)
@@ -174,14 +183,6 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             **QUIET,
         )
     return page
-
-
-def _kept(name: str, default: Any) -> Any:
-    """A value that a visitor's browser keeps."""
-    # Given, so that it can be read after a restart; it protects nothing.
-    return gr.BrowserState(
-        default, storage_key=f"keras_grow_{name}", secret="keras_grow"
-    )
 
 
 def _status(models: Models) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_grow.comparison.kinds import KINDS
 
+from . import access
 from . import train_form as form
 from . import train_words
 from . import trainings_panel
@@ -43,8 +44,8 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     """Lay out the tab and wire it.
 
     The models' number of blocks is the most that can grow, and their runs tell
-    how long a training takes. `owner`, a `gr.BrowserState`, tells this
-    browser's trainings from others'.
+    how long a training takes. `owner` is the key that the visitor's browser
+    keeps, see `access`.
     """
     gr.HTML(f'<p class="kg-about">{_FORMATS}</p>')
     file = gr.File(
@@ -113,7 +114,11 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     rows = gr.State(None)
 
     def begin(
-        rows: uploads.Rows | None, name: str | None, owner: str, *values: Any
+        request: gr.Request,
+        rows: uploads.Rows | None,
+        name: str | None,
+        owner: str,
+        *values: Any,
     ) -> str:
         try:
             if rows is None:
@@ -121,13 +126,17 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
             called = trainer.start(
                 form.lesson_of(*values),
                 rows,
-                owner,
+                access.visitor(request, owner),
                 models.num_blocks,
                 name or "",
             )
         except (ValueError, OSError, Busy, uploads.Refused) as error:
             return words.note("error", str(error))
         return words.note("good", f"Started: {called}.")
+
+    def end(request: gr.Request, owner: str) -> str:
+        said = trainer.stop(access.visitor(request, owner))
+        return words.note("info", said)
 
     def expect(rows: uploads.Rows | None, *values: Any) -> str:
         return form.forecast_of(models.runs, rows, *values)
@@ -169,12 +178,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         show_progress="hidden",
         api_visibility="private",
     )
-    stop.click(
-        lambda who: words.note("info", trainer.stop(who)),
-        owner,
-        said,
-        **QUIET,
-    )
+    stop.click(end, owner, said, **QUIET)
     page.load(lambda who: who or uuid.uuid4().hex, owner, owner, **QUIET)
     return TrainTab([view, curves, compare], compare)
 

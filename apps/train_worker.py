@@ -15,12 +15,11 @@ from keras_grow.comparison.events import Ended
 from keras_grow.comparison.events import Event
 from keras_grow.comparison.events import Failed
 from keras_grow.comparison.plan import Plan
-from keras_grow.files import only_one
 from keras_grow.quiet_start import quiet_start
 
 from .training_folders import EVENTS_FILE
-from .training_folders import LOCK_FILE
 from .training_folders import STOP_FILE
+from .training_folders import at_work
 
 
 def train(folder: Path, say: Callable[[Event], None]) -> None:
@@ -47,7 +46,7 @@ def main() -> None:
     """Train in the folder that the command line names."""
     folder = Path(sys.argv[1])
     with (
-        only_one(folder / LOCK_FILE),
+        at_work(folder),
         (folder / EVENTS_FILE).open("a", encoding="utf-8") as file,
     ):
 

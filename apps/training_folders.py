@@ -5,10 +5,13 @@ process writes all that happens, so that an app can look on that did not start
 it.
 """
 
+import contextlib
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,11 +97,34 @@ def is_running(folder: Path) -> bool:
     """Whether a process is at this training."""
     if not (folder / LOCK_FILE).exists():
         return False
-    try:
-        with only_one(folder / LOCK_FILE):
-            return False
-    except BlockingIOError:
-        return True
+    # Who else looks at the same moment holds the lock for that moment.
+    for wait in (0.01, 0.05, 0.0):
+        try:
+            with only_one(folder / LOCK_FILE):
+                return False
+        except BlockingIOError:
+            time.sleep(wait)
+    return True
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, patience: float = 10.0) -> Iterator[None]:
+    """Be the process that is at this training.
+
+    Whoever looks whether there is one holds the lock for a moment. A
+    BlockingIOError says that it is held for longer than `patience`, in seconds.
+    """
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(only_one(folder / LOCK_FILE))
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        yield
 
 
 def running(made: Path) -> Path | None:
@@ -137,9 +163,9 @@ def read_events(folder: Path, start: int = 0) -> tuple[Timed, int]:
         return found, start
     whole = data[: data.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
-        time, _, text = line.partition(" ")
+        moment, _, text = line.partition(" ")
         try:
-            found.append((float(time), from_json(text)))
+            found.append((float(moment), from_json(text)))
         except ValueError:
             continue  # Half a line, of a process that was killed.
     return found, start + len(whole)

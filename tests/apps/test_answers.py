@@ -82,6 +82,38 @@ def test_visitors_write_a_token_each_in_turn_and_one_who_left_is_dropped():
     assert visitors.now("b", 0) is asks[1]
 
 
+def test_tokens_that_come_at_once_are_shown_at_once():
+    models = StrawModels({"base": "abcdefghijkl"})
+
+    async def run():
+        ask = Ask(Question("hello"), asked("base"))
+        begin(models, ask)
+        counts = []
+
+        async def read():
+            async for found in ask.read():
+                counts.append(len(found[0].token_ids))
+
+        reader = asyncio.create_task(read())
+        # A first token, then bursts of four that take a moment each.
+        for burst in (2, 4, 4, 2):
+            await asyncio.sleep(0.15)
+            for _ in range(burst):
+                models.owner.turn()
+                for _ in range(5):  # The reader may look, if it would.
+                    await asyncio.sleep(0)
+        while models.owner._waiting:
+            models.owner.turn()
+        await reader
+        return counts
+
+    counts = ended(run())
+    assert counts[:3] == [0, 1, 2]
+    # Not a look at the first token of a burst, and one at the others.
+    assert not {3, 7}.intersection(counts)
+    assert counts[-1] == 12
+
+
 def test_what_loads_is_waited_for_and_the_others_go_on():
     models = StrawModels({"base": "abc", "slow": "xy"})
     said = []

@@ -123,6 +123,54 @@ def test_what_goes_on_or_is_asked_again_takes_its_place_in_the_history():
     assert buttons[1].visible
 
 
+def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():
+    models = StrawModels(TEXTS)
+    events = CompareEvents(models, Visitors())
+    (shown,) = run(models, events.asking(range(PANES))(VISITOR, *form()))
+    own = kept(shown)[1]
+    switch = events.switched(1)
+    for key in ("grown", None):  # The same one, or one that has gone.
+        assert all("__type__" in v for v in switch(VISITOR, key, own, False))
+    text, note, button, now = switch(VISITOR, "tuned", own, False)
+    assert "No answer yet" in text
+    assert "Name of tuned" in text
+    assert (note, button.visible, now["answer"]["text"]) == ("", False, "")
+    # A dial that is turned still asks what was asked before.
+    keys = ("base", "grown 2", "tuned", "base")
+    again = events.asking([1], "again")
+    (shown,) = run(
+        models, again(VISITOR, *form(keys, kept=[None, now, None, None]))
+    )
+    assert kept(shown)[1]["answer"]["text"] == "hij"
+    # A chat goes on with the new model, and says who wrote until now.
+    chat = {**own, "question": {**own["question"], "chat": True}}
+    text, note, _, now = switch(VISITOR, "tuned", chat, True)
+    assert '<p class="kg-said">hello</p>' in text
+    assert text.count("kg-point") == len("defg")
+    assert "Written by grown" in note
+    assert now is chat
+
+
+def test_a_model_that_is_switched_while_it_writes_is_not_waited_for():
+    models = StrawModels(TEXTS)
+    events = CompareEvents(models, Visitors())
+    switched = []
+
+    async def switch():
+        switched.append(events.switched(1)(VISITOR, "tuned", None, False))
+        yield []
+
+    shown, _ = run(
+        models, events.asking(range(PANES))(VISITOR, *form()), switch()
+    )
+    ((text, _, _, own),) = switched
+    assert "No answer yet" in text
+    assert own is None
+    *panes, latest = kept(shown)
+    assert sorted(latest["panes"]) == ["0", "2"]
+    assert panes[1] is None
+
+
 def test_a_link_gives_back_settings_panes_and_the_mix():
     settings = [*SETTINGS]
     settings[1], settings[4], settings[6] = "random", 200, True

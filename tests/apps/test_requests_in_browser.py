@@ -1,11 +1,15 @@
 """What the app says to requests that no page of it makes, and to strangers."""
 
 import json
+import re
+import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from browsing import PATIENCE_MS
 from browsing import ask
 from browsing import says
 from browsing import write_rows
@@ -116,6 +120,7 @@ def test_a_login_is_asked_for_and_a_model_that_is_damaged_is_named(
         assert refused.value.code == 401
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(app.url)
     page.get_by_label("username").fill("ann")
     page.get_by_label("password").fill("secret")
@@ -128,3 +133,21 @@ def test_a_login_is_asked_for_and_a_model_that_is_damaged_is_named(
     page.get_by_role("tab", name="Take away").click()
     says(page, "take-about", "No model to take away yet")
     context.close()
+
+
+def switches(pid):
+    """How often the threads of a process have gone to sleep."""
+    files = Path(f"/proc/{pid}/task").glob("*/status")
+    texts = [file.read_text() for file in files]
+    return sum(
+        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1])
+        for text in texts
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_an_app_that_nobody_asks_lets_the_machine_rest(app):
+    before = switches(app.process.pid)
+    time.sleep(2)
+    # Gradio's queue alone would look for questions 1,000 times a second.
+    assert switches(app.process.pid) - before < 1200

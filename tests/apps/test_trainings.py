@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -18,9 +20,13 @@ from tiny_models import tiny_lm
 from tiny_run import rows as tiny_rows
 from workers import worker_of
 
+from keras_grow.app import train_worker
 from keras_grow.app import training_folders
 from keras_grow.comparison import read_results
+from keras_grow.comparison.events import Begun
+from keras_grow.comparison.events import Ended
 from keras_grow.comparison.events import Failed
+from keras_grow.files import only_one
 from keras_grow.tasks import Example
 
 ROWS = Rows(
@@ -187,3 +193,47 @@ def test_half_an_event_of_a_killed_process_is_left_out(tmp_path):
     found, start = training_folders.read_events(tmp_path)
     assert found == [(5.0, Failed("x"))]
     assert training_folders.read_events(tmp_path, start) == ([], start)
+
+
+def held_for(seconds, lock):
+    """Hold a lock for a while in another thread, as one that looks does."""
+    taken = threading.Event()
+
+    def hold():
+        with only_one(lock):
+            taken.set()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    return thread
+
+
+@pytest.mark.no_backend
+def test_a_process_begins_though_somebody_looks_for_it_just_then(
+    tmp_path, monkeypatch
+):
+    end = Ended(1, False)
+    monkeypatch.setattr(train_worker, "train", lambda folder, say: say(end))
+    monkeypatch.setattr(sys, "argv", ["worker", str(tmp_path)])
+    looks = held_for(0.3, tmp_path / training_folders.LOCK_FILE)
+    train_worker.main()
+    looks.join()
+    found, _ = training_folders.read_events(tmp_path)
+    assert [event for _, event in found] == [Begun("load"), end]
+
+
+@pytest.mark.no_backend
+def test_one_who_looks_is_not_taken_for_a_training(tmp_path):
+    lock = tmp_path / training_folders.LOCK_FILE
+    looks = held_for(0.03, lock)
+    assert not training_folders.is_running(tmp_path)
+    looks.join()
+    with training_folders.at_work(tmp_path):
+        assert training_folders.is_running(tmp_path)
+        with (
+            pytest.raises(BlockingIOError),
+            training_folders.at_work(tmp_path, patience=0.05),
+        ):
+            pass

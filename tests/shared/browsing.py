@@ -45,6 +45,14 @@ def ask(page, prompt, button="ask"):
     page.locator(f"#{button}").click()
 
 
+def settings(page, length=24):
+    """Open the settings and choose a length."""
+    page.locator("#settings button").first.click()
+    page.wait_for_timeout(500)  # What is opened is filled in a little later.
+    page.locator("#length input[type=number]").fill(str(length))
+    page.locator("#length input[type=number]").press("Tab")
+
+
 def answers(page, panes=("base", "tuned", "grown")):
     """Texts of the panes by these names, once all of them are scored."""
     for index in range(len(panes)):

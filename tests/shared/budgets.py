@@ -9,7 +9,7 @@ first.
 _JAX = {
     "tests/growth/test_every_family.py": 355.0,
     "tests/evaluation/test_streaming.py": 265.0,
-    "tests/apps/test_compare_in_browser.py": 165.0,
+    "tests/apps/test_compare_in_browser.py": 135.0,
     "tests/growth/test_grow_model.py": 130.0,
     "tests/test_readme.py": 125.0,
     "tests/export/test_export_real.py": 125.0,
@@ -29,6 +29,7 @@ _JAX = {
     "tests/test_guides.py": 60.0,
     "tests/apps/test_app_families.py": 60.0,
     "tests/saving/test_saved_loads.py": 55.0,
+    "tests/apps/test_kept_in_browser.py": 55.0,
     "tests/distribution/test_eight_devices.py": 50.0,
     "tests/command/test_family_commands.py": 50.0,
     "tests/growth/test_merge.py": 50.0,

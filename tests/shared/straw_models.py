@@ -53,6 +53,9 @@ class StrawModels:
     def offered(self):
         return [(f"Name of {key}", key) for key in self.texts]
 
+    def label(self, key):
+        return f"Name of {key}"
+
     def grown(self):
         return {key: key for key in self.texts if key.startswith("grown")}
 
