@@ -79,15 +79,16 @@ def methods_of(folder: Path) -> tuple[Method, ...]:
 
 def offer_app(folder: Path) -> None:
     """Say how to see the run in the browser, and do so if wanted."""
-    words = f"keras-grow app {folder}"
+    # It installs what the app needs; `keras-grow app` would not.
+    make = ["make", "app", f"RUN={folder}", f"BACKEND={keras.config.backend()}"]
+    command = " ".join(make)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print(f"See it in the browser: make app, or {words}")
+        print(f"See it in the browser: {command}")
         return
     if input("See it in the browser now? [y/N] ").lower().startswith("y"):
-        backend = f"BACKEND={keras.config.backend()}"
         # Replaces this process, whose models are not needed any more.
-        os.execvp("make", ["make", "app", f"RUN={folder}", backend])
-    print(f"Later: make app, or {words}")
+        os.execvp("make", make)
+    print(f"Later: {command}")
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def main() -> None:
     kept = compare_with_base(base, tuned)
     zero = steered(load_run(run), tasks, base)
     lines = [
-        f"{prompts} prompts of 5 examples a task, 10 causal heads.",
+        f"{prompts} prompts of 5 examples per task, 10 causal heads.",
         "",
         kept_table(kept),
         "",

@@ -18,19 +18,54 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import keras
 from real_comparison import TASKS
 from real_comparison import plan
 
-from keras_grow import rank_layers
+import keras_grow
 from keras_grow.analysis import KernelSnapshots
 from keras_grow.analysis import effective_rank_map
-from keras_grow.comparison import Method
-from keras_grow.comparison.method_training import prepare
+from keras_grow.comparison import Plan
+from keras_grow.tasks import encode
 from keras_grow.tasks import load_task
 
 UPDATES = 24
 EVERY = 6
 LEARNING_RATE = 5e-5
+WARMUP = 5
+
+
+def fit(chosen: Plan, callbacks: list[keras.callbacks.Callback]) -> None:
+    """Fine-tune the whole model on the first batches of a comparison."""
+    keras.utils.set_random_seed(0)
+    lm = keras_grow.load_causal_lm(chosen.model)
+    # A cosine that does not decay: linear warm-up, then a constant.
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=UPDATES,
+        alpha=1.0,
+        warmup_target=LEARNING_RATE,
+        warmup_steps=WARMUP,
+    )
+    lm.compile(
+        optimizer=keras.optimizers.Adam(schedule),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[],
+    )
+    keras_grow.supervised_logits(lm)
+    rows = encode(
+        load_task(chosen.task).train,
+        lm.preprocessor.tokenizer,
+        chosen.sequence_length,
+        chosen.too_long,
+    )
+    batches = keras_grow.LengthBuckets(
+        *rows,
+        batch_size=chosen.batch_size,
+        group=False,
+        updates=(0, UPDATES),
+    )
+    keras.Model.fit(lm, batches, shuffle=False, verbose=2, callbacks=callbacks)
 
 
 def main() -> None:
@@ -41,17 +76,11 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     chosen = plan(options.task, options.data)
-    sft = Method("sft", "sft", LEARNING_RATE, warmup=5)
-    train = load_task(chosen.task).train
     with tempfile.TemporaryDirectory(dir=options.folder) as snapshots:
-        training = prepare(chosen, sft, LEARNING_RATE, 0, train)
-        training.callbacks.append(
-            KernelSnapshots(snapshots, every=EVERY, over="mlp")
-        )
         print(f"{UPDATES} updates of SFT", flush=True)
-        training.update(0, UPDATES)
+        fit(chosen, [KernelSnapshots(snapshots, every=EVERY, over="mlp")])
         steps = sorted(Path(snapshots).iterdir())
-        scores = rank_layers(steps[0], steps[-1])
+        scores = keras_grow.rank_layers(steps[0], steps[-1])
         print(scores, flush=True)
         scores.save(options.folder / "layer_scores.json")
         scores.plot().figure.savefig(options.folder / "layer_scores.png")

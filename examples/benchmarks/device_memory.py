@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--dtype", default="bfloat16")
     arguments = parser.parse_args()
     head = [f"{batch} x {model}" for batch, model in MESHES]
-    print("GB a device | mesh (batch x model): " + " | ".join(head))
+    print("GB per device | mesh (batch x model): " + " | ".join(head))
     for name in arguments.models:
         shape = SHAPES[name]
         backbone = backbone_of(shape, arguments.dtype)

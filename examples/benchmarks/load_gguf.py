@@ -1,6 +1,6 @@
 """Seconds and peak memory of loading Gemma 3 270M into KerasHub, as JSON.
 
-Run it once a backend, as `KERAS_BACKEND=torch python load_gguf.py`. The clock
+Run it once per backend, as `KERAS_BACKEND=torch python load_gguf.py`. The clock
 starts before the first import of a framework; the interpreter's own start
 (some 20 ms) is not in it. Peak memory is the process' resident set, as
 the operating system counts it, imports included.

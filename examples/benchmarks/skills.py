@@ -24,7 +24,6 @@ from skills_report import markdown
 
 import keras_grow
 from keras_grow.comparison import Method
-from keras_grow.comparison.prepare import prepare_model
 from keras_grow.evaluation import Scorer
 from keras_grow.files import atomic_path
 from keras_grow.keras_internals import flatten_layers
@@ -126,7 +125,7 @@ def train(name, made):
         lm.backbone.set_weights(made.trained(f"{kind}/{before}"))
     rate = made.options.rate
     if kind == "lora":
-        prepare_model(lm, LORA)
+        LORA.prepare(lm)
         rate = LORA.learning_rate
     tokenizer = lm.preprocessor.tokenizer
     if skill == "both":

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from keras_grow.loading.gemma3_270m import load_gemma3_270m
+from keras_grow.tasks import Example
 from keras_grow.tasks import olmo_eval_task
 from keras_grow.tasks import wikitext_articles
 from keras_grow.tasks.encoding import tokenize
-from keras_grow.tasks.example import Example
 from keras_grow.tasks.prompts import multiple_choice
 from keras_grow.tasks.prompts import translation
 from keras_grow.tasks.start_token import start_token

@@ -18,7 +18,6 @@ from keras_grow import set_growths
 from keras_grow import supervised_logits
 from keras_grow.comparison import Method
 from keras_grow.comparison.interpolation import between
-from keras_grow.comparison.prepare import prepare_model
 from keras_grow.comparison.pruning import keep_entries
 from keras_grow.loading.gemma3_gguf import load_gemma3_gguf_backbone
 from keras_grow.training.anchor_variants import replay
@@ -139,7 +138,7 @@ class Trained:
             layers = tuple(sorted(ranking[: method.layers]))
             method = dataclasses.replace(method, layers=layers)
         self.method, self.rows = method, rows
-        self.lm = lm = prepare_model(lm, method)
+        self.lm = lm = method.prepare(lm)
         self.grown = method.kind.startswith("g_") or method.kind == "zero_new"
         self.shares = PRUNED_SHARES if method.prune else SHARES
         self.optimizer = WarmedAdam(updates, WARM_UP, global_clipnorm=1.0)

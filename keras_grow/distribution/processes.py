@@ -23,7 +23,7 @@ def any_process(flag: bool) -> bool:
 
 @contextlib.contextmanager
 def one_writer() -> Iterator[bool]:
-    """Whether this is the process that writes; all leave together."""
+    """Whether this process writes; all processes leave the block together."""
     if _count() == 1:
         yield True
         return

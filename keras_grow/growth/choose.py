@@ -107,12 +107,11 @@ def choose_scale(
     """Find the largest scale of a growth that keeps an old skill in a budget.
 
     A scale is within the budget if `old` is at most `1 + budget` times its
-    value at scale 0; the scales of other growths do not change, and LoRA beside
-    them stays on at every scale, 0 included. Scale 1 is
-    chosen if it is within the budget. Otherwise the interval from 0 to 1 is
-    halved `steps` times around the border. If the figure does not rise
-    steadily, there may be several borders: one is found, and the result says so
-    (`monotone`).
+    value at scale 0. The scales of other growths do not change, and LoRA stays
+    on at every scale, including 0. Scale 1 is chosen if it is within the
+    budget. Otherwise the interval from 0 to 1 is halved `steps` times around
+    the point where the budget is used up. If the figure does not rise steadily,
+    there may be several such points: one is found, and `monotone` is false.
 
     Args:
         model: a grown KerasHub task or backbone.

@@ -49,11 +49,11 @@ from keras_grow.layers.int8 import weights_only
 
 
 class Grown(Checked):
-    """Mixin of every grown class: it computes what its backbone's dial says.
+    """Mixin of every grown class, which follows the dial of its backbone.
 
-    Another model over the same backbone may have turned it. And a model that
-    cannot train says so. `plain_class` is the class that the object had before
-    it grew.
+    Another model over the same backbone may have turned that dial. A model that
+    must not train as it is refuses to. `plain_class` is the class that the
+    object had before it grew.
     """
 
     plain_class: type

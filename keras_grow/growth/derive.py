@@ -15,7 +15,7 @@ def plain_class_of(part: Any) -> Any:
 
 
 def _reduce(part: Any) -> tuple[Any, ...]:
-    """Pickle as Keras does, but by no class of ours: no module holds one."""
+    """Pickle as Keras does, but not by a grown class, which no module holds."""
     _, *rest = part.plain_class.__reduce__(part)
     return (unpickled(), *rest)
 

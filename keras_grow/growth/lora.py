@@ -108,12 +108,12 @@ class SavesLora:
     """What a grown backbone does to save and load the LoRA in it."""
 
     def save_own_variables(self, store: Any) -> None:
-        """Let LoRA be saved apart that one layer was put under by itself."""
+        """Save LoRA separately, even if it was enabled on a single layer."""
         note(self)
         super().save_own_variables(store)  # type: ignore[misc]
 
     def load_own_variables(self, store: Any) -> None:
-        """Load it as it was saved; the backbone comes before its layers."""
+        """Load it in the same way; the backbone comes before its layers."""
         note(self)
         super().load_own_variables(store)  # type: ignore[misc]
 

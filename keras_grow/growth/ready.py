@@ -1,4 +1,4 @@
-"""Is a model as its newest growth needs it to train? Asked before every fit."""
+"""Check before every `fit` that the newest growth may train as things are."""
 
 import math
 
@@ -6,13 +6,13 @@ from keras_grow.growth.state import ModelState
 
 
 def check_ready(state: ModelState) -> None:
-    """Refuse to train a growth that is off, or over others than it lies on.
+    """Refuse to train a growth that is off, or with other growths beneath it.
 
-    Its config says which growths, at which scales, lie `beneath` it; it is
-    saved, loaded and routed with these. Trained over others, it would be
-    another growth wherever it is loaded. What is active at the first step is
-    not written into the config instead: no model and no file says whether a
-    growth has trained, and an anchor may keep what the growth lay on before. A
+    Its config says which growths, at which scales, are `beneath` it; it is
+    saved, loaded and routed with these. Trained over others, it would compute
+    something else wherever it is loaded. The config is not simply changed to
+    what is active at the first step: neither a model nor a file says whether a
+    growth has trained, and an anchor may hold predictions of the old state. A
     new growth on top of what is active costs nothing.
     """
     if not state.growths:

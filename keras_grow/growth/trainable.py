@@ -32,7 +32,7 @@ def train_all(model: keras.Model) -> None:
 
 
 class TrainableFlags:
-    """What of a model trained, to be set again later."""
+    """Which weights of a model train, recorded to be restored later."""
 
     def __init__(self, model: keras.Model) -> None:
         self._layers = [

@@ -1,4 +1,4 @@
-"""What a model was before it grew, to go back to it."""
+"""The state of a model before it grew, and how to restore it."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Weights files: read through before anything of them is loaded.
+"""Weights files are checked in full before anything is loaded from them.
 
-Keras notes what a layer refuses and goes on with the next one: the model that
-raised in the end has half of another model's weights.
+Keras records what a layer refuses and continues with the next one, so a model
+whose loading fails would have half of another model's weights.
 """
 
 import contextlib

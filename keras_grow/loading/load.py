@@ -70,9 +70,9 @@ def _class_of(preset: str) -> Any:
 
 
 def _read_anew(lm: Any) -> Any:
-    """A Gemma 3n whose head is the embedding that was loaded.
+    """A Gemma 3n task whose output head is the embedding that was loaded.
 
-    KerasHub's takes the embedding that is there when the task is made.
+    KerasHub's task keeps the embedding that it was built with.
     """
     backbone = getattr(lm, "backbone", None)
     if not isinstance(backbone, keras_hub.models.Gemma3nBackbone):

@@ -85,7 +85,7 @@ def check_belongs(state: ModelState, file: GrowthFile) -> None:
 
 
 def check_lora_alone(file: GrowthFile) -> None:
-    """Refuse to save what loads nowhere: LoRA belongs on a base alone."""
+    """Refuse a file that could not be loaded: LoRA belongs to a bare base."""
     if file.lora and file.beneath:
         raise ValueError(
             "Expected all growths in one file where LoRA is beside them: it "

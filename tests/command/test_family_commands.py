@@ -1,8 +1,8 @@
-"""`keras-grow` does the same for a model of every family.
+"""The `keras-grow` commands on models of every family.
 
-Each is a preset of its own, with its own tokenizer. What a command says and
-writes is compared with the logits of the model that was saved. A few that are
-built unlike the others; `--every-family` takes the rest, too.
+Each model is a preset with its own tokenizer. What a command prints and writes
+is compared with the logits of the model that was saved. A few families with
+unusual blocks are tested; `--every-family` adds the rest.
 """
 
 import json
@@ -85,14 +85,14 @@ def tokens(lm, text):
 
 
 def start_of(lm):
-    """What stands for an empty context."""
+    """The token that stands for an empty context."""
     tokenizer = lm.preprocessor.tokenizer
     start = getattr(tokenizer, "start_token_id", None)
     return tokenizer.end_token_id if start is None else start
 
 
 def logits(lm, ids):
-    """`[len(ids), vocabulary]`, of one row of fixed length."""
+    """`[len(ids), vocabulary]`, computed on one row of fixed length."""
     padded = np.zeros((1, LENGTH), "int32")
     padded[0, : len(ids)] = ids
     x = {
@@ -132,7 +132,7 @@ def at_scale(lm, scale):
 
 
 def refusal(capsys, words):
-    """The one line that a command ends with."""
+    """The one line of error that a command ends with."""
     assert main(list(map(str, words))) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line

@@ -18,7 +18,7 @@ from keras_grow.comparison.checkpoint import save_weights
 
 
 def model(optimizer="adam"):
-    """Three layers of one shape, so that no shape tells them apart."""
+    """Three layers of the same shape: shapes cannot tell them apart."""
     layers = [keras.layers.Dense(3, name=name) for name in "abc"]
     lm = keras.Sequential([keras.Input((3,)), *layers], name="lm")
     lm.compile(optimizer)
@@ -33,7 +33,7 @@ def by_path(variables):
 
 
 def trained(optimizer="adam"):
-    """A model whose every variable has a value of its own."""
+    """A model in which every variable has a different value."""
     lm = model(optimizer)
     lm.optimizer.build(lm.trainable_variables)
     rng = np.random.default_rng(0)
@@ -66,8 +66,8 @@ def test_the_state_is_found_by_name_in_whatever_order_it_is_listed(
 
 
 @pytest.mark.parametrize("name", ["Qwen-MoE", "SmolLM 3"])
-def test_paths_that_are_shared_or_counted_are_told_apart(name, tmp_path):
-    """Qwen-MoE's count the layers of a process, some of SmolLM 3's are one."""
+def test_variables_with_shared_or_numbered_paths_are_told_apart(name, tmp_path):
+    """Qwen-MoE numbers layers across models; SmolLM 3 has equal paths."""
     path = tmp_path / "x.safetensors"
     state = RunState(3, 1.5, 7)
     with few_programs():
@@ -91,7 +91,7 @@ def test_paths_that_are_shared_or_counted_are_told_apart(name, tmp_path):
             )
 
 
-def test_the_last_checkpoint_is_of_the_weights_alone(tmp_path):
+def test_the_last_checkpoint_holds_only_weights(tmp_path):
     lm, again, path = trained(), model(), tmp_path / "x.safetensors"
     state = RunState(9, 1.5, 7)
     save_checkpoint(lm, path, state, 9)
@@ -160,7 +160,7 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(
         np.testing.assert_array_equal(after[name], value)
 
 
-def test_weights_alone_are_found_by_name_and_refused_where_they_do_not_fit(
+def test_weights_alone_are_found_by_name_and_refused_if_they_do_not_fit(
     tmp_path,
 ):
     path = tmp_path / "w.safetensors"

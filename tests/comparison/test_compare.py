@@ -1,4 +1,4 @@
-"""A comparison runs, resumes where it was killed, and reports."""
+"""A comparison runs, resumes after it was killed, and reports."""
 
 import dataclasses
 import fcntl
@@ -81,7 +81,7 @@ GROWN = Method("grown", "g_freeze", 1e-2, warmup=2, layers=1)
 
 
 def is_free(lock):
-    """Whether no process is at what a file locks."""
+    """Whether no process holds this lock."""
     try:
         with only_one(lock):
             return True
@@ -89,7 +89,7 @@ def is_free(lock):
         return False
 
 
-def test_a_killed_comparison_goes_on_to_the_same_curve(
+def test_a_killed_comparison_resumes_to_the_same_curve(
     sources, tmp_path, runs_in_this_process
 ):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
@@ -154,7 +154,7 @@ def test_another_plan_in_the_same_folder_is_refused(sources, tmp_path):
         compare(plan(sources, Method("sft", "sft", 1e-3)), tmp_path)
 
 
-def test_a_plan_of_which_nothing_ran_may_be_put_right(sources, tmp_path):
+def test_a_plan_may_be_corrected_before_anything_has_run(sources, tmp_path):
     (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json(), "utf-8")
     right = plan(sources, GROWN, updates=7)
     _begin(right, tmp_path)
@@ -212,7 +212,7 @@ def test_a_single_file_is_an_old_skill(sources, tmp_path):
 
 
 @pytest.mark.no_backend
-def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
+def test_half_a_row_and_nan_do_not_corrupt_the_results(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b'{"method": "gro')
     found = {"new/loss": Result("loss", math.nan, 2)}
     append_result(tmp_path, GROWN, 0, 0, found, {"training_loss": math.inf})
@@ -225,7 +225,7 @@ def test_half_a_row_and_what_is_no_number_do_not_spoil_the_results(tmp_path):
     assert row["training_loss"] is None
 
 
-def test_a_run_that_is_asked_to_stop_is_scored_kept_and_reported(
+def test_a_run_that_is_asked_to_stop_is_scored_saved_and_reported(
     sources, tmp_path
 ):
     whole = plan(sources, GROWN, updates=40, evaluations=2, generated=0)
@@ -261,7 +261,7 @@ def test_a_run_that_is_asked_to_stop_is_scored_kept_and_reported(
     assert mean == pytest.approx(read_results(tmp_path)[1]["training_loss"])
 
 
-def test_a_run_that_is_asked_to_stop_before_it_began_keeps_nothing(
+def test_a_run_that_is_asked_to_stop_before_it_began_saves_nothing(
     sources, tmp_path
 ):
     (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json())
@@ -286,7 +286,7 @@ def test_names_that_would_share_a_folder_or_a_score_are_refused(sources):
         Scores(lm, twice, load_task(twice.task))
 
 
-def test_a_run_that_another_process_is_at_is_refused(sources, tmp_path):
+def test_a_run_that_another_process_is_working_on_is_refused(sources, tmp_path):
     (tmp_path / "plan.json").write_text(plan(sources, GROWN).to_json(), "utf-8")
     own = tmp_path / "grown-seed0"
     own.mkdir()
@@ -308,7 +308,7 @@ def test_a_comparison_takes_more_methods_and_seeds_and_loses_none(sources):
     assert not plan(sources, changed, seeds=(3, 1)).extends(again)
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_before_training(
+def test_a_folder_that_cannot_be_created_is_an_error_before_training(
     sources, tmp_path
 ):
     (tmp_path / "file").write_text("in the way", "utf-8")
@@ -317,7 +317,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_before_training(
 
 
 @pytest.mark.no_backend
-def test_the_command_says_in_one_line_what_is_wrong(capsys, tmp_path):
+def test_the_command_reports_a_mistake_in_one_line(capsys, tmp_path):
     words = ["compare", str(tmp_path / "x"), "--model", "m", "--task", "t"]
     with pytest.raises(SystemExit):
         main([*words, "--methods", "sftt"])
@@ -353,7 +353,7 @@ def test_the_command_says_in_one_line_what_is_wrong(capsys, tmp_path):
         ),
     ],
 )
-def test_methods_are_written_in_words(text, method):
+def test_a_method_is_parsed_from_text(text, method):
     assert Method.parse(text) == method
     assert Method.from_dict(json.loads(json.dumps(method.to_dict()))) == method
 
@@ -374,7 +374,7 @@ def test_a_malformed_method_is_refused(text, message):
         Method.parse(text)
 
 
-def test_a_plan_is_json_in_and_out_and_refuses_what_cannot_run(sources):
+def test_a_plan_round_trips_through_json_and_refuses_what_cannot_run(sources):
     lists = Method("sft", "sft", [1e-3, 1e-2], layers=[0, 1])
     listed = plan(sources, GROWN, seeds=[0, 1], shares=[0.5])
     old = [str(sources / "old.txt")]
@@ -425,7 +425,7 @@ def test_every_method_trains_what_its_name_says():
 
 
 @pytest.mark.no_backend
-def test_the_order_of_examples_is_every_example_once_an_epoch():
+def test_every_example_is_drawn_once_per_epoch():
     order = example_order(10, seed=3, first=0, length=30)
     for epoch in range(3):
         assert sorted(order[10 * epoch : 10 * epoch + 10]) == list(range(10))

@@ -1,6 +1,6 @@
 """A comparison trains a model of every family that reads text.
 
-One of each kind of blocks; `--every-family` takes the others, too.
+One family per kind of block is tested; `--every-family` adds the rest.
 """
 
 import importlib
@@ -90,7 +90,7 @@ ATTENTION = ("grow_heads", "grow_head_dim", "grow_mlp_and_heads")
 GEMMAS = ("Gemma", "Gemma 2", "Gemma 3")
 
 
-def test_every_kind_of_method_keeps_the_function_or_is_refused(name):
+def test_every_kind_of_method_preserves_the_function_or_is_refused(name):
     x = batch_for(name)
     base = ops.convert_to_numpy(tiny_family(name)(x))
     for kind in KINDS:
@@ -113,6 +113,6 @@ def test_every_kind_of_method_keeps_the_function_or_is_refused(name):
             assert adapted == {"lora_kernel_a", "lora_kernel_b"}
 
 
-def test_a_family_of_images_is_refused_with_what_it_takes():
+def test_a_family_that_takes_images_is_refused_with_its_inputs_named():
     with pytest.raises(ValueError, match=r"takes \['images'"):
         Scorer(made("PaliGemma"))

@@ -1,4 +1,4 @@
-"""What the report says that an old skill lost."""
+"""How the report states what an old skill lost."""
 
 import json
 
@@ -21,7 +21,7 @@ DETAILS = {
     ("perplexity", "told"),
     [(13.0, "(+4.0%)"), (12.0, "(-4.0%)"), (125.0, "(10 times)")],
 )
-def test_an_old_skill_lost_points_or_a_share_of_its_perplexity(
+def test_losses_are_in_points_or_in_percent_of_a_perplexity(
     perplexity, told, tmp_path
 ):
     plan = Plan("model", "task", (Method("sft", "sft", 1e-5),), updates=1)

@@ -33,7 +33,7 @@ def test_a_curve_that_stays_under_the_budget_gives_its_lowest_loss():
     assert loss_at([0, 0.1, 0.2], [2.0, 1.5, 1.2], 5.0) == 1.2
 
 
-def test_points_that_are_no_numbers_count_for_nothing():
+def test_points_that_are_not_finite_are_ignored():
     x = [0, 1, np.nan, 3, np.inf]
     y = [2.0, 1.5, 0.1, 1.1, np.nan]
     assert loss_at(x, y, 2.0) == 1.5
@@ -55,7 +55,7 @@ def test_curves_of_unequal_lengths_are_refused():
         loss_at([0, 1], [2.0], 1.0)
 
 
-def test_the_front_holds_what_no_point_beats():
+def test_the_front_has_the_points_that_no_other_beats():
     points = [(0, 3), (1, 2), (2, 2), (3, 1), (3, 3), (1, 2)]
     expected = [
         not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points)
@@ -70,7 +70,7 @@ def test_a_rate_is_bracketed_by_a_lower_and_a_higher_one():
     assert not bracketed({1e-5: 3.0, 2e-5: 1.5, 4e-5: 1.0})
 
 
-def test_a_ratio_is_that_of_the_examples_that_were_drawn():
+def test_a_ratio_is_of_the_examples_that_were_drawn():
     draws = resamples(7, count=20, seed=3)
     totals, sizes = np.arange(7.0) ** 2, np.arange(1.0, 8.0)
     expected = [
@@ -87,7 +87,7 @@ def test_examples_of_one_group_are_drawn_together():
     assert (draws[:, 0] != draws[:, 1]).any()
 
 
-def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says():
+def test_the_interval_of_a_mean_agrees_with_its_standard_error():
     values = np.random.default_rng(0).normal(size=400)
     drawn = ratio(values, np.ones(400), resamples(400, count=4000))
     found = interval(values.mean(), drawn)

@@ -1,4 +1,4 @@
-"""The reports of `examples/front` against the rows that lie beside them."""
+"""The reports of `examples/front` against the rows beside them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The updates of a run are cut to what they need, and learn the same."""
+"""A run shortens its rows to the tokens they need, and learns the same."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def test_updates_cut_to_what_they_need_learn_what_whole_rows_teach(model):
+def test_updates_on_shortened_rows_train_as_on_full_rows(model):
     plan = dataclasses.replace(PLAN, model=model)
     losses, weights = [], []
     for lengths in ((64,), (24, 64)):
@@ -54,7 +54,7 @@ def test_updates_cut_to_what_they_need_learn_what_whole_rows_teach(model):
 
 
 @pytest.mark.no_backend
-def test_a_length_is_compiled_where_its_updates_repay_it():
+def test_a_length_is_compiled_if_its_updates_repay_it():
     used = np.array([10] * 99 + [100])
     few = dataclasses.replace(PLAN, updates=6, batch_size=8)
     many = dataclasses.replace(PLAN, updates=1000, batch_size=8)

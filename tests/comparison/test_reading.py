@@ -1,4 +1,4 @@
-"""What a comparison reads back is checked: file and field are named."""
+"""A comparison checks the files it reads; errors name file and field."""
 
 import json
 import math
@@ -96,7 +96,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_plan_of_another_form_is_refused(tmp_path, change, message):
+def test_a_malformed_plan_is_refused(tmp_path, change, message):
     values = {**json.loads(PLAN.to_json()), **change}
     (tmp_path / "plan.json").write_text(json.dumps(values))
     with pytest.raises(ValueError, match=f"{message}.*In the file.*plan.json"):
@@ -106,7 +106,7 @@ def test_a_plan_of_another_form_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize(
     "text", ["", "{", "null", "[]", NESTED, HUGE, "\udcff", "[" + "1," * 2**20]
 )
-def test_what_is_no_object_is_refused_wherever_json_is_read(tmp_path, text):
+def test_json_that_is_not_an_object_is_refused_in_every_file(tmp_path, text):
     data = text.encode("utf-8", "surrogateescape")
     rates = Method("g", "g_freeze", (1e-3, 1e-2))
     (tmp_path / "g-seed0").mkdir()
@@ -142,7 +142,7 @@ def test_a_finished_run_is_read_as_it_was_written(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_finished_run_of_another_form_is_refused(tmp_path, values, message):
+def test_a_malformed_finished_run_is_refused(tmp_path, values, message):
     path = tmp_path / "done.json"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=f"{message}.*In the file.*done.json"):
@@ -168,7 +168,7 @@ def test_the_losses_of_rates_are_read_or_refused(tmp_path):
             losses(tmp_path, method, 0)
 
 
-def test_rows_are_read_and_half_a_line_is_left_out(tmp_path):
+def test_rows_are_read_and_half_a_line_is_skipped(tmp_path):
     unknown = {**ROW, "seed": 1, "scores": {"new/loss": None}}
     lines = [json.dumps(ROW)[:40], json.dumps(ROW), json.dumps(unknown), ""]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
@@ -201,7 +201,7 @@ def test_rows_are_read_and_half_a_line_is_left_out(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_row_of_another_form_is_refused(tmp_path, row, message):
+def test_a_malformed_row_is_refused(tmp_path, row, message):
     text = f"{json.dumps(ROW)}\n{json.dumps(row)}\n"
     (tmp_path / "results.jsonl").write_text(text)
     with pytest.raises(
@@ -211,7 +211,9 @@ def test_a_row_of_another_form_is_refused(tmp_path, row, message):
 
 
 @pytest.mark.parametrize("line", ["[" * 10**5, "1" * 5_000, "\udcff"])
-def test_a_line_that_cannot_be_read_is_no_half_line(tmp_path, line):
+def test_a_line_that_cannot_be_parsed_is_not_taken_for_half_a_line(
+    tmp_path, line
+):
     data = line.encode("utf-8", "surrogateescape")
     (tmp_path / "results.jsonl").write_bytes(data)
     with pytest.raises(ValueError, match=r"In line 1.*results\.jsonl"):

@@ -1,4 +1,4 @@
-"""The rivals of growth train what they name, by the formulas they cite."""
+"""The rivals of growth train what they claim, by the formulas they cite."""
 
 import re
 
@@ -34,7 +34,7 @@ def trained(lm):
 
 @pytest.fixture(scope="module")
 def model():
-    """A model of two blocks that no test changes the weights of."""
+    """Function that makes a model of two blocks."""
     return lambda: tiny_lm("gemma3", num_layers=2)
 
 
@@ -55,7 +55,7 @@ def test_sft_and_lora_train_the_projections_that_they_target(model, targets):
 
 
 @pytest.mark.parametrize("targets", [None, "mlp"])
-def test_of_lora_no_bias_trains(targets):
+def test_lora_trains_no_bias(targets):
     lm = Method("m", "lora", 1e-3, targets=targets).prepare(
         tiny_family("GPT-2")
     )
@@ -70,7 +70,7 @@ def test_sft_of_blocks_trains_all_of_them_and_nothing_else(model):
 
 
 @pytest.mark.no_backend
-def test_settings_of_rivals_are_refused_where_nothing_reads_them():
+def test_settings_of_rivals_are_refused_for_methods_that_ignore_them():
     for kind, changes, message in [
         ("g_freeze", {"targets": "mlp"}, "`targets` for.*'sft', 'lora'"),
         ("sft", {"targets": "query"}, "targets='query'"),
@@ -102,7 +102,7 @@ def test_fapm_is_the_formula_of_the_paper():
     assert keep_entries(old, new, 1.0) is new
 
 
-def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
+def test_a_share_of_a_pruned_change_is_that_share_of_its_entries(
     model, monkeypatch
 ):
     method = Method("m", "sft", 1e-3, layers=1, targets="mlp", prune="fapm")
@@ -124,7 +124,7 @@ def test_a_share_of_a_pruned_change_is_so_many_of_its_entries(
         Plan("model", "task", (method,), shares=(2.0,))
 
 
-def test_the_training_of_a_rival_is_what_its_settings_say(monkeypatch):
+def test_a_rival_trains_with_its_settings(monkeypatch):
     monkeypatch.setattr(
         "keras_grow.comparison.method_training.load_causal_lm",
         lambda *_: tiny_lm(tokenizer=True, num_layers=1),

@@ -171,7 +171,7 @@ def test_a_single_text_has_no_interval(plan):
 
 
 @pytest.mark.no_backend
-def test_a_run_that_diverged_spoils_no_other(plan, tmp_path):
+def test_a_run_that_diverged_leaves_the_others_readable(plan, tmp_path):
     broken = MeanLoss("loss", nan, 2, (nan, math.inf), (1, 2))
     kept = MeanLoss("loss", 1.0, 2, (1.0, 2000.0), (1, 2))
     for method, found in (("base", kept), ("SFT", broken), ("grown", kept)):
@@ -195,7 +195,7 @@ def test_a_run_that_diverged_spoils_no_other(plan, tmp_path):
 
 
 @pytest.mark.no_backend
-def test_a_perplexity_beyond_all_numbers_is_infinite_in_the_report(plan):
+def test_a_perplexity_that_overflows_is_infinite_in_the_report(plan):
     base = Losses(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     after = Losses(np.array([1000.0, 2000.0]), np.array([1.0, 1.0]))
     rows = {

@@ -101,7 +101,7 @@ def test_held_out_examples_are_not_trained_on():
         split(examples(1), most=5)
 
 
-def test_lora_gets_the_parameters_that_it_is_asked_for(plan):
+def test_lora_gets_the_number_of_parameters_that_is_asked_for(plan):
     lm = tiny_lm("gemma3", num_layers=2)
     names = lm.backbone.default_lora_layer_names()
     each = lora_parameters(lm.backbone, names)
@@ -111,7 +111,7 @@ def test_lora_gets_the_parameters_that_it_is_asked_for(plan):
 
 
 def test_decay_holds_the_slices_near_their_start(plan):
-    """With share 1 an update, every weight ends where it started."""
+    """With a share of 1 per update, every weight ends where it started."""
     distances = {}
     for decay in (0.0, 1e2):
         method = Method("g", "g_freeze", 1e-2, decay_to_start=decay)
@@ -180,7 +180,7 @@ def test_block_counts_are_plotted_as_lines_over_n(plan):
 
 
 @pytest.mark.usefixtures("runs_in_this_process")
-def test_a_file_of_chats_is_compared_on_what_was_held_out_of_it(plan, tmp_path):
+def test_a_file_of_chats_is_compared_on_its_held_out_part(plan, tmp_path):
     rows = [
         {
             "messages": [

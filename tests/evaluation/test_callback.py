@@ -1,4 +1,4 @@
-"""Scores while `fit` runs see the weights of their step."""
+"""Scores taken during `fit` see the weights of their step."""
 
 import keras
 import numpy as np
@@ -45,14 +45,14 @@ def fit(model, x, y, callbacks, **options):
 
 
 def fit_any_model(callbacks, epochs=1, **options):
-    """Six steps an epoch of a model that is quick to compile."""
+    """Train a model that compiles quickly, six steps per epoch."""
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(optimizer="sgd", loss="mse", **options)
     x = np.ones((12, 3), dtype="float32")
     return fit(model, x, x[:, :1], callbacks, epochs=epochs)
 
 
-def test_scores_are_those_of_the_weights_of_their_step():
+def test_scores_are_of_the_weights_at_their_step():
     lm, scorer = compiled_lm()
     expected = [retention(scorer)]
     x, y = data()
@@ -69,7 +69,7 @@ def test_scores_are_those_of_the_weights_of_their_step():
     assert len(set(values)) == STEPS + 1
 
 
-def test_epochs_have_the_newest_values_in_their_logs():
+def test_the_logs_of_an_epoch_have_the_newest_values():
     scorer = Scorer(tiny_lm(tokenizer=True, num_layers=1))
     question = Example("hello", " a", choices=(" a", " dog"), gold=0)
     watch = EvaluateDuringFit(
@@ -90,7 +90,7 @@ def test_early_stopping_watches_forgetting():
     assert logs["retention"] == [99.0, 98.0]
 
 
-def test_chosen_steps_and_several_steps_an_execution():
+def test_chosen_steps_with_several_steps_per_execution():
     rows = []
     watch = EvaluateDuringFit(
         {"retention": lambda _: 1.0},
@@ -98,7 +98,7 @@ def test_chosen_steps_and_several_steps_an_execution():
         at_start=False,
         on_result=rows.append,
     )
-    # Keras has no several steps an execution on PyTorch.
+    # On PyTorch Keras has only one step per execution.
     several = 1 if keras.backend.backend() == "torch" else 2
     fit_any_model([watch], steps_per_execution=several)
     expected = [1, 5] if several == 1 else [2, 6]

@@ -1,4 +1,4 @@
-"""What is compiled is compiled seldom."""
+"""Programs are compiled rarely."""
 
 import keras
 import numpy as np

@@ -61,7 +61,9 @@ def scorer(lm):
     return Scorer(lm, batch_size=3)
 
 
-def test_prompts_of_unequal_length_in_a_batch_decode_as_alone(lm, scorer):
+def test_prompts_of_unequal_length_decode_in_a_batch_as_they_do_alone(
+    lm, scorer
+):
     written = generate(scorer, PROMPTS, 5, stop=())
     assert written == step_by_step(lm, PROMPTS, 5)
 
@@ -73,7 +75,7 @@ def test_an_answer_ends_before_the_first_stop_text(scorer):
     assert cut == whole[: whole.index(stop)]
 
 
-def test_the_models_own_sampler_and_function_stay(lm, scorer):
+def test_the_models_sampler_and_generate_function_are_unchanged(lm, scorer):
     lm.compile(sampler="top_k")
     lm.make_generate_function()
     kept = lm.sampler, lm.generate_function
@@ -81,7 +83,7 @@ def test_the_models_own_sampler_and_function_stay(lm, scorer):
     assert (lm.sampler, lm.generate_function) == kept
 
 
-def test_a_long_prompt_loses_its_left_and_says_so(lm):
+def test_a_long_prompt_is_cut_on_the_left_with_a_warning(lm):
     scorer = Scorer(lm, max_length=12)
     with pytest.warns(UserWarning, match="1 of 1 prompts were cut"):
         assert len(generate(scorer, [PROMPTS[1]], 4)) == 1
@@ -91,7 +93,7 @@ def test_a_long_prompt_loses_its_left_and_says_so(lm):
     assert kept == [scorer.tokenizer.start_token_id, *tokens[-7:]]
 
 
-def test_exact_match_strips_and_nothing_else(scorer):
+def test_exact_match_strips_white_space_and_changes_nothing_else(scorer):
     answer = generate(scorer, ["hello"], 6)[0]
     examples = [
         Example("hello", f"  {answer} "),
@@ -110,7 +112,7 @@ def test_exact_match_strips_and_nothing_else(scorer):
 
 
 @pytest.mark.parametrize("metric", ["exact_match", "sacrebleu"])
-def test_answers_of_a_task_end_at_a_line_unless_some_have_several(
+def test_answers_end_at_a_line_break_unless_a_response_has_one(
     scorer, metric, monkeypatch
 ):
     stops = []
@@ -128,7 +130,7 @@ def test_answers_of_a_task_end_at_a_line_unless_some_have_several(
     assert result.n == 2
 
 
-def test_bleu_is_sacrebleus_and_keeps_the_signature(scorer):
+def test_bleu_is_that_of_sacrebleu_and_has_its_signature(scorer):
     answers = generate(scorer, PROMPTS[3:], 8)
     examples = [
         Example(PROMPTS[3], " " + answers[0]),
@@ -159,15 +161,15 @@ def test_the_final_number_of_a_solution(text, number):
     assert final_number(text) == number
 
 
-def test_a_reference_of_which_nothing_is_compared_is_refused(scorer):
-    """It would be matched by every answer without a number."""
+def test_a_reference_that_normalizes_to_nothing_is_refused(scorer):
+    """Every answer without a number would match it."""
     with pytest.raises(ValueError, match="'four', of which `normalize`"):
         exact_match(scorer, [Example("2+2=", "four")], normalize=final_number)
     empty = exact_match(scorer, [Example("hello", "")], max_new_tokens=1)
     assert empty.references == ("",)
 
 
-def test_a_single_text_is_not_read_as_its_characters(scorer):
+def test_a_single_string_is_not_taken_for_a_list_of_characters(scorer):
     with pytest.raises(TypeError, match="`stop` to be a list"):
         exact_match(scorer, [Example("a", " b")], stop="###")
     with pytest.raises(TypeError, match="`stop` to be a list"):
@@ -178,7 +180,7 @@ def test_a_single_text_is_not_read_as_its_characters(scorer):
         scorer.loglikelihood("ab", "cd")
 
 
-def test_a_budget_beyond_the_length_is_refused(lm):
+def test_more_new_tokens_than_the_length_are_refused(lm):
     with pytest.raises(ValueError, match="max_new_tokens=0"):
         generate(lm, PROMPTS, 0)
     with pytest.raises(ValueError, match="max_new_tokens=8"):

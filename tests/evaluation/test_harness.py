@@ -58,7 +58,7 @@ def test_texts_are_split_into_tokens_as_the_harness_splits_them(lm):
     assert ours == theirs
 
 
-def test_likelihoods_are_the_scorers(scorer):
+def test_likelihoods_equal_those_of_the_scorer(scorer):
     ours = scorer.loglikelihood(*zip(*TEXTS, strict=True))
     theirs = KerasHubLM(scorer).loglikelihood(requests(*TEXTS), True)
     assert [value for value, _ in theirs] == pytest.approx(
@@ -80,7 +80,7 @@ def test_a_long_text_is_rolled_through_windows(lm):
     assert value < 0
 
 
-def test_generation_keeps_to_each_requests_own_stops(scorer):
+def test_each_request_ends_at_its_own_stop_texts(scorer):
     (whole,) = generate(scorer, ["hello"], 6, stop=())
     answers = KerasHubLM(scorer).generate_until(
         requests(
@@ -93,7 +93,7 @@ def test_generation_keeps_to_each_requests_own_stops(scorer):
         KerasHubLM(scorer).generate_until(requests(("x", {"do_sample": True})))
 
 
-def test_generation_options_mean_what_the_harness_takes_them_to_mean(scorer):
+def test_generation_options_mean_what_the_harness_means_by_them(scorer):
     (whole,) = generate(scorer, ["hello"], 6, stop=())
     (short,) = generate(scorer, ["hello"], 3, stop=())
     assert len(short) < len(whole)

@@ -59,7 +59,7 @@ def test_choices_are_compared_plain_by_character_and_by_byte(scorer):
     )
 
 
-def test_a_model_that_broke_is_not_scored_as_chance():
+def test_a_model_of_nan_does_not_score_at_chance():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     lm.backbone.layer_norm.scale.assign([np.nan] * 16)
     scorer = Scorer(lm, batch_size=4, max_length=64)
@@ -75,7 +75,7 @@ def test_winogrande_scores_the_rest_after_each_filling(scorer):
     np.testing.assert_allclose(result.logprobs[0], expected, atol=1e-5)
 
 
-def test_the_last_word_is_right_where_it_is_greedy(scorer):
+def test_the_last_word_is_right_if_it_is_greedy(scorer):
     examples = [Example("hello", " world"), Example("hello", "")]
     result = last_word(scorer, examples)
     scored = loglikelihood(scorer, ["hello"] * 2, [" world", ""])
@@ -134,7 +134,7 @@ def test_several_texts_add_up(scorer):
     )
 
 
-def test_results_are_strict_json_with_examples_where_asked(scorer):
+def test_results_are_strict_json_with_examples_on_request(scorer):
     result = multiple_choice(scorer, QUESTIONS[:1])
     short = result.to_dict()
     json.dumps(short, allow_nan=False)
@@ -172,7 +172,7 @@ def test_rows_of_many_lengths_are_read_in_few_shapes(scorer, monkeypatch):
 
 
 @pytest.mark.no_backend
-def test_sizes_have_four_steps_an_octave():
+def test_sizes_have_four_steps_per_doubling():
     sizes = {bucketed(length) for length in range(1, 1025)}
     assert len(sizes) == 20
     assert all(bucketed(n) >= n for n in range(1, 1025))

@@ -51,7 +51,7 @@ def lm():
 
 
 @pytest.mark.parametrize("family", ["gemma", "gemma2", "gemma3"])
-def test_likelihoods_are_those_of_the_models_own_logits(family):
+def test_likelihoods_are_those_of_the_models_logits(family):
     lm = small_lm(family)
     wholes = [a + b for a, b in zip(CONTEXTS, CONTINUATIONS, strict=True)]
     tables = logprobs(lm, [encoded(lm, text) for text in wholes])
@@ -85,7 +85,7 @@ def test_choices_of_one_token_read_their_context_once(lm):
     assert seen == [(1, 1)]
 
 
-def test_logits_are_formed_at_the_scored_positions_alone(lm, monkeypatch):
+def test_logits_are_computed_only_at_scored_positions(lm, monkeypatch):
     embedding = lm.backbone.token_embedding
     call, formed = embedding.call, []
 
@@ -144,7 +144,7 @@ def test_growth_switched_on_and_off_is_never_scored_by_a_stale_trace():
 @pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="torch is not compiled"
 )
-def test_a_key_of_the_callers_tells_states_apart(monkeypatch):
+def test_a_key_from_the_caller_tells_states_apart(monkeypatch):
     lm = small_lm()
     embedding, factor = lm.backbone.token_embedding, [1.0]
     call = embedding.call
@@ -159,7 +159,7 @@ def test_a_key_of_the_callers_tells_states_apart(monkeypatch):
     assert scorer.loglikelihood(["hello"], [" world"]).logprob != first
 
 
-def test_a_long_context_loses_its_left_and_says_so(lm):
+def test_a_long_context_is_cut_on_the_left_with_a_warning(lm):
     scorer = Scorer(lm, max_length=8)
     context = [2, *range(10, 40)]
     with pytest.warns(UserWarning, match="1 of 1 contexts were cut"):
@@ -192,7 +192,7 @@ def test_misuse_is_refused(lm):
 
 @pytest.mark.no_backend
 @pytest.mark.parametrize("rows", range(1, 70))
-def test_batches_are_of_one_size_and_hardly_padded(rows):
+def test_batches_are_of_one_size_with_little_padding(rows):
     size = even_size(rows, most=16)
     batches = -(-rows // size)
     assert batches == -(-rows // 16)
@@ -202,7 +202,7 @@ def test_batches_are_of_one_size_and_hardly_padded(rows):
 
 
 @pytest.mark.parametrize("count", [1, 5, 9])
-def test_how_many_rows_are_read_together_changes_no_score(lm, count):
+def test_the_number_of_rows_changes_no_score(lm, count):
     rng = np.random.default_rng(0)
     pairs = [
         ([2, *rng.integers(5, 30, length)], [5, 6])

@@ -1,4 +1,4 @@
-"""Answers written token by token, against KerasHub's own `generate`."""
+"""Answers streamed token by token, against KerasHub's own `generate`."""
 
 import threading
 
@@ -33,7 +33,7 @@ PROMPTS = [
 
 @pytest.fixture(scope="module")
 def lm():
-    """A grown model whose slices were moved, so that growth shows."""
+    """A grown model whose slices were changed, so that growth shows."""
     lm = grow_model(tiny_lm(tokenizer=True, num_layers=2))
     rng = np.random.default_rng(1)
     for weight in lm.trainable_weights:
@@ -47,7 +47,7 @@ def streamer(lm):
 
 
 @pytest.mark.parametrize("growth", [True, False])
-def test_greedy_streams_are_what_generate_writes(lm, streamer, growth):
+def test_a_greedy_stream_equals_generate(lm, streamer, growth):
     streams = [streamer.stream(p, 6, scales=SCALES[growth]) for p in PROMPTS]
     # In turn, a token each: streams do not disturb one another.
     while any([next(stream, None) is not None for stream in streams]):
@@ -71,7 +71,7 @@ def test_gemma_and_gemma2_stream_as_they_generate():
         assert "".join(stream) == generate(lm, PROMPTS[3:], 5, stop=())[0]
 
 
-def test_the_dial_of_a_stream_is_its_own(lm, streamer):
+def test_each_stream_has_its_own_dial(lm, streamer):
     expected = {}
     for scale in (0.0, 0.5, 1.0):
         set_growths(lm, {"growth_1": scale})
@@ -97,7 +97,7 @@ def test_the_dial_of_a_stream_is_its_own(lm, streamer):
     assert growths(lm)["growth_1"].scale == 1.0
 
 
-def test_with_lora_the_base_is_written_alone_and_without_it():
+def test_with_lora_the_base_answers_alone_and_without_the_adapter():
     lm = tiny_lm(tokenizer=True, num_layers=1)
     streamer = Streamer(lm, max_length=24, piece=8)
     answer = [10, 11, 12]
@@ -117,7 +117,7 @@ def test_with_lora_the_base_is_written_alone_and_without_it():
 
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
-def test_answers_written_together_are_those_written_alone(strategy):
+def test_answers_streamed_together_equal_those_streamed_alone(strategy):
     lm = grow_model(
         tiny_lm(tokenizer=True, num_layers=2), strategy=strategy, name="one"
     )
@@ -145,7 +145,7 @@ def test_answers_written_together_are_those_written_alone(strategy):
         streamer.together("hello", 4, [{"three": 1.0}])
 
 
-def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(streamer):
+def test_an_answer_that_was_cut_continues_as_if_it_had_not_been(streamer):
     sampling = Sampling(temperature=2.0, seed=3)
     whole = streamer.stream("hello", 8, sampling)
     list(whole)
@@ -162,7 +162,7 @@ def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(streamer):
     assert rest.answers[0].text == whole.text
 
 
-def test_no_more_is_read_than_the_model_has_positions():
+def test_streaming_stays_within_the_models_positions():
     lm = speaking_family("GPT-2")
     assert lm.backbone.max_sequence_length == 16
     streamer = Streamer(lm)
@@ -174,7 +174,7 @@ def test_no_more_is_read_than_the_model_has_positions():
         streamer.stream("hello", 16)
 
 
-def test_no_more_is_scored_and_generated_than_the_model_has_positions():
+def test_scoring_and_generation_stay_within_the_models_positions():
     # 9 positions: neither a multiple of 8 nor of what lengths are rounded to.
     lm = speaking_family("GPT-2", max_sequence_length=9)
     scorer = Scorer(lm, batch_size=1)
@@ -209,7 +209,7 @@ FAMILIES = sorted(CONFIGS.keys() - {"PaliGemma"})
 
 # TensorFlow traces anew for another number of answers, with rows unknown.
 @pytest.mark.parametrize("name", ["GPT-2", "Gemma 3n", "Llama 3"])
-def test_answers_are_written_alone_after_several_were(name):
+def test_one_answer_can_follow_several_streamed_together(name):
     lm = speaking_family(name)
     grow_model(lm)
     streamer = Streamer(lm, max_length=16, piece=4)
@@ -265,7 +265,7 @@ def _streams_and_scores(name, lm):
 
 
 def likeliest(lm, tokens, answer):
-    """Check an answer token by token; its log-likelihood."""
+    """Check an answer token by token, and return its log-likelihood."""
     total = 0.0
     for found in answer:
         padded = np.zeros((1, 16), "int32")
@@ -300,7 +300,7 @@ def test_an_answer_ends_before_a_stop_text_and_keeps_its_tokens(streamer):
     assert kept < len(whole.token_ids)
 
 
-def test_white_space_at_the_start_ends_no_answer(streamer, monkeypatch):
+def test_leading_white_space_does_not_end_an_answer(streamer, monkeypatch):
     whole = streamer.stream("hello", 6)
     text = "".join(whole)
     monkeypatch.setattr(
@@ -324,7 +324,7 @@ def test_an_end_token_ends_an_answer(streamer, monkeypatch):
 
 
 @pytest.mark.parametrize("growth", [True, False])
-def test_likelihoods_are_the_scorers(lm, streamer, growth):
+def test_likelihoods_equal_those_of_the_scorer(lm, streamer, growth):
     for prompt in PROMPTS:
         stream = streamer.stream(prompt, 11)
         list(stream)
@@ -343,7 +343,7 @@ def test_likelihoods_are_the_scorers(lm, streamer, growth):
     assert len(streamer.logprobs("hello", [])) == 0
 
 
-def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
+def test_a_long_prompt_is_cut_on_the_left_and_the_stream_says_by_how_much(lm):
     streamer = Streamer(lm, max_length=16, piece=8)
     stream = streamer.stream(PROMPTS[3], 4)
     assert stream.cut == len(streamer.encode(PROMPTS[3])) - 12 > 0
@@ -357,7 +357,7 @@ def test_a_long_prompt_loses_its_left_and_says_how_much(lm):
     assert stream.text == written
 
 
-def test_a_seed_gives_the_same_answer_and_another_gives_another(streamer):
+def test_an_answer_depends_on_the_seed_alone(streamer):
     def write(seed):
         sampling = Sampling(temperature=2.0, top_k=20, seed=seed)
         return "".join(streamer.stream("hello", 12, sampling))
@@ -366,7 +366,7 @@ def test_a_seed_gives_the_same_answer_and_another_gives_another(streamer):
     assert len({write(seed) for seed in range(4)}) > 1
 
 
-def test_threads_stream_at_once_and_get_what_they_get_alone(streamer):
+def test_threads_that_stream_at_once_get_what_each_gets_alone(streamer):
     alone = {
         growth: "".join(streamer.stream("hello", 6, scales=SCALES[growth]))
         for growth in (True, False)
@@ -390,7 +390,7 @@ def test_threads_stream_at_once_and_get_what_they_get_alone(streamer):
 
 
 @pytest.mark.no_backend
-def test_sampling_draws_from_the_softmax_of_the_likeliest():
+def test_sampling_draws_from_the_softmax_of_the_top_k():
     logits = np.log(np.array([0.1, 0.4, 0.2, 0.3], "float32"))
     rng = np.random.default_rng(0)
     assert Sampling().choose(logits, rng) == 1
@@ -418,7 +418,7 @@ def test_impossible_sampling_is_refused(arguments, message):
         Sampling(**arguments)
 
 
-def test_what_cannot_stream_is_refused(lm, streamer):
+def test_models_that_cannot_stream_are_refused(lm, streamer):
     with pytest.raises(TypeError, match="continues from a cache"):
         Streamer(lm.backbone)
     sees = tiny_family("PaliGemma")
@@ -435,7 +435,7 @@ def test_what_cannot_stream_is_refused(lm, streamer):
         streamer.stream("hello", 64)
 
 
-def test_streamers_of_one_model_answer_in_threads_of_their_own(lm):
+def test_streamers_of_one_model_answer_in_separate_threads(lm):
     wanted = [
         (Streamer(lm, max_length=60, piece=8), scales)
         for scales in SCALES.values()

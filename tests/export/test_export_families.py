@@ -1,7 +1,7 @@
 """Every family computes in transformers what it computes in KerasHub.
 
-What is written is NumPy at its core: all families on one backend, one of each
-kind on the others.
+The export is NumPy at its core: all families are tested on one backend, one of
+each kind on the others.
 """
 
 import keras
@@ -31,7 +31,7 @@ def test_transformers_compute_the_same_logits(family, tmp_path):
     assert exported.padding_bytes == _padding(family, model)
 
 
-def test_the_growth_of_these_models_is_felt():
+def test_the_growth_of_these_models_changes_their_logits():
     ids = tiny_families.tokens()
     grown = check.logits(tiny_families.grown("gpt2"), [ids])[0]
     base = check.logits(tiny_families.backbone("gpt2"), [ids])[0]
@@ -39,7 +39,7 @@ def test_the_growth_of_these_models_is_felt():
 
 
 @pytest.mark.parametrize("family", ["llama3", "qwen"])
-def test_the_head_that_the_family_test_does_not_have(family, tmp_path):
+def test_llama_3_with_tied_and_qwen_with_untied_embeddings(family, tmp_path):
     ties = family == "llama3"
     model = tiny_families.backbone(family, tie_word_embeddings=ties)
     ids = tiny_families.tokens()
@@ -54,7 +54,7 @@ def test_the_head_that_the_family_test_does_not_have(family, tmp_path):
 
 
 def _padding(family, model):
-    """Bytes of zeros: all blocks but one lack one width of neurons."""
+    """Bytes of zeros: all blocks but one are padded by one MLP width."""
     blocks = len(model.transformer_layers)
     width = 12 if family in ("gemma", "gemma2") else 24
     hidden = 16

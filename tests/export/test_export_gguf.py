@@ -1,4 +1,4 @@
-"""GGUF files compute what KerasHub computes, read back by two others."""
+"""GGUF files compute what KerasHub computes, read back by two loaders."""
 
 import errno
 import types
@@ -54,7 +54,7 @@ def test_transformers_read_the_same_logits(family, tmp_path, request):
     ("quantization", "tolerance"),
     [("f32", 1e-5), ("f16", 1e-2), ("bf16", 5e-2), ("q8_0", 5e-2)],
 )
-def test_our_own_loader_reads_every_quantization(
+def test_the_librarys_loader_reads_every_quantization(
     gemma3, quantization, tolerance, tmp_path
 ):
     path = tmp_path / "tiny.gguf"
@@ -77,7 +77,7 @@ def test_our_own_loader_reads_every_quantization(
         )
 
 
-def test_the_rows_of_a_rotary_kernel_change_places():
+def test_the_rows_of_a_rotary_kernel_are_reordered():
     # Two heads of four rows each: halves (0, 1) and (2, 3) are interleaved.
     rows = np.arange(8)[:, None] * np.ones((1, 3))
     arrange = gguf_layout.change(
@@ -88,7 +88,7 @@ def test_the_rows_of_a_rotary_kernel_change_places():
     assert arrange(rows)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
-def test_stretched_rotary_frequencies_are_divided_as_kerashub_divides_them():
+def test_scaled_rotary_frequencies_are_those_of_kerashub():
     model = tiny_families.backbone(
         "llama3", num_layers=1, rope_pretraining_sequence_length=8192
     )
@@ -113,7 +113,7 @@ def test_stretched_rotary_frequencies_are_divided_as_kerashub_divides_them():
     assert len(set(np.round(factors, 3))) > 2
 
 
-def test_a_window_that_llama_cpp_does_not_compute_bounds_the_text():
+def test_a_window_that_llama_cpp_does_not_support_limits_the_context():
     config = {"max_position_embeddings": 32768, "sliding_window": 4096}
     assert gguf_layout._context("llama", config) == 4096
     off = {**config, "use_sliding_window": False}
@@ -129,7 +129,7 @@ def test_the_card_has_a_modelfile(gemma3, tmp_path):
     assert "https://ai.google.dev/gemma/terms" in text
 
 
-def test_a_chat_is_in_the_file_and_in_ollamas_language(gemma3, tmp_path):
+def test_a_chat_template_is_in_the_file_and_in_ollamas_syntax(gemma3, tmp_path):
     path = tmp_path / "tiny.gguf"
     export_gguf(gemma3, path, chat_template="gemma")
     text = (tmp_path / "tiny.gguf.md").read_text()
@@ -155,7 +155,7 @@ def test_a_chat_is_in_the_file_and_in_ollamas_language(gemma3, tmp_path):
 
 @pytest.mark.no_backend
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_without_generation_tags_makes_the_same_text(name):
+def test_a_template_without_generation_tags_renders_the_same_text(name):
     chat = ChatTemplate.of(name)
     turns = [
         {"role": "user", "content": "Hi"},
@@ -168,7 +168,9 @@ def test_a_template_without_generation_tags_makes_the_same_text(name):
     assert f'stop "{chat.turns(turns)[0].end}"' in modelfile("a.gguf", chat)
 
 
-def test_what_cannot_be_written_is_refused(gemma3, tmp_path, monkeypatch):
+def test_models_and_options_that_gguf_does_not_support_are_refused(
+    gemma3, tmp_path, monkeypatch
+):
     path = tmp_path / "out.gguf"
     with pytest.raises(ValueError, match="Received: quantization='q4_k_m'"):
         export_gguf(gemma3, path, "q4_k_m")
@@ -198,7 +200,7 @@ def test_what_cannot_be_written_is_refused(gemma3, tmp_path, monkeypatch):
     assert path.read_text() == "mine"
 
 
-def test_a_gemma3_that_llama_cpp_scales_otherwise_is_refused():
+def test_a_gemma3_that_llama_cpp_would_scale_differently_is_refused():
     config = types.SimpleNamespace(
         layer_types=["sliding_attention"],
         num_hidden_layers=62,

@@ -1,4 +1,4 @@
-"""Gemma 3 270M, base and grown and trained, says the same elsewhere."""
+"""Gemma 3 270M, the base and a trained growth, writes the same elsewhere."""
 
 import keras
 import numpy as np

@@ -37,7 +37,7 @@ def lm():
     return tiny_families.known(lm)
 
 
-def test_verify_says_the_largest_difference(lm, tmp_path, capsys):
+def test_verify_reports_the_largest_difference(lm, tmp_path, capsys):
     exported = export_transformers(
         lm, tmp_path / "out", verify=True, prompts=["the quick brown fox"]
     )
@@ -62,10 +62,10 @@ def test_verify_finds_a_wrong_weight(lm, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_triton_stays_out_of_a_process_with_tensorflow(
+def test_triton_is_not_imported_beside_tensorflow(
     loaded, tmp_path, monkeypatch
 ):
-    """It would end the process, which no CPU build of torch can show."""
+    """Importing it would end the process; no CPU build of torch shows that."""
     for name in ("triton", "tensorflow"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.delitem(sys.modules, "triton")
@@ -91,7 +91,9 @@ def test_configs_name_tokens_dtype_class_and_length(lm, tmp_path):
         assert file.get_slice("model.norm.weight").get_dtype() == "BF16"
 
 
-def test_a_chat_template_is_taken_by_its_name_and_a_turn_ends(lm, tmp_path):
+def test_a_chat_template_is_found_by_name_and_its_turns_end_answers(
+    lm, tmp_path
+):
     export_transformers(
         lm, tmp_path / "out", chat_template="gemma", max_positions=64
     )
@@ -107,7 +109,7 @@ def test_a_chat_template_is_taken_by_its_name_and_a_turn_ends(lm, tmp_path):
     ) == ChatTemplate.of("gemma").render(chat, add_generation_prompt=True)
 
 
-def test_shards_hold_what_one_file_holds(lm, tmp_path):
+def test_shards_hold_the_same_weights_as_one_file(lm, tmp_path):
     whole = export_transformers(lm, tmp_path / "whole")
     parts = export_transformers(lm, tmp_path / "parts", shard_bytes=8_000)
     assert whole.files == 1
@@ -147,7 +149,7 @@ def test_one_tensor_is_in_memory_at_a_time(tmp_path):
     assert peak < 3 * 4 * size
 
 
-def test_lora_is_folded_in(tmp_path):
+def test_lora_is_merged_into_the_kernels(tmp_path):
     model = tiny_families.backbone("gemma3", num_layers=1)
     model.enable_lora(2)
     tiny_families.known(model)
@@ -180,7 +182,7 @@ def test_the_card_says_where_the_weights_come_from(lm, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 
 
-def test_a_folder_with_something_in_it_is_left_alone(lm, tmp_path):
+def test_a_folder_that_is_not_empty_is_refused_and_unchanged(lm, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="new or empty"):
         export_transformers(lm, tmp_path)
@@ -234,13 +236,15 @@ def test_an_empty_folder_is_filled(tmp_path):
         (dict(verify=True, prompts=["", ""]), "texts with tokens in them"),
     ],
 )
-def test_what_is_asked_for_wrongly_is_refused(lm, tmp_path, options, message):
+def test_wrong_options_are_refused_before_anything_is_written(
+    lm, tmp_path, options, message
+):
     with pytest.raises(ValueError, match=message):
         export_transformers(lm, tmp_path / "out", **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_loads_the_export_is_missed_before_it_is_written(
+def test_verify_without_transformers_is_refused_before_anything_is_written(
     lm, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(check.importlib.util, "find_spec", lambda _: None)
@@ -249,7 +253,7 @@ def test_what_loads_the_export_is_missed_before_it_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported_is_refused(lm, tmp_path):
+def test_models_that_cannot_be_exported_are_refused(lm, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ValueError, match="Received: dtype='int8'"):
         export_transformers(lm, out, dtype="int8")
@@ -283,7 +287,7 @@ def test_what_cannot_be_exported_is_refused(lm, tmp_path):
         ("gemma", {"final_logit_soft_cap": 30.0}),
     ],
 )
-def test_what_transformers_compute_otherwise_is_refused(
+def test_settings_that_transformers_computes_differently_are_refused(
     family, override, tmp_path
 ):
     model = tiny_families.backbone(family, num_layers=1, **override)

@@ -59,7 +59,9 @@ def test_the_border_of_the_budget_is_found_to_a_64th(lm):
     ("slope", "steps", "scale", "tried"),
     [(0.1, 6, 1.0, 2), (100.0, 6, 0.0, 8), (0.2, 0, 0.0, 2)],
 )
-def test_all_of_it_nothing_of_it_and_no_search(lm, slope, steps, scale, tried):
+def test_the_whole_growth_none_of_it_and_no_search(
+    lm, slope, steps, scale, tried
+):
     choice = choose(
         lm,
         lambda model: 1 + slope * scale_of(model),
@@ -70,8 +72,8 @@ def test_all_of_it_nothing_of_it_and_no_search(lm, slope, steps, scale, tried):
     assert scale_of(lm) == scale
 
 
-def test_figures_of_the_model_itself_decide(lm):
-    """Against a search of all 64ths, on the real output of the model."""
+def test_the_choice_rests_on_the_models_outputs(lm):
+    """Against a search of all 64ths, on the outputs of the model."""
     batch = token_batch()
     keras_grow.set_growths(lm, {})
     start = ops.convert_to_numpy(lm(batch))
@@ -89,7 +91,9 @@ def test_figures_of_the_model_itself_decide(lm):
     assert choice.scale == max(within)
 
 
-def test_a_figure_that_falls_again_is_told_and_the_choice_keeps_the_budget(lm):
+def test_a_figure_that_falls_again_is_reported_and_the_choice_keeps_the_budget(
+    lm,
+):
     def bump(model):
         return 1 + 0.5 * math.sin(math.pi * 3 * scale_of(model)) ** 2 + 0.001
 
@@ -107,21 +111,21 @@ def test_a_figure_that_falls_again_is_told_and_the_choice_keeps_the_budget(lm):
     assert "did not rise steadily" in str(choice)
 
 
-def test_what_is_not_a_number_is_out_of_the_budget(lm):
+def test_nan_is_outside_the_budget(lm):
     choice = choose(
         lm, lambda model: math.nan if scale_of(model) > 0.3 else 1.0
     )
     assert choice.scale == 19 / 64
 
 
-def test_other_growths_stand_where_they_were(lm):
+def test_other_growths_keep_their_scales(lm):
     keras_grow.set_growths(lm, {"french": 0.4, "science": 0.7})
     choose(lm, lambda model: 1 + scale_of(model), budget=0.5, steps=1)
     assert (scale_of(lm), scale_of(lm, "science")) == (0.5, 0.7)
 
 
 @pytest.mark.parametrize("at", [0.0, 0.5])
-def test_an_error_puts_the_dial_back(lm, at):
+def test_an_error_restores_the_dial(lm, at):
     keras_grow.set_growths(lm, {"french": 0.4, "science": 0.7})
 
     def old(model):
@@ -144,7 +148,7 @@ def test_an_error_puts_the_dial_back(lm, at):
         ({"name": "german"}, "name='german'"),
     ],
 )
-def test_what_cannot_be_chosen_is_refused(lm, options, said):
+def test_arguments_that_allow_no_choice_are_refused(lm, options, said):
     options = {"old": lambda _: 1.0, **options}
     with pytest.raises(ValueError, match=said):
         choose(lm, **options)

@@ -1,7 +1,7 @@
 """What the compiled train step computes, against the formulas of the costs.
 
 The sizes make weight products 93% of all operations or more, so XLA's own
-count, which has norms, softmax and rotations in it, stays within 8% of the
+count, which includes norms, softmax and rotations, stays within 8% of the
 formula; differences between two models stay within 3%.
 """
 
@@ -45,7 +45,7 @@ def model(layers, strategy="g_freeze"):
 
 
 def train_step(lm):
-    """The step that `fit` compiles, and what it is given."""
+    """The step that `fit` compiles, and its arguments."""
     lm.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         optimizer=keras.optimizers.SGD(1e-3),
@@ -63,7 +63,7 @@ def train_step(lm):
 
 
 def compiled_flops(layers, strategy="g_freeze"):
-    """Operations a token: XLA's count, and the formula's."""
+    """Operations per token: XLA's count, and the formula's."""
     import jax
 
     lm = model(layers, strategy)
@@ -78,7 +78,7 @@ def compiled_flops(layers, strategy="g_freeze"):
 
 
 def equations(jaxpr):
-    """Every equation of a program, those of inner programs included."""
+    """Every equation of a program, including those of inner programs."""
     for equation in jaxpr.eqns:
         yield equation
         for value in equation.params.values():
@@ -92,7 +92,7 @@ def shapes(variables):
     return [tuple(v.aval.shape) for v in variables]
 
 
-def test_a_step_costs_what_the_formula_says_and_ends_at_the_lowest_block():
+def test_a_step_costs_what_the_formula_says_down_to_the_lowest_grown_block():
     cases = {
         "sft": None,
         "last": [2],

@@ -1,4 +1,4 @@
-"""Every field of a `GrowthConfig` is checked where it is made."""
+"""Every field of a `GrowthConfig` is checked when it is made."""
 
 import json
 
@@ -27,7 +27,7 @@ HUGE = "1" * 5_000
     ],
     ids=str,
 )
-def test_a_config_is_json_in_and_out(config):
+def test_a_config_round_trips_through_json(config):
     assert GrowthConfig.from_json(config.to_json()) == config
     assert GrowthConfig.from_dict(config.to_dict()) == config
 
@@ -85,7 +85,7 @@ def test_layers_are_kept_as_a_tuple_in_ascending_order():
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, str) else "",
 )
-def test_a_field_of_another_type_or_out_of_range_is_refused(change, message):
+def test_a_field_of_a_wrong_type_or_out_of_range_is_refused(change, message):
     values = {**VALUES, **change}
     for make in (lambda: GrowthConfig(**values), lambda: from_dict(values)):
         with pytest.raises(ValueError, match=message):
@@ -107,19 +107,19 @@ def from_dict(values):
     ],
     ids=str,
 )
-def test_what_is_no_config_is_refused(values, message):
+def test_values_that_are_not_a_config_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         GrowthConfig.from_dict(values)
 
 
 @pytest.mark.parametrize("text", ["", "{", DEEP, HUGE, "null", "NaN", "3"])
-def test_what_is_no_json_of_a_config_is_refused(text):
+def test_json_that_is_not_a_config_is_refused(text):
     with pytest.raises(ValueError, match="Expected a growth"):
         GrowthConfig.from_json(text)
 
 
-def test_a_file_cannot_ask_for_the_blocks_of_a_model():
-    """What `grow_model` resolves is for a file a value out of range."""
+def test_a_file_must_name_its_blocks():
+    """What `grow_model` accepts for `layers` beside indices, a file may not."""
     assert resolve_layers(None, 2) == (0, 1)
     assert resolve_layers(1, 2) == (1,)
     for layers in (None, 1, 10**9):

@@ -28,7 +28,7 @@ def predicted(model):
 
 
 def move(lm, name, seed):
-    """Give the slices of a growth weights as if they had been trained."""
+    """Change the slices of a growth as training would."""
     rng = np.random.default_rng(seed)
     for layer in ModelState.of(lm).slices(name):
         for weight in layer.weights:
@@ -57,7 +57,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one():
-    """A grown model that every refusal leaves as it is."""
+    """A grown model for tests that change nothing in it."""
     return grown()
 
 
@@ -107,7 +107,7 @@ def test_scale_1_is_the_growth_and_scale_0_the_base_bit_for_bit(
 
 
 @pytest.mark.parametrize("scales", [(0.5, 1.0), (1.0, 1.0), (-0.25, 1.5)])
-def test_growths_side_by_side_add_what_each_changes(files, scales):
+def test_growths_side_by_side_add_their_changes(files, scales):
     """`b + s1 (g1 - b) + s2 (g2 - b)` inside each block, in NumPy."""
     lm = with_both(files)
     keras_grow.set_growths(lm, dict(zip(NAMES, scales, strict=True)))
@@ -126,7 +126,7 @@ def test_growths_side_by_side_add_what_each_changes(files, scales):
 
 
 @pytest.mark.exact
-def test_one_of_two_growths_alone_is_what_it_was_alone(files):
+def test_one_of_two_growths_computes_what_it_does_alone(files):
     lm = with_both(files)
     for name in NAMES:
         alone = tiny_lm("gemma3", num_layers=2)
@@ -139,7 +139,7 @@ def test_one_of_two_growths_alone_is_what_it_was_alone(files):
     assert base_fingerprint(lm) == base_fingerprint(base)
 
 
-def test_growths_says_what_a_model_has(files):
+def test_growths_lists_the_growths_of_a_model(files):
     lm = tiny_lm("gemma3", num_layers=2)
     assert keras_grow.growths(lm) == {}
     lm = with_both(files)
@@ -176,7 +176,7 @@ def test_a_growth_on_top_of_others_changes_nothing_and_trains_alone(files):
     assert all("/third/" in path for path in moved)
 
 
-def test_a_growth_that_lies_on_others_asks_for_them(files, tmp_path):
+def test_a_growth_made_on_others_needs_them_to_load(files, tmp_path):
     lm = with_both(files)
     keras_grow.set_growths(lm, {"french": 0.5})
     keras_grow.grow_model(lm, name="third", layers=[1])
@@ -260,7 +260,7 @@ def test_a_growth_at_scale_0_is_not_computed(files):
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 @pytest.mark.parametrize("scale", [1.0, 0.4])
-def test_merging_at_any_scale_equals_the_model(strategy, scale):
+def test_a_model_merged_at_any_scale_equals_the_grown_one(strategy, scale):
     lm = grown(strategy=strategy, layers=[1])
     keras_grow.set_growths(lm, {"growth_1": scale})
     merged = keras_grow.merge_growth(lm)
@@ -302,7 +302,7 @@ def test_training_a_growth_that_is_switched_off_is_refused():
     ],
     ids=str,
 )
-def test_a_dial_that_is_not_there_is_refused(one, wanted, message):
+def test_unknown_growths_and_bad_scales_are_refused(one, wanted, message):
     lm = one
     before = outputs(lm)
     with pytest.raises(ValueError, match=message):
@@ -311,7 +311,7 @@ def test_a_dial_that_is_not_there_is_refused(one, wanted, message):
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "-x", "x" * 65, 5, "a b"])
-def test_what_cannot_be_a_name_is_refused(one, name):
+def test_a_bad_or_taken_name_is_refused(one, name):
     lm = one
     with pytest.raises(ValueError, match=r"`name`.*Received: name="):
         keras_grow.grow_model(lm, name=name)
@@ -321,7 +321,7 @@ def test_what_cannot_be_a_name_is_refused(one, name):
 
 
 @pytest.mark.parametrize("supervised", [False, True])
-def test_fit_and_evaluate_are_of_the_growths_that_are_active(supervised):
+def test_fit_and_evaluate_run_the_active_growths(supervised):
     lm = tiny_lm("gemma3", num_layers=1)
     rng = np.random.default_rng(0)
     for name in ("one", "two"):

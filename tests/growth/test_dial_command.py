@@ -43,7 +43,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def comparison(saved, tmp_path):
-    """A comparison as its files: a plan, a run that grew, one that did not."""
+    """The files of a comparison: a plan, a run with a growth, one without."""
     methods = (Method("SFT", "sft", 1e-4), GROWN)
     plan = Plan("a model", "a task", methods, dtype="bfloat16")
     (tmp_path / "plan.json").write_text(plan.to_json(), "utf-8")
@@ -57,12 +57,12 @@ def comparison(saved, tmp_path):
 
 
 class Asked(Exception):
-    """What was asked for when a model would have been loaded."""
+    """Raised in place of loading a model, with the arguments."""
 
 
 @pytest.fixture
 def asked(saved, monkeypatch):
-    """Run the command up to the model; return which it loads."""
+    """Run the command until it loads its model; return which one."""
 
     def load_causal_lm(*arguments):
         raise Asked(*arguments)
@@ -76,7 +76,7 @@ def asked(saved, monkeypatch):
     return run
 
 
-def test_a_comparison_is_dialed_as_it_is_typed(
+def test_a_comparison_is_dialed_by_relative_paths(
     saved, tmp_path, monkeypatch, capsys
 ):
     rows = tiny_run.write_rows(tmp_path / "rows.jsonl", 4)
@@ -131,7 +131,7 @@ def test_the_plan_beside_or_above_a_growth_names_its_base(
     assert asked(growth) == ("a model", "bfloat16")
 
 
-def test_options_go_before_the_plan(comparison, asked, monkeypatch):
+def test_options_override_the_plan(comparison, asked, monkeypatch):
     monkeypatch.chdir(comparison)
     assert asked(".", "--model", "mine") == ("mine", "float32")
     assert asked(".", "--dtype", "float16") == ("a model", "float16")
@@ -140,7 +140,7 @@ def test_options_go_before_the_plan(comparison, asked, monkeypatch):
     assert asked(".", "--model", "mine") == ("mine", "float32")
 
 
-def test_of_several_growths_one_is_asked_for(comparison, capsys):
+def test_a_folder_with_several_growths_is_refused(comparison, capsys):
     shutil.copytree(comparison / "grown-seed0", comparison / "grown-seed1")
     assert main(["dial", str(comparison), "--old", "old.txt"]) == 1
     said = capsys.readouterr().err
@@ -182,9 +182,7 @@ def test_the_command_writes_the_scale_and_nothing_else(saved, capsys):
         ("french.grow.safetensors", "no plan.json beside it"),
     ],
 )
-def test_the_command_says_what_is_wrong_in_one_line(
-    saved, growth, said, capsys
-):
+def test_the_command_reports_a_mistake_in_one_line(saved, growth, said, capsys):
     words = ["dial", str(saved / growth), "--old", str(saved / "old.txt")]
     assert main(words) == 1
     told = capsys.readouterr().err
@@ -192,7 +190,7 @@ def test_the_command_says_what_is_wrong_in_one_line(
     assert told.count("\n") == 1
 
 
-def test_a_budget_that_is_no_share_is_refused(capsys):
+def test_a_budget_that_is_not_a_share_is_refused(capsys):
     words = ["dial", "x", "--model", "m", "--old", "o", "--budget", "much"]
     with pytest.raises(SystemExit):
         main(words)

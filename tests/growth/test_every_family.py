@@ -1,4 +1,4 @@
-"""What holds for one family of models holds for every row of data."""
+"""What holds for one family of models holds for every registered family."""
 
 from types import SimpleNamespace
 from unittest import mock
@@ -49,7 +49,7 @@ def _few_programs():
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def trained(request):
-    """A model, grown and trained for a step, and what it was on the way."""
+    """A model, grown and trained for a step, with its earlier outputs."""
     name = request.param
     x = batch_for(name)
     lm = tiny_family(name)
@@ -126,7 +126,7 @@ def test_a_growth_file_carries_the_growth_to_another_base(trained, tmp_path):
     np.testing.assert_array_equal(outputs(other, trained.x), trained.after)
 
 
-def test_a_growth_fits_an_equal_base_whose_layers_keras_named_otherwise():
+def test_a_growth_fits_an_equal_base_whose_layers_have_other_names():
     first, second = tiny_family("Qwen-MoE"), tiny_family("Qwen-MoE")
     paths = [[w.path for w in lm.backbone.weights] for lm in (first, second)]
     assert paths[0] != paths[1]
@@ -201,7 +201,7 @@ def test_the_merged_model_is_plain_and_computes_the_same(trained):
 
 
 def generated(lm, x, start=4):
-    """What `lm` makes of the first `start` tokens."""
+    """What `lm` generates from the first `start` tokens."""
     tokens = np.where(np.arange(LENGTH) < start, x["token_ids"], 0)
     mask = np.broadcast_to(np.arange(LENGTH) < start, tokens.shape)
     # `generate` of Gemma 3 stumbles over what is None in token ids.
@@ -234,7 +234,7 @@ def test_generation_chooses_the_likeliest_token_at_every_step(trained):
     np.testing.assert_array_equal(made, tokens)
 
 
-def test_blocks_are_ranked_by_what_moved(trained, tmp_path):
+def test_the_block_that_changed_is_ranked_first(trained, tmp_path):
     before, after = tiny_family(trained.name), tiny_family(trained.name)
     family = family_of(after.backbone)
     moved = family.blocks_of(after.backbone)[1]
@@ -253,7 +253,7 @@ def test_blocks_are_ranked_by_what_moved(trained, tmp_path):
             keras_grow.rank_layers(before, after, over="all")
 
 
-def test_every_kernel_of_a_row_is_laid_over_the_devices(trained):
+def test_every_kernel_of_a_family_has_a_device_layout(trained):
     backbone = trained.lm.backbone
     devices = [f"cpu:{i}" for i in range(4)]
     mesh = keras.distribution.DeviceMesh((2, 2), ("batch", "model"), devices)
@@ -274,7 +274,7 @@ def test_every_kernel_of_a_row_is_laid_over_the_devices(trained):
         assert layouts[weight.path].axes == UP
 
 
-def test_removing_the_growth_gives_the_base_back(trained):
+def test_removing_the_growth_restores_the_base(trained):
     # The last test of a model: it is the base from here on.
     lm = trained.lm
     keras_grow.remove_growth(lm)
@@ -289,7 +289,7 @@ def test_every_built_in_row_is_tested_here():
     assert tested == {cls for cls in FAMILIES if "keras_hub" in cls.__module__}
 
 
-def test_backbones_with_experts_only_are_refused_in_a_sentence():
+def test_backbones_whose_mlps_are_all_experts_are_refused():
     small = dict(
         vocabulary_size=VOCABULARY_SIZE,
         num_layers=1,
@@ -313,7 +313,7 @@ def test_a_block_without_a_shared_expert_is_named():
         keras_grow.grow_model(backbone)
 
 
-def test_sparse_blocks_are_refused_and_the_dense_ones_beside_them_grow():
+def test_sparse_blocks_are_refused_and_dense_ones_beside_them_grow():
     backbone = tiny_backbone("Gemma 3n", activation_sparsity_pattern=[0.9, 0.0])
     with pytest.raises(ValueError, match="block 0, which keeps only"):
         keras_grow.grow_model(backbone)
@@ -323,7 +323,7 @@ def test_sparse_blocks_are_refused_and_the_dense_ones_beside_them_grow():
     np.testing.assert_array_equal(outputs(backbone, x), before)
 
 
-def test_a_row_that_does_not_fit_is_refused_with_what_is_missing():
+def test_a_row_that_does_not_fit_is_refused_naming_what_is_missing():
     class Other(models.LlamaBackbone):
         pass
 

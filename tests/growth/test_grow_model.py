@@ -36,7 +36,7 @@ def answers(model):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("family", ["gemma2", "gemma3"])
-def test_at_factor_2_every_bit_is_the_bases(family, dtype):
+def test_at_factor_2_every_bit_is_that_of_the_base(family, dtype):
     lm = tiny_lm(family, dtype, tokenizer=True, num_layers=2)
     called, compiled = outputs(lm), predicted(lm)
     # Generation compiles for longest: in one dtype, where most is rounded.
@@ -49,7 +49,7 @@ def test_at_factor_2_every_bit_is_the_bases(family, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_gemma_1_is_exact_too_but_for_tensorflows_graphs(dtype):
+def test_gemma_1_is_exact_except_in_graphs_of_tensorflow(dtype):
     # In a graph TensorFlow adds the residual inside the base's matrix product
     # where no norm follows the MLP, which rounds once less.
     graphs = keras.config.backend() != "tensorflow"
@@ -133,7 +133,7 @@ def test_only_the_new_slices_train_and_they_are_float32():
     ("layers", "grown"),
     [(None, [0, 1, 2, 3]), (2, [2, 3]), ([3, 1], [1, 3]), (np.array([0]), [0])],
 )
-def test_layers_are_all_the_last_n_or_the_named_ones(layers, grown):
+def test_layers_are_all_blocks_the_last_n_or_those_listed(layers, grown):
     lm = tiny_lm("gemma3", num_layers=4)
     keras_grow.grow_model(lm, layers=layers)
     assert list(lm.backbone.growths[0].layers) == grown
@@ -162,7 +162,7 @@ def paligemma():
     return models.PaliGemmaCausalLM(backbone=backbone, preprocessor=None)
 
 
-def test_the_text_decoder_of_paligemma_is_grown_trained_kept_and_merged(
+def test_the_text_decoder_of_paligemma_is_grown_trained_saved_and_merged(
     tmp_path,
 ):
     lm, base = paligemma(), paligemma()
@@ -193,7 +193,7 @@ def test_the_text_decoder_of_paligemma_is_grown_trained_kept_and_merged(
     )
 
 
-def test_a_further_family_is_one_row_of_data(request):
+def test_another_family_is_one_row_of_data(request):
     request.addfinalizer(lambda: FAMILIES.pop(models.BertBackbone))
     backbone = models.BertBackbone(
         vocabulary_size=50,
@@ -256,7 +256,7 @@ def test_growth_can_be_removed_again():
 
 @pytest.fixture(scope="module")
 def refusing():
-    """A model that nothing changes, with its outputs and its config."""
+    """A model that no test changes, with its outputs and its config."""
     lm = tiny_lm("gemma3")
     return lm, outputs(lm), lm.backbone.get_config()
 
@@ -291,7 +291,7 @@ def refusing():
     ],
     ids=str,
 )
-def test_bad_input_is_refused_and_the_model_is_as_it_was(
+def test_bad_input_is_refused_and_the_model_is_unchanged(
     refusing, options, error, message
 ):
     lm, before, config = refusing
@@ -303,13 +303,13 @@ def test_bad_input_is_refused_and_the_model_is_as_it_was(
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """One that has no config."""
+    """A schedule that has no config."""
 
     def __call__(self, step):
         return 1e-3
 
 
-def test_an_optimizer_that_cannot_be_made_anew_is_refused_first():
+def test_an_optimizer_that_cannot_be_rebuilt_is_refused_first():
     lm = tiny_lm("gemma3")
     lm.compile(optimizer=keras.optimizers.Adam(Schedule()))
     with pytest.raises(ValueError, match="rebuilt from its config"):
@@ -318,7 +318,7 @@ def test_an_optimizer_that_cannot_be_made_anew_is_refused_first():
     assert not keras_grow.growth.state.growths_of(lm)
 
 
-def test_integers_of_numpy_are_integers(tmp_path):
+def test_numpy_integers_are_accepted(tmp_path):
     lm = tiny_lm("gemma3")
     keras_grow.grow_model(lm, np.int64(2), np.array([1]), seed=np.int32(3))
     config = lm.backbone.growths[0]

@@ -35,7 +35,7 @@ class Mine(models.Gemma3CausalLM):
 
 
 @pytest.mark.exact
-def test_a_users_subclasses_stay_what_they_are():
+def test_a_users_subclasses_keep_their_classes():
     backbone = randomize(Tripled(**{**GEMMA3, "num_layers": 1}))
     lm = Mine(backbone=backbone, preprocessor=None)
     before, hidden = outputs(lm), outputs(backbone)
@@ -50,8 +50,8 @@ def test_a_users_subclasses_stay_what_they_are():
     np.testing.assert_array_equal(outputs(backbone), hidden)
 
 
-def test_verify_preserved_compares_with_the_class_that_was_there():
-    """A grown class that computed something else would be found out."""
+def test_verify_preserved_compares_with_the_original_class():
+    """A grown class that computes something else is noticed."""
     backbone = randomize(Tripled(**{**GEMMA3, "num_layers": 1}))
     keras_grow.grow_model(backbone)
     assert keras_grow.verify_preserved(backbone, BATCH).exact
@@ -115,7 +115,7 @@ def trainable(model):
 
 
 @pytest.mark.parametrize("part", ["task", "backbone"])
-def test_trainable_off_and_on_trains_the_growth_and_not_the_base(part):
+def test_setting_trainable_off_and_on_trains_the_growth_and_not_the_base(part):
     lm = tiny_lm("gemma3", num_layers=1)
     keras_grow.grow_model(lm)
     new = trainable(lm)
@@ -128,7 +128,7 @@ def test_trainable_off_and_on_trains_the_growth_and_not_the_base(part):
     assert trainable(lm) == {*new, "final_normalization/scale"}
 
 
-def test_removal_gives_back_what_was_trainable_before():
+def test_removal_restores_what_was_trainable_before():
     lm = tiny_lm("gemma3", num_layers=2)
     lm.backbone.token_embedding.trainable = False
     lm.backbone.transformer_layers[0].trainable = False
@@ -140,7 +140,7 @@ def test_removal_gives_back_what_was_trainable_before():
 
 
 def phases():
-    """Every call that changes which layers, or which functions, there are."""
+    """Every call that changes the layers or the compiled functions."""
     return {
         "grow_model": lambda lm: keras_grow.grow_model(lm),
         "remove_growth": lambda lm: keras_grow.remove_growth(lm),
@@ -150,7 +150,7 @@ def phases():
 
 
 @pytest.mark.parametrize("what", phases())
-def test_surgery_inside_fit_is_refused_and_nothing_is_lost(what):
+def test_changes_of_structure_inside_fit_are_refused_and_training_goes_on(what):
     lm = tiny_lm("gemma3", num_layers=1)
     sibling = models.Gemma3CausalLM(backbone=lm.backbone, preprocessor=None)
     keras_grow.grow_model(lm)
@@ -176,7 +176,7 @@ def test_surgery_inside_fit_is_refused_and_nothing_is_lost(what):
     assert ModelState.of(lm).names == ["growth_1"]
 
 
-def test_a_task_made_over_a_grown_backbone_learns_of_it_from_the_dial():
+def test_a_task_made_over_a_grown_backbone_is_grown_by_its_first_dial():
     backbone = keras_grow.grow_model(tiny_lm("gemma3", num_layers=1).backbone)
     lm = models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
     slices = [weight.path for weight in lm.trainable_weights]

@@ -40,7 +40,7 @@ def file(tmp_path_factory):
 
 
 def in_every_order(tmp_path):
-    """Models with the same LoRA, grown in every order; all preserve it."""
+    """Models with the same LoRA, grown in every order."""
     lora_first = base(lora=True)
     keras_grow.grow_model(lora_first)
     growth_first = base()
@@ -86,7 +86,7 @@ def test_a_grown_model_reads_the_file_of_its_base(file):
         np.testing.assert_array_equal(outputs(lm), outputs(base()))
 
 
-def test_layers_of_one_path_keep_their_lora_apart(tmp_path):
+def test_layers_with_the_same_path_keep_their_own_lora(tmp_path):
     lm = keras_grow.grow_model(tiny_family("SmolLM 3"))
     lm.backbone.enable_lora(2, ["o_proj"])
     layers = [block.self_attn.o_proj for block in blocks_of(lm)]

@@ -1,4 +1,4 @@
-"""A merged model is plain KerasHub; the mask is its view of training."""
+"""A merged model is plain KerasHub; the mask says which entries trained."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def test_in_bfloat16_the_merged_model_agrees_to_its_rounding():
     assert np.abs(outputs(plain) - expected).max() < 0.05 * scale
 
 
-def test_two_growths_and_lora_are_merged_as_well():
+def test_two_growths_and_lora_are_merged_too():
     lm = trained("gemma3", layers=[0, 1])
     keras_grow.grow_model(lm, layers=[1, 2])
     lm.backbone.enable_lora(2)
@@ -147,13 +147,13 @@ def test_the_mask_is_true_where_the_merged_kernel_trains(strategy):
         np.testing.assert_array_equal(mask, down if "linear" in path else up)
 
 
-def test_what_is_not_grown_has_nothing_to_merge():
+def test_a_model_that_is_not_grown_cannot_be_merged():
     for call in (keras_grow.merge_growth, keras_grow.trainable_mask):
         with pytest.raises(ValueError, match="Expected a grown model"):
             call(tiny_lm("gemma3"))
 
 
-def test_a_model_that_is_switched_off_is_not_merged_without_its_lora():
+def test_merging_while_growth_is_disabled_is_refused():
     lm = tiny_lm("gemma3", num_layers=1)
     keras_grow.grow_model(lm)
     with (

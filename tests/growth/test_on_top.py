@@ -1,4 +1,4 @@
-"""A growth trains, and is turned on, with what it lies on."""
+"""A growth trains, and is turned on, with the growths beneath it."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def outputs(model):
 
 
 def grown(name, seed):
-    """A model with one growth that has moved."""
+    """A model with one growth that differs from its base."""
     lm = tiny_lm(num_layers=2)
     keras_grow.grow_model(lm, name=name, layers=[1])
     return move(lm, seed)
@@ -67,7 +67,7 @@ def scales(lm):
     return {name: g.scale for name, g in keras_grow.growths(lm).items()}
 
 
-def test_a_growth_is_turned_on_with_what_it_lies_on(stacked):
+def test_a_growth_is_turned_on_with_those_beneath_it(stacked):
     expected = outputs(stacked)
     keras_grow.set_growths(stacked, {})
     keras_grow.set_growths(stacked, "science")
@@ -79,7 +79,7 @@ def test_a_growth_is_turned_on_with_what_it_lies_on(stacked):
     assert scales(stacked) == {"french": 0.0, "science": 1.0}
 
 
-def test_a_growth_does_not_train_over_others_than_it_lies_on(side_by_side):
+def test_a_growth_trains_only_with_those_beneath_it(side_by_side):
     lm = compiled(side_by_side)
     before = lm.get_weights()
     for enabled in (True, False):
@@ -96,7 +96,7 @@ def test_a_growth_does_not_train_over_others_than_it_lies_on(side_by_side):
     lm.fit(BATCH, TARGETS, verbose=0)
 
 
-def test_a_growth_that_was_trained_on_others_is_what_its_file_says(
+def test_a_growth_trained_on_others_is_the_same_when_loaded(
     side_by_side, tmp_path
 ):
     lm = compiled(keras_grow.grow_model(side_by_side, name="third"))
@@ -110,7 +110,7 @@ def test_a_growth_that_was_trained_on_others_is_what_its_file_says(
 
 
 @pytest.mark.parametrize("french", [0.0, 1.0])
-def test_what_a_growth_lies_on_is_not_dialed_while_it_trains(stacked, french):
+def test_growths_beneath_one_that_trains_keep_their_scales(stacked, french):
     lm = compiled(stacked)
     keras_grow.set_growths(lm, {"french": french, "science": 1.0})
     with pytest.raises(ValueError, match=r"set_growths.model, 'science'"):
@@ -119,7 +119,7 @@ def test_what_a_growth_lies_on_is_not_dialed_while_it_trains(stacked, french):
     lm.fit(BATCH, TARGETS, verbose=0)
 
 
-def test_a_growth_that_would_take_no_share_of_the_base_is_refused(side_by_side):
+def test_a_growth_that_would_get_nothing_of_the_base_is_refused(side_by_side):
     lm = side_by_side
     before = outputs(lm)
     with pytest.raises(ValueError, match=r"of block 1 .*nothing of the base"):
@@ -131,7 +131,7 @@ def test_a_growth_that_would_take_no_share_of_the_base_is_refused(side_by_side):
     assert ModelState.of(lm).grown_layers[-1].base_shares[-1] == 0.0
 
 
-def test_layers_that_would_take_no_share_of_the_base_are_refused():
+def test_layers_that_would_get_nothing_of_the_base_are_refused():
     up, down = keras.layers.Dense(8, "relu"), keras.layers.Dense(4)
     keras.Sequential([keras.Input((4,)), up, down])
     (up,), down = keras_grow.grow_mlp(up, down)

@@ -39,7 +39,7 @@ def grown_int8(first, **options):
 
 
 def dequantized(lm):
-    """The float model whose weights are what the int8 ones stand for."""
+    """The float model with the values that the int8 weights stand for."""
     plain = tiny_lm("gemma3", num_layers=2)
     values = {w.path: w for w in lm.backbone.weights}
     layers = {x.path: x for x in lm.backbone._flatten_layers()}
@@ -165,7 +165,7 @@ def test_growth_on_int8_is_saved_and_loaded(strategy, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-def test_keras_own_quantize_leaves_the_slices_in_float():
+def test_quantize_of_keras_leaves_the_slices_in_float():
     lm = tiny_lm("gemma3", num_layers=2)
     keras_grow.grow_model(lm, layers=[1])
     trains = [w.path for w in lm.trainable_weights]
@@ -176,7 +176,7 @@ def test_keras_own_quantize_leaves_the_slices_in_float():
 
 
 @not_on_torch
-def test_what_cannot_be_quantized_is_refused():
+def test_modes_and_models_that_cannot_be_quantized_are_refused():
     lm = tiny_lm("gemma3", num_layers=2)
     with pytest.raises(ValueError, match=r'mode="int8".*int4'):
         keras_grow.quantize_base(lm, "int4")
@@ -196,7 +196,9 @@ def test_pytorch_is_refused():
 
 @pytest.mark.parametrize("mode", ["int4", "float8"])
 @pytest.mark.parametrize("part", ["task", "backbone"])
-def test_what_keras_would_break_is_refused_before_it_changes(mode, part):
+def test_modes_that_keras_breaks_are_refused_before_anything_changes(
+    mode, part
+):
     lm = tiny_lm("gemma3", num_layers=1)
     keras_grow.grow_model(lm)
     before = outputs(lm)

@@ -1,4 +1,4 @@
-"""The claims that rest on real weights, on Gemma 3 270M."""
+"""Claims that need real weights, on Gemma 3 270M."""
 
 import pytest
 

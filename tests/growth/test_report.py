@@ -1,4 +1,4 @@
-"""Counts and ratios against the hand-made table of the design."""
+"""Counts and ratios against figures that were worked out by hand."""
 
 import keras
 import numpy as np
@@ -86,7 +86,7 @@ def test_the_shape_of_a_model_is_read_from_its_variables(family):
 
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
-def test_the_report_counts_what_keras_counts(strategy):
+def test_the_report_counts_as_keras_does(strategy):
     lm = tiny_lm("gemma3", "bfloat16", num_layers=4)
     base = lm.count_params()
     keras_grow.grow_model(lm, layers=[0, 2, 3], strategy=strategy)
@@ -106,7 +106,7 @@ def test_the_report_counts_what_keras_counts(strategy):
     assert f"{trainable:,}" in text
 
 
-def test_a_step_is_that_of_the_newest_growth_wherever_the_dial_is():
+def test_the_step_is_that_of_the_newest_growth_at_any_scale():
     lm = tiny_lm("gemma3", num_layers=3)
     keras_grow.grow_model(lm, name="below", layers=[2])
     below = keras_grow.growth_report(lm)

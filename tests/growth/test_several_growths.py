@@ -20,7 +20,7 @@ def outputs(model):
 
 
 def prepared(kind, *names):
-    """A base with growths, each made on it alone, then LoRA or int8."""
+    """A base with growths, each made on the bare base, then LoRA or int8."""
     lm = tiny_lm("gemma3", num_layers=2)
     for name in names:
         keras_grow.grow_model(lm, name=name)
@@ -46,7 +46,7 @@ def prepared(kind, *names):
         keras.config.backend()
     ],
 )
-def test_each_growth_is_what_it_is_alone_and_two_add_up(kind):
+def test_each_growth_computes_what_it_does_alone_and_two_add_up(kind):
     lm = prepared(kind, *NAMES)
     base = outputs(lm)
     np.testing.assert_array_equal(base, outputs(prepared(kind)))

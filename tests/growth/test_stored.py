@@ -1,4 +1,4 @@
-"""What files and configs say of growths and LoRA is parsed or refused."""
+"""Growths and LoRA in files and configs are parsed, or refused."""
 
 import pytest
 
@@ -29,7 +29,7 @@ VALUES = {"factor": 2, "layers": [0, 2]}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_growths_that_no_model_has_are_refused(growths, message):
+def test_impossible_growths_are_refused(growths, message):
     with pytest.raises(ValueError, match=message):
         parse_growths(growths)
 
@@ -42,7 +42,7 @@ def test_growths_widen_a_block_to_at_most_64_times_the_base():
         check_total_width([first, second, second])
 
 
-def test_nothing_lies_on_g_train_nor_g_train_on_anything():
+def test_g_train_is_neither_above_nor_below_another_growth():
     whole = {**VALUES, "strategy": "g_train"}
     for growths in ([whole, VALUES], [VALUES, whole], [whole, whole]):
         with pytest.raises(ValueError, match="lie on top of each other"):
@@ -52,7 +52,7 @@ def test_nothing_lies_on_g_train_nor_g_train_on_anything():
     assert len(parse_growths([whole, beside])) == 2
 
 
-def test_growths_of_version_1_lie_each_on_all_those_before():
+def test_each_growth_of_version_1_is_on_top_of_all_before_it():
     first, second, third = parse_growths([VALUES, VALUES, VALUES])
     assert first.beneath == ()
     assert second.beneath == (("growth_1", 1.0),)
@@ -93,6 +93,6 @@ def test_lora_is_rank_and_alpha_by_path():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_lora_of_another_form_is_refused(values, message):
+def test_malformed_lora_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
         parse_lora(values)

@@ -40,7 +40,7 @@ def predicted(model):
 
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
-def test_inside_the_block_every_call_is_the_bases(strategy):
+def test_inside_the_block_every_call_computes_what_the_base_does(strategy):
     lm, base = trained(tokenizer=True, strategy=strategy)
     grown = called(lm), predicted(lm), lm.generate(PROMPTS, max_length=12)
     with keras_grow.growth_disabled(lm) as model:
@@ -83,7 +83,7 @@ def test_growth_comes_back_after_an_exception_and_nests():
     np.testing.assert_array_equal(called(lm), grown)
 
 
-def test_a_hundred_switches_compile_once_a_state_and_leave_nothing_behind():
+def test_a_hundred_switches_compile_once_per_state_and_leak_nothing():
     lm, _ = trained()
     predicted(lm)
     grown = lm.predict_function
@@ -106,7 +106,7 @@ def test_a_hundred_switches_compile_once_a_state_and_leave_nothing_behind():
 @pytest.mark.skipif(
     keras.config.backend() == "torch", reason="KerasHub compiles nothing there"
 )
-def test_switching_compiles_generation_once_a_state():
+def test_switching_compiles_generation_once_per_state():
     lm, _ = trained(tokenizer=True)
     step, traces = lm.generate_step, []
 
@@ -125,7 +125,7 @@ def test_switching_compiles_generation_once_a_state():
         assert len(traces) == 2
 
 
-def test_training_inside_the_block_is_refused_and_outside_goes_on():
+def test_training_is_refused_inside_the_block_and_works_after_it():
     lm, _ = trained()
     lm.compile(optimizer="sgd", loss=lm.loss)
     before = called(lm)
@@ -195,7 +195,7 @@ def test_verify_preserved_returns_the_figures():
         ),
     ],
 )
-def test_verify_preserved_refuses_nothing_but_padding(inputs, message):
+def test_verify_preserved_refuses_inputs_that_are_all_padding(inputs, message):
     lm, _ = trained(tokenizer=True)
     with pytest.raises(ValueError, match=message):
         keras_grow.verify_preserved(lm, inputs)
@@ -227,7 +227,7 @@ def test_verify_preserved_compares_embeddings(embedder):
     assert report.max_abs_diff > 1e-3
 
 
-def test_texts_are_not_computed_at_the_preprocessors_whole_length():
+def test_texts_are_not_padded_to_the_length_of_the_preprocessor():
     lm, _ = trained(tokenizer=True)
     prepared = lm.preprocessor.generate_preprocess(PROMPTS)
     mask = ops.convert_to_numpy(prepared["padding_mask"]).astype(bool)

@@ -1,4 +1,4 @@
-"""What trains, trains as the paper's masked kernel would; the rest stays."""
+"""Slices train as the paper's masked kernel does; the rest is frozen."""
 
 import keras
 import numpy as np
@@ -58,7 +58,7 @@ JIT = [False] if keras.config.backend() == "torch" else [True, False]
     ],
     ids=lambda options: "-".join(options),
 )
-def test_after_training_every_frozen_variable_is_bit_for_bit_what_it_was(
+def test_training_changes_no_bit_of_a_frozen_variable(
     options,
 ):
     lm = tiny_lm("gemma3", "bfloat16")
@@ -254,7 +254,7 @@ def test_g_train_of_equal_copies_learns_what_sft_of_gate_and_up_learns():
     )
 
 
-def test_two_tasks_in_sequence_keep_each_other():
+def test_two_tasks_in_sequence_leave_each_other_alone():
     lm = tiny_lm("gemma3", num_layers=3)
     keras_grow.grow_model(lm, layers=[0, 1])
     fit(lm)

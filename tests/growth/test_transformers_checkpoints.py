@@ -1,4 +1,4 @@
-"""Families grow as the architectures that `transformers` has, not as ours.
+"""Grown families compute what `transformers` computes.
 
 A random checkpoint is written by `transformers` and loaded by KerasHub's own
 converter, which some families lack: see `WITHOUT_CONVERTER`, and
@@ -237,7 +237,7 @@ def test_the_text_half_of_gemma_3n_computes_what_transformers_does(tmp_path):
 
 
 @pytest.mark.parametrize("name", WITHOUT_CONVERTER)
-def test_what_has_no_test_here_has_no_converter(name, tmp_path):
+def test_families_without_a_test_here_have_no_converter(name, tmp_path):
     getattr(transformers, f"{name}Config")().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no converter"):
         models.Backbone.from_preset(str(tmp_path))

@@ -1,4 +1,4 @@
-"""A model is as it was if memory ends while it grows."""
+"""A model is unchanged if memory runs out while it grows."""
 
 import importlib
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("little_garbage")
 
 
 def compiled(growths):
-    """A model that has predicted, with a number of growths that moved."""
+    """A compiled model with some growths that differ from the base."""
     lm = tiny_lm(num_layers=2)
     for seed in range(growths):
         keras_grow.grow_model(lm, layers=[1])
@@ -36,7 +36,7 @@ def compiled(growths):
 
 
 def described(lm):
-    """All that growing changes, but for values."""
+    """Everything that growing changes, except values."""
     blocks = lm.backbone.transformer_layers
     return {
         "classes": [type(part) for part in (lm, lm.backbone, *blocks)],

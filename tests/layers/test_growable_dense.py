@@ -38,7 +38,7 @@ def einsum(units, activation=None, dtype="float32", name=None):
 
 
 def mlp(make, dtype="float32", activation="tanh"):
-    """Up, down and the function that they are; down has an activation too."""
+    """Up, down and their outputs; down has an activation, too."""
     up = make(8, "relu", dtype, "up")
     down = make(4, activation, dtype, "down")
     model = keras.Sequential([keras.Input(X.shape[1:]), up, down])

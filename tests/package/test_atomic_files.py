@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders are written whole or not at all."""
 
 import os
 import re
@@ -41,14 +41,14 @@ def folder(path):
 
 @pytest.fixture
 def umask():
-    """The umask of a user who shares with a group."""
+    """The umask of a user who shares files with a group."""
     before = os.umask(0o027)
     yield
     os.umask(before)
 
 
 @pytest.mark.parametrize("write", [text, tensors, private_file, folder])
-def test_what_is_written_has_the_modes_of_the_umask(tmp_path, umask, write):
+def test_files_and_folders_have_the_modes_of_the_umask(tmp_path, umask, write):
     path = tmp_path / "name"
     write(path)
     found = [path, *path.rglob("*")]
@@ -95,7 +95,7 @@ def test_a_killed_write_leaves_the_old_file_and_the_next_one_cleans_up(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_next_write_leaves_alone_what_others_are_writing(tmp_path):
+def test_a_write_leaves_files_alone_that_others_are_writing(tmp_path):
     path = tmp_path / "name.txt"
     with write_atomically(path) as first:
         first.write("first")
@@ -104,7 +104,7 @@ def test_the_next_write_leaves_alone_what_others_are_writing(tmp_path):
     assert path.read_text() == "first"
 
 
-def test_a_link_is_written_through(tmp_path):
+def test_writing_to_a_link_writes_its_target(tmp_path):
     (tmp_path / "own").mkdir()
     link = tmp_path / "name.txt"
     link.symlink_to(tmp_path / "own" / "target.txt")
@@ -113,12 +113,12 @@ def test_a_link_is_written_through(tmp_path):
     assert (tmp_path / "own" / "target.txt").read_text() == "new\n"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         text(tmp_path / "missing" / "name.txt")
 
 
-def test_a_lock_is_held_once_and_let_go(tmp_path):
+def test_a_lock_is_held_once_and_released(tmp_path):
     again = only_one(tmp_path / "lock")
     with (
         only_one(tmp_path / "lock"),
@@ -129,7 +129,7 @@ def test_a_lock_is_held_once_and_let_go(tmp_path):
         pass
 
 
-def test_a_lock_goes_with_the_process_that_is_killed(tmp_path):
+def test_a_lock_is_released_when_its_process_is_killed(tmp_path):
     code = """
         import os, signal, sys
         from keras_grow.files import only_one
@@ -143,7 +143,7 @@ def test_a_lock_goes_with_the_process_that_is_killed(tmp_path):
         pass
 
 
-def test_nothing_else_in_the_package_writes_files_by_their_name():
+def test_everything_in_the_package_writes_files_atomically():
     root = Path(__file__).parents[2]
     words = re.compile(
         r"os\.replace|mkstemp|NamedTemporaryFile|\.write_(text|bytes)\("

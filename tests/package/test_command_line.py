@@ -1,4 +1,4 @@
-"""`keras-grow`: its help, and what it says of mistakes and of bugs."""
+"""`keras-grow`: its help, and how it reports mistakes and bugs."""
 
 import argparse
 import os
@@ -51,7 +51,7 @@ def test_the_help_of_methods_names_every_kind():
         assert f" {kind}," in text or f" {kind};" in text
 
 
-def test_the_help_comes_without_keras():
+def test_the_help_needs_no_keras():
     code = """
 import sys
 from keras_grow.command import main
@@ -73,7 +73,7 @@ finally:
         ["app", "model", "--login", "missing"],
     ],
 )
-def test_a_wrong_argument_is_told_in_one_line(words, capsys):
+def test_a_wrong_argument_is_reported_in_one_line(words, capsys):
     assert main(words) == 1
     said = capsys.readouterr().err
     assert said.startswith("keras-grow: ")
@@ -84,14 +84,16 @@ def test_a_wrong_argument_is_told_in_one_line(words, capsys):
     ("method", "said"),
     [("sftt", "Received: 'sftt'"), ("lora:rank=many", "'many'")],
 )
-def test_a_wrong_method_is_told_before_anything_starts(method, said, capsys):
+def test_a_wrong_method_is_reported_before_anything_starts(
+    method, said, capsys
+):
     words = ["compare", "x", "--model", "m", "--task", "t", "--methods", method]
     with pytest.raises(SystemExit):
         main(words)
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_missing_package_is_told_in_one_line(monkeypatch, capsys):
+def test_a_missing_package_is_reported_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
     assert status_of(lambda: check.check_comparable(None)) == 1
     said = capsys.readouterr().err
@@ -108,7 +110,7 @@ def test_a_missing_package_is_told_in_one_line(monkeypatch, capsys):
     ],
     ids=["named", "default"],
 )
-def test_a_missing_backend_is_told_in_one_line(environment, said, tmp_path):
+def test_a_missing_backend_is_reported_in_one_line(environment, said, tmp_path):
     code = """
 import sys
 sys.modules["torch"] = sys.modules["tensorflow"] = None
@@ -129,7 +131,7 @@ sys.exit(main(["rank", "one", "two"]))
     assert done.stderr.count("\n") == 1
 
 
-def test_an_unknown_backend_is_told_in_one_line(monkeypatch):
+def test_an_unknown_backend_is_reported_in_one_line(monkeypatch):
     words = [sys.executable, "-m", "keras_grow.command.one_run", "x", "y", "0"]
     monkeypatch.setenv("KERAS_BACKEND", "foo")
     done = subprocess.run(words, capture_output=True, text=True)
@@ -141,7 +143,7 @@ def test_an_unknown_backend_is_told_in_one_line(monkeypatch):
 
 
 def no_arguments():
-    """What the command calls with two paths and more."""
+    """A function that the command calls with arguments."""
 
 
 def wrong_shape(*arguments):
@@ -150,7 +152,7 @@ def wrong_shape(*arguments):
 
 
 def of_another_package(*arguments):
-    """An error that reads like one of ours."""
+    """An error in the wording of this package."""
     raise ValueError("Expected another shape. Received: (2,)")
 
 

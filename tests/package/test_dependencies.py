@@ -1,4 +1,4 @@
-"""Whatever the package imports, it declares."""
+"""The package declares every package that it imports."""
 
 import ast
 import importlib.metadata
@@ -26,7 +26,7 @@ def imported():
                     yield node.module.partition(".")[0], path
 
 
-def test_what_is_imported_is_declared():
+def test_every_imported_package_is_declared():
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     project = tomllib.loads(text)["project"]
     lists = [

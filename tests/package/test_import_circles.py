@@ -1,4 +1,4 @@
-"""The house: imports go one way, and a file fits on a few screens."""
+"""Imports have no cycles, and a file fits on a few screens."""
 
 import ast
 import graphlib
@@ -41,7 +41,7 @@ def imports(tree):
 
 
 def edges(found):
-    """For every module the modules that it names in its imports."""
+    """The modules that each module imports."""
     graph = {name: set() for name in found}
     for name, path in found.items():
         for target in imports(ast.parse(path.read_text("utf-8"))):
@@ -78,8 +78,8 @@ def test_no_file_is_longer_than_a_few_screens():
     assert {n: rows for n, rows in lengths.items() if rows > LONGEST} == {}
 
 
-def test_no_module_has_the_name_of_what_its_folder_exports():
-    """`package.name` would be the one or the other, as imports come."""
+def test_no_module_is_named_as_something_that_its_folder_exports():
+    """`package.name` would depend on the order of imports."""
     shadowed = []
     for name, path in modules().items():
         if path.name != "__init__.py":

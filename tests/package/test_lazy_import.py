@@ -35,7 +35,7 @@ print([name for name in {HEAVY} if name in sys.modules])
 
 
 @pytest.mark.no_backend
-def test_checkers_and_dir_know_the_names_that_are_there():
+def test_type_checkers_and_dir_know_every_public_name():
     tree = ast.parse(Path(keras_grow.__file__).read_text("utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     checked = {alias.name for node in block.body for alias in node.names}

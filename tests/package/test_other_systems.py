@@ -1,4 +1,4 @@
-"""Every module can be imported where Python lacks what only Unix has."""
+"""Every module can be imported without the modules that only Unix has."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ print(len(names), peak_bytes())
 
 
 @pytest.mark.no_backend
-def test_every_module_imports_without_what_only_unix_has():
+def test_every_module_imports_without_the_modules_of_unix():
     words = [sys.executable, "-c", CODE]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What the package shows its users changes only where somebody says so."""
+"""Public names and signatures change only on purpose."""
 
 import difflib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every public signature says what it takes; `Any` is not an answer."""
+"""Every public signature has types, and `Any` is not one."""
 
 import inspect
 from typing import Any
@@ -14,7 +14,7 @@ UNTYPED = {"GrowableDense", "__version__"}
 
 
 def signatures(name):
-    """The signatures of a public name: of a class, all of its own methods."""
+    """The signatures of a public name; of a class, those of its methods."""
     found = getattr(keras_grow, name)
     if not inspect.isclass(found):
         return {name: inspect.signature(found)}

@@ -1,4 +1,4 @@
-"""Only absl's log of information and warnings is held back at the start."""
+"""At the start, only absl's information and warnings are suppressed."""
 
 import os
 
@@ -31,7 +31,7 @@ def start_and_fail():
         raise ImportError
 
 
-def test_what_is_no_log_is_shown(capfd):
+def test_errors_and_python_warnings_are_shown(capfd):
     start()
     assert capfd.readouterr().err == KEPT
     os.write(2, DROPPED.encode())

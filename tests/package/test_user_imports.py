@@ -1,4 +1,4 @@
-"""What users copy imports public names, and nothing else of the package."""
+"""Code that users copy imports only public names of the package."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.no_backend
 
 
 def public():
-    """The full names of the public modules and of all that they show."""
+    """The full names of the public modules and of their public names."""
     packages = {f"keras_grow.{n}": n for n in keras_grow._PACKAGES}
     modules = {name: getattr(keras_grow, n) for name, n in packages.items()}
     modules["keras_grow"] = keras_grow
@@ -51,7 +51,7 @@ def used(source):
 
 
 @pytest.mark.parametrize("script", SOURCES)
-def test_what_users_copy_needs_public_names_alone(script):
+def test_code_for_users_imports_only_public_names(script):
     own = {n for n in used(SOURCES[script]) if n.startswith("keras_grow")}
     assert own
     assert own - public() == BESIDES.get(script, set())

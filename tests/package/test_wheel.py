@@ -1,4 +1,4 @@
-"""What `pip install keras-grow` puts into an environment, and that it works."""
+"""What `pip install keras-grow` installs, and that it works."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory):
-    """An empty environment with the wheel; what it needs is on the path."""
+    """An empty environment with the wheel, and its dependencies on the path."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     pip = (sys.executable, "-m", "pip", "--quiet", "--python", folder)

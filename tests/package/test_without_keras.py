@@ -1,4 +1,4 @@
-"""What a comparison is, its folder and its results need no Keras."""
+"""Plans, folders and results of comparisons need no Keras."""
 
 import argparse
 import subprocess
@@ -36,7 +36,7 @@ LIGHT = (
 )
 
 
-def test_method_plan_layout_and_results_come_without_keras():
+def test_method_plan_layout_and_results_need_no_keras():
     imports = "; ".join(f"import keras_grow.comparison.{n}" for n in LIGHT)
     code = f"""
 import sys

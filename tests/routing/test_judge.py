@@ -1,4 +1,4 @@
-"""Who may answer: likelier than a threshold, and within a skill's reach."""
+"""A skill answers above a threshold, and within its reach."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def draw(seed, skills=40, general=199, gap=2.0):
 
 
 @pytest.mark.parametrize("false_alarm", [0.01, 0.05, 0.2])
-def test_new_general_text_passes_no_more_often_than_was_asked(false_alarm):
+def test_false_alarms_on_new_text_stay_near_the_requested_share(false_alarm):
     # With a prompt in two on the wrong side the threshold has work to do.
     shares = []
     for seed in range(6):
@@ -34,7 +34,7 @@ def test_new_general_text_passes_no_more_often_than_was_asked(false_alarm):
     assert 0.1 * false_alarm < np.mean(shares) < 1.5 * false_alarm
 
 
-def test_few_texts_vouch_for_less():
+def test_few_texts_give_a_weaker_guarantee():
     judge, held_out = fit_judge(*draw(0, general=19, gap=1.0), 2, 0.01)
     assert held_out.false_alarm == 1 / 20
     assert held_out.false_alarms == 0.0
@@ -50,7 +50,7 @@ def test_skills_are_told_apart_and_probabilities_add_up():
     assert min(held_out.reached) > 0.9
 
 
-def test_text_unlike_anything_shown_is_none_however_sure_the_classifier():
+def test_text_unlike_all_examples_is_none_even_if_the_classifier_is_sure():
     features, labels = draw(0, gap=8.0)
     judge, _ = fit_judge(features, labels, 2, 0.01)
     away = np.zeros((1, WIDTH))
@@ -74,7 +74,7 @@ def test_a_reach_is_the_farthest_prompt_from_the_middle_of_the_others():
         np.testing.assert_allclose(judge.reaches[skill], max(gaps))
 
 
-def test_a_threshold_is_of_prompts_that_the_judge_did_not_see(monkeypatch):
+def test_the_threshold_comes_from_held_out_prompts(monkeypatch):
     features, labels = draw(0, gap=1.5)
     seen = []
     whole = judging._fit

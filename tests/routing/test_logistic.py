@@ -18,7 +18,7 @@ def clouds(counts=(30, 12, 50), width=7):
 
 
 def loss(weights, bias, features, labels, ridge=RIDGE):
-    """What is minimized, written down class by class."""
+    """The loss that is minimized, written class by class."""
     logits = features @ weights + bias
     total = np.log(np.exp(logits).sum(axis=1))
     classes = range(weights.shape[1])
@@ -51,7 +51,7 @@ def test_the_order_of_the_rows_changes_nothing():
     np.testing.assert_array_equal(one.weights, again.weights)
 
 
-def test_a_class_counts_the_same_however_many_rows_it_has():
+def test_every_class_has_the_same_weight_whatever_its_number_of_rows():
     features, labels = clouds()
     rows = np.concatenate([np.arange(len(labels)), *[np.flatnonzero(labels)]])
     more = np.concatenate([rows, np.flatnonzero(labels == 0)])
@@ -60,7 +60,7 @@ def test_a_class_counts_the_same_however_many_rows_it_has():
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-7)
 
 
-def test_classes_that_a_plane_parts_are_told_apart():
+def test_classes_that_are_linearly_separable_are_separated():
     features, labels = clouds((40, 40), width=30)
     found = fit_logistic(features, labels, 2, 1e-4)
     chances = found.probabilities(features)

@@ -1,4 +1,4 @@
-"""The router: who answers what, on a tiny model with two growths."""
+"""The router on a tiny model with two growths."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def fitted(lm, **options):
 
 @pytest.fixture(scope="module")
 def lm(tmp_path_factory):
-    """Two growths that were each made on the bare base, dialled at 1 and 0."""
+    """Two growths, each made on the bare base, at scales 0 and 1."""
     folder = tmp_path_factory.mktemp("growths")
     for seed, name in enumerate(("french", "science")):
         one = keras_grow.grow_model(base(), name=name)
@@ -78,7 +78,7 @@ def scales(lm):
 
 
 def in_turn(lm, prompts, names, answer):
-    """The answer to each prompt, the dial turned for it by hand."""
+    """The answer to each prompt, with the dial set by hand."""
     before = scales(lm)
     found = []
     for prompt, name in zip(prompts, names, strict=True):
@@ -110,7 +110,7 @@ def test_held_out_prompts_reach_their_growth(router):
     assert router.classes == ("french", "science", "none")
 
 
-def test_what_the_router_calls_none_is_answered_as_by_the_base(router, lm):
+def test_prompts_without_a_skill_are_answered_by_the_base(router, lm):
     plain = base()
     plain.compile(sampler="greedy")
     prompts = texts("none", 5, seed=4)
@@ -165,7 +165,7 @@ def test_generate_answers_as_the_model_does_with_that_growth(router, lm, mixed):
     assert router.generate(prompts[2], max_length=40) == expected[2]
 
 
-def test_an_empty_prompt_is_for_the_base(router):
+def test_an_empty_prompt_goes_to_the_base(router):
     names, chances = router(["", " \n"])
     assert names == ["none", "none"]
     assert chances[:, -1].tolist() == [1.0, 1.0]
@@ -174,7 +174,7 @@ def test_an_empty_prompt_is_for_the_base(router):
     np.testing.assert_array_equal(found.logprob, plain.logprob)
 
 
-def test_none_is_the_base_without_lora_too():
+def test_none_is_the_base_without_lora():
     texts = ["the lazy dog", "a model that grows"]
     lm = base()
     lm.compile(sampler="greedy")
@@ -224,7 +224,7 @@ def test_a_growth_runs_with_those_that_it_was_trained_on():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_saved_router_decides_alike_on_the_same_base_alone(
+def test_a_saved_router_decides_the_same_and_only_on_its_base(
     router, lm, mixed, tmp_path
 ):
     path = tmp_path / "router.safetensors"
@@ -246,7 +246,7 @@ def test_a_saved_router_decides_alike_on_the_same_base_alone(
         lacking.generate(mixed[0])
 
 
-def test_a_hidden_state_serves_as_well_and_is_the_bases(lm, router, tmp_path):
+def test_hidden_states_of_the_base_can_be_the_features(lm, router, tmp_path):
     deep = fitted(lm, features="hidden", block=0)
     rows = deep._tokens(texts("french", 3))
     keras_grow.set_growths(lm, "french")
@@ -282,14 +282,14 @@ def test_a_hidden_state_serves_as_well_and_is_the_bases(lm, router, tmp_path):
         ({"scales": {"science": 1.0}}, "science"),
     ],
 )
-def test_a_fit_that_cannot_be_is_refused(lm, changed, said):
+def test_bad_arguments_of_fit_are_refused(lm, changed, said):
     arguments = {"prompts": {"french": texts("french", 4)}, **changed}
     arguments.setdefault("general", texts("none", 4))
     with pytest.raises((TypeError, ValueError), match=said):
         keras_grow.GrowthRouter(lm).fit(**arguments)
 
 
-def test_a_router_that_is_not_fitted_or_cannot_be_is_refused(lm):
+def test_an_unfitted_router_and_bad_arguments_are_refused(lm):
     with pytest.raises(ValueError, match="Call `fit` first"):
         keras_grow.GrowthRouter(lm)(["bonjour"])
     with pytest.raises(ValueError, match="not grown"):

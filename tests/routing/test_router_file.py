@@ -1,4 +1,4 @@
-"""Router files: what is written is read, what is damaged is refused."""
+"""Router files are read as they were written; damaged ones are refused."""
 
 import json
 
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 
 def changed(path, **fields):
-    """The file with other metadata and a checksum that is right."""
+    """Change metadata of the file, and correct its checksum."""
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
     said = json.loads(metadata["router"])
@@ -42,7 +42,7 @@ def changed(path, **fields):
     save_file(tensors, path, metadata)
 
 
-def test_what_was_written_is_read(path):
+def test_a_file_is_read_as_it_was_written(path):
     found = read_router_file(path)
     assert (found.classes, found.scales) == (
         ("french", "none"),
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_refused(path):
         ({"held_out": {}}, "held_out"),
     ],
 )
-def test_what_no_router_says_is_refused_with_the_field(path, fields, said):
+def test_impossible_fields_are_refused_by_name(path, fields, said):
     changed(path, **fields)
     with pytest.raises(ValueError, match=said):
         read_router_file(path)

@@ -1,7 +1,7 @@
 """Damaged and crafted growth files are refused, and nothing is changed.
 
-A crafted file has a checksum that is right. Whatever a file holds, it loads
-as what it says or ends in a `ValueError` that names the field.
+A crafted file has a correct checksum. Whatever it holds, it either loads as
+written or raises a `ValueError` that names the field.
 """
 
 import json
@@ -26,7 +26,7 @@ LORA = "decoder_block_0/attention/query"
 
 
 def tiny_contents() -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Tensors and metadata of a growth of a block, with LoRA beside it."""
+    """Tensors and metadata of a growth of one block, with LoRA."""
     rng = np.random.default_rng(0)
     shapes = {
         "blocks.0.gating_ffw.slice_1.kernel": (4, 6),
@@ -51,14 +51,14 @@ def tiny_contents() -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def write(path: Path, tensors: dict, metadata: dict) -> None:
-    """Write a file whose checksum is right, whatever it says."""
+    """Write a file with a correct checksum, whatever its contents."""
     metadata = {k: v for k, v in metadata.items() if k != "checksum"}
     metadata["checksum"] = checksum(tensors, metadata)
     save_file(tensors, path, metadata)
 
 
 def in_growth(**fields):
-    """A change of the first growth of a file."""
+    """A change to the first growth of a file."""
 
     def change(tensors, metadata):
         first, *rest = json.loads(metadata["growths"])
@@ -68,7 +68,7 @@ def in_growth(**fields):
 
 
 def says(name, value):
-    """A change of a field of the metadata: JSON, or text as it is."""
+    """A change to a field of the metadata, given as JSON or as text."""
 
     def change(tensors, metadata):
         text = value if isinstance(value, str) else json.dumps(value)
@@ -78,7 +78,7 @@ def says(name, value):
 
 
 def lacks(name):
-    """A field of the metadata that is not there."""
+    """A change that removes a field of the metadata."""
 
     def change(tensors, metadata):
         del metadata[name]
@@ -87,7 +87,7 @@ def lacks(name):
 
 
 def in_lora(entry):
-    """A change of every entry of `lora`."""
+    """A change to every entry of `lora`."""
 
     def change(tensors, metadata):
         paths = json.loads(metadata["lora"])
@@ -97,7 +97,7 @@ def in_lora(entry):
 
 
 def each_tensor(function):
-    """A change of every slice."""
+    """A change to every slice."""
 
     def change(tensors, metadata):
         for name in tensors:
@@ -120,7 +120,7 @@ def one_infinite(array):
 
 
 def renamed(old, new):
-    """Other names of tensors."""
+    """A change that renames tensors."""
 
     def change(tensors, metadata):
         for name in list(tensors):
@@ -265,7 +265,7 @@ def test_a_file_is_read_as_it_was_written(path):
 
 @pytest.mark.no_backend
 @pytest.mark.parametrize("kind", PARSED)
-def test_what_no_growth_says_is_refused_by_name(path, kind):
+def test_impossible_fields_are_refused_by_name(path, kind):
     change, message = PARSED[kind]
     tensors, metadata = tiny_contents()
     change(tensors, metadata)
@@ -275,7 +275,7 @@ def test_what_no_growth_says_is_refused_by_name(path, kind):
 
 
 @pytest.mark.no_backend
-def test_weights_that_are_not_finite_are_read_when_asked_for(path):
+def test_weights_that_are_not_finite_are_read_on_request(path):
     tensors, metadata = tiny_contents()
     each_tensor(all_nan)(tensors, metadata)
     write(path, tensors, metadata)
@@ -319,7 +319,7 @@ VALUES = [
 
 
 def with_a_wrong_value(value, rng: np.random.Generator):
-    """JSON values of which one, anywhere, is another, missing or new."""
+    """JSON values with one of them, anywhere, replaced or removed."""
     if isinstance(value, (dict, list)) and value and rng.random() < 0.8:
         value = value.copy()
         keys = list(value) if isinstance(value, dict) else range(len(value))
@@ -395,7 +395,7 @@ def test_1400_damaged_and_crafted_files_are_refused_or_read_as_they_say(path):
 
 
 def assert_says(file, metadata):
-    """What was read is what the file says: no value was made of another."""
+    """What was read is what the file says: no value was converted."""
     said = json.loads(metadata["growths"])
     for growth, values in zip(file.growths, said, strict=True):
         found = growth.to_dict()
@@ -421,7 +421,7 @@ class Target:
         self.state = self.look()
 
     def look(self):
-        """All of the model: every byte, what trains, its class."""
+        """The state of the model: bytes, paths, trainable paths, class."""
         backbone = self.lm.backbone
         return (
             base_fingerprint(self.lm),
@@ -443,7 +443,7 @@ def target(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", FITTED)
-def test_what_does_not_fit_the_base_is_refused_before_any_change(
+def test_a_file_that_does_not_fit_the_base_is_refused_before_any_change(
     path, target, kind
 ):
     change, message = FITTED[kind]
@@ -456,7 +456,7 @@ def test_what_does_not_fit_the_base_is_refused_before_any_change(
     assert target.look() == target.state
 
 
-def test_a_second_growth_that_cannot_be_leaves_no_first(path, target):
+def test_a_refused_second_growth_leaves_no_first(path, target):
     """Each growth is checked before the first is made."""
     file = read_growth_file(target.file)
     for second, message in [
@@ -474,7 +474,7 @@ def test_a_second_growth_that_cannot_be_leaves_no_first(path, target):
     assert target.look() == target.state
 
 
-def test_damaged_and_crafted_files_leave_a_model_bit_for_bit(path, target):
+def test_damaged_and_crafted_files_change_no_bit_of_a_model(path, target):
     rng = np.random.default_rng(1)
     whole = target.file.read_bytes()
     file = read_growth_file(target.file)
@@ -491,7 +491,7 @@ def test_damaged_and_crafted_files_leave_a_model_bit_for_bit(path, target):
     assert target.look() == target.state
 
 
-def test_a_change_that_means_nothing_loads_as_the_saved_growth(path, target):
+def test_a_change_without_effect_loads_as_the_saved_growth(path, target):
     file = read_growth_file(target.file)
     metadata = file.metadata
     in_growth(seed=7)(None, metadata)
@@ -525,7 +525,7 @@ CONFIGS = [
     ("change", "message"), CONFIGS, ids=[message for _, message in CONFIGS]
 )
 def test_a_crafted_config_of_a_model_is_refused(target, change, message):
-    """What a `.keras` file and a preset hold."""
+    """Such a config is in a `.keras` file and in a preset."""
     config = target.lm.backbone.get_config()
     config = {**config, "growths": [GROWTH], "lora": {}, **change}
     cls = keras.saving.get_registered_object("keras_grow>GrownGemma3Backbone")

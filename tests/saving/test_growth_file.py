@@ -246,7 +246,7 @@ def test_missing_and_extra_keys_are_refused(path, change):
     [("g_freeze", ["growth_1", "growth_2"]), ("g_train", ["growth_1"])],
 )
 def test_a_file_of_version_1_is_the_growth_that_wrote_it(name, growths):
-    """Files and logits are of the last keras_grow that wrote that version."""
+    """Files and logits are from the last keras_grow of that version."""
     expected = np.load(VERSION_1 / f"{name}.npy")
     lm = keras_grow.load_growth(
         tiny_lm("gemma3"), VERSION_1 / f"{name}.grow.safetensors"

@@ -1,4 +1,4 @@
-"""Keras' and KerasHub's own ways of saving keep a grown model."""
+"""Keras and KerasHub save and load grown models their own ways."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Saving and loading look for the backbone once and hand on what they found."""
+"""Saving and loading search for the backbone once."""
 
 import sys
 
@@ -11,7 +11,7 @@ from keras_grow.growth import families
 
 @pytest.fixture
 def searches(monkeypatch):
-    """The models in which a backbone was looked for, by any module."""
+    """The models in which any module searched for a backbone."""
     found = []
     backbone_of = families.backbone_of
 

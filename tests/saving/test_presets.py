@@ -28,7 +28,7 @@ def stir(lm):
 
 
 @pytest.mark.parametrize("task", [tiny_embedder, tiny_classifier])
-def test_a_task_has_its_settings_and_its_head_again(tmp_path, task):
+def test_a_loaded_task_has_its_settings_and_its_head(tmp_path, task):
     lm = task()
     plain = type(lm)
     keras_grow.grow_model(lm)
@@ -40,7 +40,7 @@ def test_a_task_has_its_settings_and_its_head_again(tmp_path, task):
     assert type(loaded) is plain
 
 
-def test_so_has_a_task_that_was_made_over_a_grown_backbone(tmp_path):
+def test_a_task_made_over_a_grown_backbone_keeps_its_settings(tmp_path):
     lm = tiny_embedder()
     keras_grow.grow_model(lm.backbone)
     made = models.Gemma3TextEmbedder(

@@ -1,4 +1,4 @@
-"""What is saved loads again; what would not is refused before it is written."""
+"""What is saved loads again; the rest is refused before it is written."""
 
 import keras
 import numpy as np
@@ -77,7 +77,7 @@ def test_lora_on_the_embedding_is_refused_before_anything_changes():
 
 
 @pytest.mark.parametrize("where", ["embedding", "slice"])
-def test_lora_that_no_file_holds_is_refused_before_it_is_written(
+def test_lora_that_files_do_not_support_is_refused_before_writing(
     tmp_path, where
 ):
     lm = grown()
@@ -141,7 +141,7 @@ def test_a_model_that_keras_quantized_loads_again(tmp_path):
         keras_grow.grow_model(lm)
 
 
-def test_a_growth_is_found_under_another_name_by_those_on_top_of_it(tmp_path):
+def test_a_growth_under_another_name_is_found_by_those_on_top_of_it(tmp_path):
     lm = keras_grow.grow_model(base(), name="low")
     keras_grow.save_growth(stirred(lm), tmp_path / "low")
     keras_grow.grow_model(lm, name="high")

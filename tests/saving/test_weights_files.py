@@ -53,7 +53,7 @@ def assert_unchanged(lm, before):
 
 
 @pytest.mark.parametrize("name", GROWTHS)
-def test_a_weights_file_loads_into_the_growth_it_is_of_alone(files, name):
+def test_a_weights_file_loads_only_into_its_own_growth(files, name):
     lm = grown(GROWTHS[name])
     expected = ops.convert_to_numpy(lm(BATCH))
     for weight in lm.trainable_weights:
@@ -68,7 +68,7 @@ def test_a_weights_file_loads_into_the_growth_it_is_of_alone(files, name):
     np.testing.assert_array_equal(ops.convert_to_numpy(lm(BATCH)), expected)
 
 
-def test_a_refused_file_of_any_form_changes_nothing(tmp_path):
+def test_a_refused_file_of_any_format_changes_nothing(tmp_path):
     other = grown([{"name": "french"}])
     other.compile(optimizer="adam", loss="mse")
     other.optimizer.build(other.trainable_variables)
@@ -94,7 +94,7 @@ def test_a_refused_file_of_any_form_changes_nothing(tmp_path):
         assert int(lm.optimizer.iterations) == 0
 
 
-def test_slices_of_another_growth_are_skipped_not_loaded(files, tmp_path):
+def test_slices_of_another_growth_are_skipped_and_not_loaded(files, tmp_path):
     other = grown([{"name": "french"}])
     for weight in other.weights:
         weight.assign(ops.convert_to_numpy(weight) + 1.0)
@@ -119,7 +119,7 @@ def test_slices_of_another_growth_are_skipped_not_loaded(files, tmp_path):
         lm.load_weights(files / "once.weights.h5")
 
 
-def test_the_message_says_what_both_have(files):
+def test_the_message_describes_both_growths(files):
     lm = grown([{"init": "zero_down"}])
     with pytest.raises(ValueError, match="weights of the growth") as error:
         lm.load_weights(files / "once.weights.h5")

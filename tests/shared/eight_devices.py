@@ -79,7 +79,7 @@ def split(lm):
 
 
 def run(case, folder):
-    """Train twice as `case` says and write down what came of it."""
+    """Train twice as `case` says and write the results."""
     keras.utils.set_random_seed(0)
     keras.distribution.set_distribution(None)
     settings = ("family", "strategy", "supervised_logits", "older")

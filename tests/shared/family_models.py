@@ -186,10 +186,10 @@ def parametrize_families(metafunc, argument, kinds, without=()):
 
 @contextlib.contextmanager
 def few_programs():
-    """Spare JAX the programs that tests of many families would compile most.
+    """Avoid the programs that tests of many families would compile most.
 
     See `drawn_by_numpy`. KerasHub unrolls linear attention over chunks of 64
-    tokens: of 8, as the texts have.
+    tokens; here they are of 8, the length of the texts.
     """
     linear = "_chunk_gated_delta_rule"
     rule = getattr(qwen3_5_gated_delta_net, linear)
@@ -217,7 +217,7 @@ def tiny_family(name: str, **overrides) -> keras.Model:
 
 
 def speaking_family(name: str, **overrides) -> keras.Model:
-    """A model of a family with the tokenizer of another, for texts alone."""
+    """A model of a family with the tokenizer of another, for text only."""
     names = ["vocabulary_size"]
     if name == "Gemma 3n":
         names = ["text_vocab_size", "vocab_size_per_layer_input"]
@@ -227,7 +227,7 @@ def speaking_family(name: str, **overrides) -> keras.Model:
 
 
 def batch_for(name: str) -> dict[str, np.ndarray]:
-    """A batch of random tokens, with what else the family takes."""
+    """A batch of random tokens, with the other inputs of the family."""
     rng = np.random.default_rng(0)
     mask = np.ones((2, LENGTH), "bool")
     mask[-1, -2:] = False

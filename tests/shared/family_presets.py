@@ -1,4 +1,4 @@
-"""A tiny model of every family as users have one: with its own tokenizer."""
+"""A tiny model of every family, with its own tokenizer."""
 
 import functools
 import inspect

@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "front"
 
 
 def front_modules(*names):
-    """Modules by their names; the folder is on the path meanwhile."""
+    """Import modules by name, with their folder on the path."""
     sys.path.insert(0, str(FOLDER))
     try:
         return [importlib.import_module(name) for name in names]

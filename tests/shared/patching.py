@@ -1,4 +1,4 @@
-"""Heads of a model seen and replaced in KerasHub's own forward pass."""
+"""Attention heads recorded and replaced in KerasHub's own forward pass."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ from keras_grow.growth.families import holder_of
 
 
 class Patched(keras.layers.Layer):
-    """An output projection that sees one head replaced at one position."""
+    """An output projection with one head replaced at one position."""
 
     def __init__(self, dense, head, positions, value):
         super().__init__()
@@ -25,7 +25,7 @@ class Patched(keras.layers.Layer):
 
 
 class Watched(keras.layers.Layer):
-    """An output projection that keeps the heads it was given."""
+    """An output projection that records the heads it was given."""
 
     def __init__(self, dense):
         super().__init__()
@@ -54,7 +54,7 @@ def projected_by(holder, name, layer):
 
 
 def inputs(batch):
-    """What a model takes of a batch of prompts."""
+    """The inputs of a model for a batch of prompts."""
     return {
         "token_ids": batch.token_ids,
         "padding_mask": batch.padding_mask.astype("int32"),

@@ -1,4 +1,4 @@
-"""The names and signatures that the package shows, as a text.
+"""The public names and signatures of the package, as text.
 
 Rewrite the committed one with `python tests/shared/public_names.py`.
 """

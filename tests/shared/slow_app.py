@@ -1,6 +1,6 @@
-"""The app, but long answers take their time, as those of a large model do.
+"""The app, with long answers as slow as those of a large model.
 
-So a test can stop an answer, or ask while another is being written, however
+A test can then stop an answer, or ask while another is being written, however
 fast the tiny model and however slow the browser. To one prompt, the answer is
 HTML.
 """

@@ -1,4 +1,4 @@
-"""Models of straw for the app's tests: what they write is given."""
+"""Fake models for the app's tests, with given answers."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from keras_grow.app.owner import Owner
 
 
 class StrawWhole:
-    """Answers that write their words one a step, then may break."""
+    """Answers that are written one word per step, and may then fail."""
 
     def __init__(self, texts, pieces, error):
         self.texts, self.pieces, self.error = texts, pieces, error
@@ -42,7 +42,7 @@ class StrawWhole:
 
 
 class StrawModels:
-    """Models by key, of which some load, fail, break or are base and grown."""
+    """Models by key: some load, some fail or break, some are grown."""
 
     def __init__(self, texts, pieces=0, error=None):
         self.texts, self.pieces, self.error = texts, pieces, error

@@ -52,7 +52,7 @@ def vocabulary(tokenizer) -> tuple[list[str], list[float], list[int]]:
 
 
 def metadata(lm: keras.Model, tokenizer) -> dict:
-    """The metadata of `lm`, by GGUF key; the values' Python types count."""
+    """The metadata of `lm` by GGUF key, in the Python types of the format."""
     backbone = lm.backbone
     tokens, scores, types = vocabulary(tokenizer)
     return {

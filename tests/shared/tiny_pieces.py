@@ -1,4 +1,4 @@
-"""SentencePiece models that are trained in a blink."""
+"""SentencePiece models that are trained in milliseconds."""
 
 import io
 
@@ -12,7 +12,7 @@ CORPUS = [
 
 
 def trained(**overrides) -> bytes:
-    """A SentencePiece model, Gemma's but for the overrides."""
+    """A SentencePiece model with the settings of Gemma, except `overrides`."""
     out = io.BytesIO()
     settings = dict(
         sentence_iterator=iter(CORPUS),

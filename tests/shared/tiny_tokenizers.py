@@ -1,4 +1,4 @@
-"""Tokenizers that are trained in a blink, and texts for them."""
+"""Tokenizers that are trained in milliseconds, and texts for them."""
 
 import json
 

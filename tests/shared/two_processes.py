@@ -84,7 +84,7 @@ def model_parallel():
 
 
 class Dies(keras.callbacks.Callback):
-    """Kills the second process, once both have saved what was before."""
+    """Kill the second process after both have saved the previous epoch."""
 
     def __init__(self, number):
         super().__init__()
@@ -145,7 +145,7 @@ def trains(folder, number):
 
 
 def dies(folder, number):
-    """A training of which process 1 is gone before its third epoch."""
+    """A training in which process 1 is killed before the third epoch."""
     checkpointed(folder, Dies(number))
 
 

@@ -1,4 +1,4 @@
-"""A task of letters, and a tokenizer of one token a word for it."""
+"""A task of letters, and a tokenizer with one token per word for it."""
 
 from keras_grow.analysis import InContextTask
 
@@ -7,7 +7,7 @@ UPPER = InContextTask("upper", tuple((x, x.upper()) for x in LETTERS))
 
 
 class Words:
-    """A tokenizer of one token a word; two examples are 12 tokens in all."""
+    """A tokenizer with one token per word; two examples have 12 tokens."""
 
     pad_token_id, start_token_id = 0, 2
     words = ["Q:", "A:", *LETTERS, *LETTERS.upper()]

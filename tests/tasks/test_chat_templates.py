@@ -1,4 +1,4 @@
-"""Our templates against what transformers makes of the published ones."""
+"""Templates against the published ones, rendered by transformers."""
 
 import itertools
 from pathlib import Path
@@ -80,7 +80,7 @@ def variables_of(name):
 
 
 @pytest.mark.parametrize(("name", "published", "system"), PAIRS)
-def test_a_template_makes_the_text_of_the_published_one(
+def test_a_template_renders_the_text_of_the_published_one(
     theirs, name, published, system
 ):
     template = ChatTemplate.of(name)
@@ -107,12 +107,12 @@ def test_a_template_makes_the_text_of_the_published_one(
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_every_template_has_a_published_one_to_be_compared_with(name):
+def test_every_template_is_compared_with_a_published_one(name):
     assert name in [pair[0] for pair in PAIRS]
 
 
 @pytest.mark.parametrize(("name", "published", "system"), PAIRS)
-def test_the_turns_are_the_text_in_pieces(name, published, system):
+def test_the_turns_add_up_to_the_text(name, published, system):
     template = ChatTemplate.of(name)
     for messages in chats(system):
         whole = template.render(messages).removeprefix(template.bos_token)

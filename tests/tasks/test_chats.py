@@ -1,4 +1,4 @@
-"""Chats in a user's files: their forms, and what is no chat."""
+"""Chats in a user's files: their formats, and malformed ones."""
 
 import json
 
@@ -63,7 +63,7 @@ def shared_gpt(names=("system", "human", "gpt")):
         },
     ],
 )
-def test_a_chat_is_the_same_in_each_of_its_forms(tmp_path, row):
+def test_a_chat_is_the_same_in_every_format(tmp_path, row):
     path = write(tmp_path / "a.jsonl", row)
     (example,) = read_examples(path, template="gemma").examples
     assert example == EXPECTED
@@ -87,7 +87,7 @@ def test_alpaca_is_a_chat_of_two_turns(tmp_path):
     ]
 
 
-def test_pairs_become_chats_where_a_template_is_given(tmp_path):
+def test_pairs_become_chats_if_a_template_is_given(tmp_path):
     path = write(tmp_path / "a.jsonl", {"prompt": "Hi", "response": "Why"})
     (example,) = read_examples(path, template="llama3").examples
     assert example == chat_example([USER, ANSWER], "llama3")
@@ -104,7 +104,7 @@ def test_a_task_of_chats_is_loaded_by_name(tmp_path):
         load_task(str(path))
 
 
-def test_a_template_of_ones_own_in_jinja():
+def test_a_users_own_template_in_jinja():
     source = (
         "{% for m in messages %}{{ m.role ~ ': ' ~ m.content ~ '\n' }}"
         "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
@@ -129,7 +129,7 @@ def test_a_template_of_ones_own_in_jinja():
     assert chat_example(CHAT[1:], only) == example
 
 
-def test_an_end_after_the_last_answer_alone_takes_nothing_from_the_others():
+def test_an_end_after_only_the_last_answer_leaves_the_others_whole():
     source = (
         "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}|"
         "{% else %}{% generation %}{{ m.content }}"
@@ -200,7 +200,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("messages", "message"), BAD)
-def test_what_is_no_chat_is_named_or_counted(tmp_path, messages, message):
+def test_a_malformed_chat_is_named_or_counted(tmp_path, messages, message):
     good = {"messages": CHAT}
     path = write(tmp_path / "a.jsonl", good, {"messages": messages}, good)
     with pytest.raises(
@@ -226,6 +226,6 @@ def test_a_response_that_is_not_the_last_answer_is_refused():
         Example("x", "y", turns=(Turn("x", "z", ""),))
 
 
-def test_the_fields_of_a_template_are_texts():
+def test_the_fields_of_a_template_must_be_text():
     with pytest.raises(TypeError, match="`eos_token` to be text"):
         ChatTemplate("{{ 1 }}", eos_token=2)

@@ -1,4 +1,4 @@
-"""Markers of turns are one token each, in every family that has them."""
+"""Markers of turns are one token each in every family that has them."""
 
 import keras_hub
 import pytest
@@ -32,7 +32,7 @@ def qwen():
     return byte_pairs(keras_hub.models.QwenTokenizer, *special)
 
 
-def test_what_ends_a_turn_ends_an_answer_in_every_family(qwen):
+def test_the_end_of_a_turn_ends_an_answer_in_every_family(qwen):
     gemma = keras_hub.models.Gemma3Tokenizer(proto=tokenizer_proto())
     turn = gemma.token_to_id("<end_of_turn>")
     assert end_tokens(gemma) == {gemma.end_token_id, turn}
@@ -46,7 +46,7 @@ def test_what_ends_a_turn_ends_an_answer_in_every_family(qwen):
 @pytest.mark.parametrize(
     ("family", "end"), [("Phi 3", "<|end|>"), ("Gemma 4", "<turn|>")]
 )
-def test_the_turn_of_a_further_family_ends_an_answer(family, end):
+def test_the_end_of_a_turn_ends_an_answer_in_newer_families(family, end):
     tokenizer = byte_pairs(keras_hub.models.QwenTokenizer, "<|endoftext|>", end)
     assert end_tokens(tokenizer) == {
         tokenizer.end_token_id,
@@ -54,7 +54,7 @@ def test_the_turn_of_a_further_family_ends_an_answer(family, end):
     }
 
 
-def test_markers_that_a_tokenizer_splits_are_whole_tokens_here(qwen):
+def test_markers_that_a_tokenizer_splits_become_whole_tokens(qwen):
     text = "<|im_start|>user\nhi<|im_end|>"
     (ids,) = tokenize(qwen, [text])
     start, end = (qwen.token_to_id(f"<|im_{n}|>") for n in ("start", "end"))

@@ -48,7 +48,7 @@ def test_only_the_response_and_the_end_token_carry_loss(tokenizer):
     assert supervised == [*tokenizer([" world"])[0], tokenizer.end_token_id]
 
 
-def test_an_empty_answer_trains_the_end_token_alone(tokenizer):
+def test_an_empty_answer_trains_only_the_end_token(tokenizer):
     _, y, sample_weight = encode([Example("hello", "")], tokenizer)
     assert y[sample_weight == 1].tolist() == [tokenizer.end_token_id]
 
@@ -63,7 +63,7 @@ def test_the_length_is_that_of_the_longest_rounded_up(tokenizer):
         assert y.shape[1] == -(-longest // multiple) * multiple
 
 
-def test_a_cut_prompt_loses_its_left_and_the_answer_nothing(tokenizer):
+def test_a_long_prompt_is_cut_on_the_left_and_its_answer_is_whole(tokenizer):
     whole = encode(EXAMPLES[3:], tokenizer, multiple_of=1)
     length = len(whole.y[0]) - 3
     cut = encode(EXAMPLES[3:], tokenizer, length, too_long="cut_prompt")

@@ -87,7 +87,7 @@ def test_a_start_token_that_a_template_writes_is_not_doubled(tokenizer):
     np.testing.assert_array_equal(theirs.sample_weight, ours.sample_weight)
 
 
-def test_a_tokenizer_that_puts_a_space_before_texts_is_no_hindrance():
+def test_a_tokenizer_may_put_a_space_before_texts():
     prefixing = keras_hub.models.Gemma3Tokenizer(proto=tokenizer_proto())
     encoded = encode([chat_example(CHAT, "gemma")], prefixing)
     found = learned(encoded)
@@ -100,7 +100,7 @@ def test_a_tokenizer_that_puts_a_space_before_texts_is_no_hindrance():
     assert texts == ["bonjour le monde<end_of_turn> fox"]
 
 
-def test_chats_and_pairs_share_a_batch_in_their_order(tokenizer):
+def test_chats_and_pairs_share_a_batch_in_order(tokenizer):
     pair = Example("hello", " world")
     chat = chat_example(CHAT[1:3], "gemma")
     both = encode([pair, chat, pair], tokenizer)
@@ -138,7 +138,7 @@ def test_the_text_of_the_end_token_is_the_end_token(tokenizer):
     ]
 
 
-def test_a_template_of_another_family_is_told(tokenizer):
+def test_a_template_of_another_family_gives_a_warning(tokenizer):
     with pytest.warns(UserWarning, match=r"<\|im_end\|>.* tokens of this"):
         encode([chat_example(CHAT, "chatml")], tokenizer)
 
@@ -159,7 +159,7 @@ def test_a_token_that_crosses_a_border_is_cut_there():
     assert rows[1] == (apart[0] + apart[1], [False, False, True, True])
 
 
-def test_marks_are_tokens_wherever_their_text_stands():
+def test_markers_are_tokens_wherever_they_occur():
     marked = with_marks(
         lambda texts: [[ord(letter) for letter in text] for text in texts],
         {"</s>": 2, "<s>": 1},
@@ -171,7 +171,7 @@ def test_marks_are_tokens_wherever_their_text_stands():
     ]
 
 
-def test_a_cut_chat_loses_what_is_before_its_first_answer(tokenizer):
+def test_a_long_chat_is_cut_before_its_first_answer(tokenizer):
     example = chat_example(CHAT, "gemma")
     whole = encode([example], tokenizer, multiple_of=1)
     length = whole.y.shape[1] - 3

@@ -19,7 +19,7 @@ def write_jsonl(path, *rows):
     return path
 
 
-def test_prompt_and_response_are_used_as_they_stand(tmp_path):
+def test_prompt_and_response_are_used_unchanged(tmp_path):
     path = write_jsonl(
         tmp_path / "a.jsonl",
         {"prompt": " Où ? ", "response": "là-bas 🙂\u2028\n", "note": 1},
@@ -87,7 +87,7 @@ def test_a_number_that_is_both_a_choice_and_an_index_is_refused(tmp_path):
     assert read_examples(path).examples[0].response == " 2"
 
 
-def test_rows_of_the_shared_sets_are_read_by_their_own_field_names(tmp_path):
+def test_rows_of_public_data_sets_are_read_by_their_field_names(tmp_path):
     scitail = write_jsonl(
         tmp_path / "scitail.jsonl",
         {"premise": "p", "hypothesis": "h", "label": "not_entailment"},
@@ -111,7 +111,7 @@ def test_columns_of_other_names_are_mapped(tmp_path):
         read_examples(path)
 
 
-def test_a_csv_of_pandas_and_blank_lines_are_read(tmp_path):
+def test_a_csv_with_an_index_and_blank_lines_is_read(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b",prompt,response\n0,x,y\n\n\n1,z\n")
     with pytest.warns(UserWarning, match="1 of 2 rows"):

@@ -1,4 +1,4 @@
-"""A part held out of one file, with nothing in it that trains."""
+"""A part is held out of one file; none of it is trained on."""
 
 import json
 import random
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.no_backend
 EXAMPLES = [Example(f"{n} + 1 =", f" {n + 1}") for n in range(200)]
 
 
-def test_the_parts_are_the_whole_and_always_the_same():
+def test_the_parts_add_up_to_the_whole_and_are_always_the_same():
     train, held_out, duplicates = hold_out(EXAMPLES, 0.1)
     assert (len(train), len(held_out), duplicates) == (180, 20, 0)
     assert set(train) | set(held_out) == set(EXAMPLES)
@@ -27,7 +27,7 @@ def test_the_parts_are_the_whole_and_always_the_same():
     assert set(hold_out(shuffled, 0.1).held_out) == set(held_out)
 
 
-def test_duplicates_of_training_rows_are_taken_out_and_counted():
+def test_duplicates_of_training_rows_are_removed_and_counted():
     copies = [Example("same", " text") for _ in range(100)]
     mixed = EXAMPLES[:100] + copies
     with pytest.warns(UserWarning, match=r"of 100 held-out rows of my rows"):
@@ -38,7 +38,7 @@ def test_duplicates_of_training_rows_are_taken_out_and_counted():
     assert len(train) == 100
 
 
-def test_rows_that_differ_in_the_answer_or_the_place_are_what_they_are():
+def test_rows_with_another_answer_are_not_duplicates_but_copies_elsewhere_are():
     twins = [Example("x", f" {n}", source=f"line {n}") for n in range(20)]
     assert len(hold_out(twins, 0.5).held_out) == 10
     same = [Example("x", " y", source=f"line {n}") for n in range(20)]
@@ -71,7 +71,7 @@ def test_a_share_out_of_range_is_refused(split):
         hold_out(EXAMPLES, split)
 
 
-def test_too_few_rows_and_what_is_no_share_are_refused():
+def test_too_few_rows_and_a_share_of_another_type_are_refused():
     with pytest.raises(ValueError, match="3 rows of the rows"):
         hold_out(EXAMPLES[:3], 0.1)
     with pytest.raises(TypeError, match=r"split='0\.1'"):

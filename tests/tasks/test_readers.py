@@ -1,4 +1,4 @@
-"""Files of every kind that rows come in, and what is wrong with them."""
+"""Files of every supported format, and errors in them."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def lines(*rows):
         ("a.json", json.dumps(ROWS, ensure_ascii=False).encode()),
     ],
 )
-def test_json_is_the_same_rows_in_each_of_its_forms(tmp_path, name, data):
+def test_json_gives_the_same_rows_in_every_format(tmp_path, name, data):
     path = tmp_path / name
     path.write_bytes(data)
     assert read_examples(path).examples == EXPECTED
@@ -71,7 +71,7 @@ DEEP = '{"prompt": "x", "response": ' + "[" * 100_000
         ('{"prompt": NaN, "response": "y"}', "`prompt` to be text"),
     ],
 )
-def test_no_line_of_json_escapes_without_file_and_line(tmp_path, line, message):
+def test_every_error_in_json_names_file_and_line(tmp_path, line, message):
     path = tmp_path / "a.jsonl"
     path.write_text(f"{GOOD}\n{line}\n{GOOD}\n")
     with pytest.raises(
@@ -98,9 +98,7 @@ def test_no_line_of_json_escapes_without_file_and_line(tmp_path, line, message):
         (f"[{GOOD},\n\udcff]", 2, "UTF-8"),
     ],
 )
-def test_a_fault_in_an_array_is_named_by_its_line(
-    tmp_path, text, line, message
-):
+def test_an_error_in_an_array_names_its_line(tmp_path, text, line, message):
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(
@@ -110,7 +108,7 @@ def test_a_fault_in_an_array_is_named_by_its_line(
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_the_separator_of_a_csv_is_found_and_said(tmp_path, separator):
+def test_the_separator_of_a_csv_is_detected_and_reported(tmp_path, separator):
     path = tmp_path / "a.csv"
     rows = [["Prompt", " RESPONSE "], ['"a, b"', "c, d"], ["1,5", "2,5"]]
     path.write_text("".join(separator.join(row) + "\n" for row in rows))
@@ -120,7 +118,7 @@ def test_the_separator_of_a_csv_is_found_and_said(tmp_path, separator):
     assert found == (Example("a, b", "c, d"), Example("1,5", "2,5"))
 
 
-def test_tabs_need_no_saying_in_a_tsv(tmp_path):
+def test_tabs_in_a_tsv_give_no_warning(tmp_path):
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress(b"prompt\tresponse\nx\ty\n"))
     (example,) = read_examples(tmp_path / "a.tsv.gz").examples
@@ -161,14 +159,14 @@ def test_windows_1252_is_read_with_a_warning(tmp_path):
     assert found == (Example("Où ?", "là-bas : 5 €"),)
 
 
-def test_what_is_partly_utf8_is_damaged_and_no_windows_1252(tmp_path):
+def test_a_file_that_is_partly_utf8_is_damaged_and_not_windows_1252(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"prompt,response\n\xc3\xa9,y\n\xff,y\n")
     with pytest.raises(MalformedRowError, match=r"line 3: .*valid Unicode"):
         read_examples(path)
 
 
-def test_capitals_in_column_names_make_no_difference(tmp_path):
+def test_column_names_ignore_case(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines({"Prompt": "x", "RESPONSE": "y"}))
     assert read_examples(path).examples == (Example("x", "y"),)
@@ -237,7 +235,7 @@ def test_chats_without_jinja_say_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize("cut", [20, -4])
-def test_a_gzip_that_is_not_whole_is_refused(tmp_path, cut):
+def test_a_truncated_gzip_is_refused(tmp_path, cut):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(lines(*ROWS * 50))[:cut])
     with pytest.raises(ValueError, match=r"a.jsonl.gz to be a whole gzip"):
@@ -247,7 +245,7 @@ def test_a_gzip_that_is_not_whole_is_refused(tmp_path, cut):
         read_examples(path)
 
 
-def test_a_text_alone_is_a_row_that_trains_whole(tmp_path):
+def test_a_row_of_text_trains_on_all_of_it(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines({"text": "Once upon a time"}))
     assert read_examples(path).examples == (Example("", "Once upon a time"),)
@@ -258,7 +256,7 @@ def test_a_text_alone_is_a_row_that_trains_whole(tmp_path):
     assert found == (Example("", "Once"),)
 
 
-def test_what_are_no_rows_is_refused():
+def test_values_that_are_not_rows_are_refused():
     with pytest.raises(TypeError, match=r"other rows. Received: int"):
         read_examples(3)
     with pytest.raises(MalformedRowError, match=r"row 2: .*Received: 'x'"):

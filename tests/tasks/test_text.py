@@ -18,7 +18,7 @@ pytestmark = pytest.mark.no_backend
         ("<unk> stays", "<unk> stays"),
     ],
 )
-def test_spaces_are_as_usually_written(tokenized, text):
+def test_spaces_are_where_they_usually_are(tokenized, text):
     assert detokenize_wikitext(tokenized) == text
 
 

@@ -28,12 +28,12 @@ def assert_predictions_of(lm, anchor):
 
 @pytest.fixture(scope="module")
 def prepared():
-    """A model and its anchor, which tests leave as they are."""
+    """A model and its anchor, which no test changes."""
     lm = tiny_lm(num_layers=1)
     return lm, KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
 
 
-def test_the_kept_predictions_are_the_models(prepared):
+def test_the_stored_predictions_are_those_of_the_model(prepared):
     lm, anchor = prepared
     assert_predictions_of(lm, anchor)
     positions = 3 * 6
@@ -50,7 +50,9 @@ def test_the_base_of_a_grown_model_is_the_model_without_growth():
     assert_predictions_of(base, anchor)
 
 
-def test_the_base_of_a_growth_on_another_is_what_it_lies_on(tmp_path):
+def test_the_base_of_a_growth_on_top_of_another_includes_the_lower_one(
+    tmp_path,
+):
     lm, french = (tiny_lm(num_layers=1) for _ in range(2))
     for model in (lm, french):
         keras_grow.grow_model(model, name="french")
@@ -92,7 +94,7 @@ def test_token_sequences_are_padded_and_cut():
     assert sorted(anchor.arrays["padding_mask"].sum(-1)) == [2, 4]
 
 
-def test_the_order_is_the_seeds():
+def test_the_order_depends_on_the_seed():
     lm = tiny_lm(num_layers=1)
     passages = [[i, i] for i in range(4, 20)]
 
@@ -103,7 +105,7 @@ def test_the_order_is_the_seeds():
     assert order(0) == order(0) != order(1)
 
 
-def test_a_saved_anchor_is_read_back(tmp_path, prepared):
+def test_a_saved_anchor_is_loaded_unchanged(tmp_path, prepared):
     _, anchor = prepared
     anchor.save(tmp_path / "x.anchor.safetensors")
     again = KLAnchor.load(tmp_path / "x.anchor.safetensors", weight=3.0)
@@ -133,7 +135,7 @@ def test_an_anchor_of_one_base_is_refused_by_another(tmp_path, prepared):
     assert trusted.prepare(other).arrays.keys() == anchor.arrays.keys()
 
 
-def test_an_anchor_serves_its_base_grown_and_its_own_model_trained():
+def test_an_anchor_fits_its_base_grown_and_its_model_trained():
     lm, same = tiny_lm(num_layers=1), tiny_lm(num_layers=1)
     anchor = KLAnchor(token_batch(3, 6), top_k=5).prepare(lm)
     keras_grow.grow_model(same)
@@ -204,7 +206,7 @@ def test_a_bad_argument_is_refused(options, message):
         KLAnchor(**{"passages": [[4, 5]], **options})
 
 
-def test_what_does_not_fit_the_model_is_refused(tmp_path):
+def test_passages_and_options_that_do_not_fit_the_model_are_refused(tmp_path):
     lm = tiny_lm(num_layers=1)
     with pytest.raises(ValueError, match="top_k=81"):
         KLAnchor([[4]], top_k=81).prepare(lm)

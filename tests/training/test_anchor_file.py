@@ -1,4 +1,4 @@
-"""What no anchor's file says is refused by name."""
+"""Impossible contents of an anchor file are refused by name."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What stands in an anchor's place adds the loss that it cites."""
+"""A substitute for the anchor adds the loss that it cites."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ def log_probs(lm):
 
 
 def penalty(lm, anchor):
-    """What the anchor measures in the first step of a training."""
+    """The anchor loss of the first step of a training."""
     lm.compile(
         optimizer=keras.optimizers.SGD(0.05),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -53,7 +53,7 @@ def test_replay_is_the_cross_entropy_of_the_text():
     assert penalty(lm, anchor) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_the_target_is_masked_in_the_base_and_in_the_model():
+def test_the_target_is_masked_in_base_and_model():
     lm = tiny_lm(num_layers=1)
     base = log_probs(lm)
     # Every other token has a class: the divergence is that of the vocabulary.

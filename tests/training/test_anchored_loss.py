@@ -57,7 +57,7 @@ def full_divergence(lm, anchor):
     return ops.sum(values * mask) / ops.sum(mask)
 
 
-def test_the_gradient_is_the_tasks_and_the_divergences():
+def test_the_gradient_is_that_of_the_task_plus_that_of_the_divergence():
     rate = 0.05
     lm, plain = (keras_grow.grow_model(tiny_lm(num_layers=1)) for _ in "ab")
     anchor = anchored(lm)
@@ -107,7 +107,7 @@ def first_rows(data):
     return keras.tree.map_structure(lambda array: array[:2], data)
 
 
-def test_at_the_start_nothing_pulls():
+def test_the_anchor_adds_nothing_at_the_start():
     lm, plain = (keras_grow.grow_model(tiny_lm(num_layers=1)) for _ in "ab")
     logs = fit(lm, rate=1e-7, anchor=anchored(lm))
     np.testing.assert_allclose(logs["anchor_loss"], 0.0, atol=1e-6)
@@ -126,7 +126,7 @@ def test_an_anchored_model_stays_closer_to_its_base():
     assert drift[1] < 0.6 * drift[0]
 
 
-def test_passages_are_taken_in_turn_wherever_training_goes_on():
+def test_passages_are_taken_in_turn_from_any_step_on():
     lm = tiny_lm(num_layers=1)
     anchor = KLAnchor(PASSAGES, top_k=2, batch_size=2).prepare(lm)
     term = AnchoredLoss(anchor)
@@ -138,7 +138,7 @@ def test_passages_are_taken_in_turn_wherever_training_goes_on():
     np.testing.assert_array_equal(rows, expected)
 
 
-def test_evaluation_measures_the_task_alone():
+def test_evaluation_measures_only_the_task():
     lm = tiny_lm(num_layers=1)
     anchor = anchored(lm)
     fit(lm, anchor=anchor)

@@ -65,7 +65,7 @@ def chunked(layer, hidden, weights, labels, chunk_size, seen=None):
 
 
 @pytest.mark.parametrize("supervised", [0, 1, 5, 8, 9, 16, 23])
-def test_value_and_gradients_are_those_written_out(supervised):
+def test_value_and_gradients_equal_those_written_out(supervised):
     hidden, weights, labels = problem(supervised)
     layer = head(trainable=True)
     kernel = np.array(layer.embeddings)

@@ -1,7 +1,7 @@
-"""What was compiled for one state of a model never answers for another.
+"""A function compiled for one state of a model is never used for another.
 
-A dial can be turned through any model that shares the backbone, and between two
-turns a model can be compiled anew, anchored, or given other weights.
+The dial can be set through any model that shares the backbone. In between, a
+model can be compiled again, anchored, or given other weights.
 """
 
 import gc
@@ -66,7 +66,7 @@ def weighted(lm):
 
 
 @pytest.mark.parametrize("change", [anchored, weighted])
-def test_steps_put_at_another_dial_are_those_that_train(change):
+def test_training_steps_set_at_another_scale_are_used(change):
     logs = []
     for away in (False, True):
         lm = grown(name="french")
@@ -82,7 +82,7 @@ def test_steps_put_at_another_dial_are_those_that_train(change):
     assert set(logs[0]) == set(logs[1])
 
 
-def test_an_anchor_that_was_removed_at_another_dial_stays_away():
+def test_an_anchor_removed_at_another_scale_stays_removed():
     lm = grown(name="french")
     compiled(lm)
     anchored(lm)
@@ -99,7 +99,7 @@ class _Seven(keras.losses.Loss):
 
 
 @pytest.mark.parametrize("switch", [False, True])
-def test_a_loss_compiled_at_another_dial_is_the_one_that_counts(switch):
+def test_a_loss_compiled_at_another_scale_is_used(switch):
     lm = grown(name="french")
     compiled(lm)
     fitted(lm)
@@ -113,7 +113,7 @@ def test_a_loss_compiled_at_another_dial_is_the_one_that_counts(switch):
     assert fitted(lm)["loss"] == pytest.approx(7.0)
 
 
-def test_what_is_compiled_is_kept_for_each_dial():
+def test_compiled_functions_are_kept_for_each_set_of_active_growths():
     lm = grown(name="french")
     predicted(lm)
     first = lm.predict_function
@@ -125,7 +125,7 @@ def test_what_is_compiled_is_kept_for_each_dial():
 
 
 @pytest.mark.parametrize("turned", ["backbone", "sibling"])
-def test_a_dial_turns_every_task_over_the_backbone(turned):
+def test_the_dial_acts_on_every_task_over_the_backbone(turned):
     lm = grown(name="french")
     # As `generate` is of a task alone, so is a task made of the backbone.
     sibling = type(lm).plain_class(backbone=lm.backbone, preprocessor=None)
@@ -141,7 +141,7 @@ def test_a_dial_turns_every_task_over_the_backbone(turned):
     np.testing.assert_array_equal(predicted(lm), full)
 
 
-def test_a_dial_turns_from_a_model_around_the_backbone():
+def test_the_dial_can_be_set_through_a_model_around_the_backbone():
     backbone = grown(name="french", strategy="g_train").backbone
     hidden = backbone(backbone.input)
     model = keras.Model(backbone.input, keras.layers.Dense(2)(hidden))
@@ -154,7 +154,7 @@ def test_a_dial_turns_from_a_model_around_the_backbone():
         assert np.abs(found - full).max() > 1e-3
 
 
-def test_weights_that_are_set_turn_the_dial_with_them(tmp_path):
+def test_set_weights_sets_the_dial_too(tmp_path):
     lm = grown(name="french")
     full, weights = computed(lm), lm.get_weights()
     keras_grow.set_growths(lm, {})
@@ -169,7 +169,7 @@ def test_weights_that_are_set_turn_the_dial_with_them(tmp_path):
     np.testing.assert_array_equal(computed(saved), full)
 
 
-def test_a_growth_that_is_removed_leaves_memory():
+def test_a_removed_growth_is_freed():
     lm = grown(name="french")
     compiled(lm)
     fitted(lm)

@@ -1,4 +1,4 @@
-"""What is measured does not hang on which call comes first after compile."""
+"""Metrics do not depend on which call comes first after `compile`."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def fit_one_batch(lm, data):
 @pytest.mark.parametrize(
     "first", [evaluate, test_on_batch, train_on_batch, fit_one_batch]
 )
-def test_accuracy_is_there_from_the_first_call(lm, first, supervised):
+def test_accuracy_is_measured_from_the_first_call(lm, first, supervised):
     labels = keras.ops.convert_to_numpy(lm(X)).argmax(-1).astype("int32")
     data = {"x": X, "y": labels, "sample_weight": WEIGHTS}
     keras_grow.supervised_logits(compiled(lm), enabled=supervised)

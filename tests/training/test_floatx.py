@@ -1,4 +1,4 @@
-"""Growing, training and scoring are right whatever `floatx` is."""
+"""Growing, training and scoring are correct with any `floatx`."""
 
 import keras
 import numpy as np
@@ -121,7 +121,7 @@ def test_the_mean_is_over_more_positions_than_int16_holds(floatx):
     np.testing.assert_allclose(float(scale), 1 / 40_000, rtol=1e-6)
 
 
-def test_labels_keep_all_their_digits(floatx):
+def test_labels_are_not_rounded(floatx):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     logits = np.zeros((1, 300), "float32")
     logits[0, 257] = 9.0

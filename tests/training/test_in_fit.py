@@ -1,4 +1,4 @@
-"""A running `fit` is seen from any model that shares its weights."""
+"""A running `fit` is detected from any model that shares its weights."""
 
 import threading
 
@@ -77,7 +77,7 @@ def test_models_over_the_same_weights_are_seen(lm, other):
     assert "running `fit`" in str(error)
 
 
-def test_another_model_is_free(lm):
+def test_another_model_is_not_affected(lm):
     other = tiny_lm(num_layers=1)
     assert during(lm, "on_train_batch_end", lambda: loop_over(other)) is None
     check_not_in_fit(lm, "grow_model")
@@ -136,7 +136,7 @@ def test_a_growth_is_saved_after_an_epoch_and_on_jax_not_within(tmp_path):
     keras_grow.load_growth(tiny_lm(num_layers=1), path)
 
 
-def test_weights_that_are_gone_are_told():
+def test_missing_weights_are_reported():
     if BACKEND != "jax":
         pytest.skip("only JAX takes weights out of a model")
     lm = tiny_lm(tokenizer=True, num_layers=1)

@@ -44,7 +44,7 @@ def test_every_update_is_followed_by_the_pull():
     np.testing.assert_allclose(lm.get_weights()[0], w, atol=1e-6)
 
 
-def test_a_resumed_training_decays_to_the_first_start():
+def test_a_resumed_training_decays_to_the_original_start():
     lm = model()
     callback = L2SP(lm, RATE)
     start = lm.get_weights()[0]

@@ -1,4 +1,4 @@
-"""Length buckets change what padding costs, and not what is learned."""
+"""Length buckets reduce the cost of padding and do not change training."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def drawn(data):
 
 @pytest.mark.no_backend
 @pytest.mark.parametrize("group", [True, False])
-def test_every_row_is_in_an_epoch_once_with_all_its_tokens(group):
+def test_every_row_is_in_an_epoch_once_and_whole(group):
     x, y, weights = rows_of_lengths()
     data = LengthBuckets(
         x, y, weights, batch_size=4, group=group, same_loss=False
@@ -48,7 +48,7 @@ def test_every_row_is_in_an_epoch_once_with_all_its_tokens(group):
 
 
 @pytest.mark.no_backend
-def test_rows_of_like_length_pad_less():
+def test_rows_of_similar_length_need_less_padding():
     data = [
         LengthBuckets(*rows_of_lengths(400), batch_size=4, **options)
         for options in ({}, {"group": False}, {"lengths": 1})
@@ -60,7 +60,7 @@ def test_rows_of_like_length_pad_less():
 
 
 @pytest.mark.no_backend
-def test_the_order_is_the_seed_s_alone_and_can_be_resumed():
+def test_the_order_depends_on_the_seed_alone_and_can_be_resumed():
     arrays = rows_of_lengths()
 
     def epochs(count, **options):
@@ -77,7 +77,7 @@ def test_the_order_is_the_seed_s_alone_and_can_be_resumed():
 
 
 @pytest.mark.no_backend
-def test_an_order_that_fit_shuffles_and_an_epoch_that_it_breaks_off():
+def test_fit_may_shuffle_the_order_and_stop_an_epoch_early():
     arrays = rows_of_lengths()
     data = LengthBuckets(*arrays, batch_size=4)
     expected = drawn(LengthBuckets(*arrays, batch_size=4))[1]
@@ -91,7 +91,7 @@ def test_an_order_that_fit_shuffles_and_an_epoch_that_it_breaks_off():
 
 
 class Rows(LengthBuckets):
-    """Buckets that note the tokens of every batch that a loop is given."""
+    """Buckets that record the rows of every batch that a loop is given."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -114,7 +114,7 @@ def compiled_lm(**options):
 
 
 @pytest.mark.parametrize("group", [True, False])
-def test_short_epochs_of_fit_go_on_through_the_rows(group):
+def test_short_epochs_continue_through_the_rows(group):
     arrays = rows_of_lengths(12)
     options = dict(batch_size=2, group=group, seed=4)
     whole = LengthBuckets(*arrays, **options)
@@ -147,7 +147,7 @@ def test_steps_that_would_train_the_same_rows_each_epoch_are_refused():
         np.testing.assert_array_equal(a, b)
 
 
-def test_evaluate_on_buckets_is_evaluate_on_the_arrays():
+def test_evaluate_on_buckets_equals_evaluate_on_the_arrays():
     x, y, weights = rows_of_lengths(9)
     for array in (x["token_ids"], x["padding_mask"], weights):
         array[:, 24:] = 0
@@ -175,7 +175,7 @@ def test_evaluate_on_buckets_is_evaluate_on_the_arrays():
     assert history["val_loss"][-1] == pytest.approx(expected[0], rel=1e-5)
 
 
-def test_evaluate_refuses_buckets_whose_means_are_others():
+def test_evaluate_refuses_buckets_that_change_its_means():
     x, y, weights = rows_of_lengths(6)
     data = LengthBuckets(x, y, weights, batch_size=4)
     lm = compiled_lm()
@@ -247,7 +247,7 @@ def test_a_new_length_must_save_what_compiling_it_is_worth():
 
 
 @pytest.mark.no_backend
-def test_updates_without_groups_go_through_the_epochs_without_a_break():
+def test_updates_without_groups_continue_across_epochs():
     arrays = rows_of_lengths()
     whole = LengthBuckets(*arrays, batch_size=4, seed=3, group=False)
     order = np.concatenate([rows for _ in range(3) for rows in drawn(whole)[0]])
@@ -273,7 +273,7 @@ def test_updates_without_groups_go_through_the_epochs_without_a_break():
         (dict(lengths=0), "lengths=0"),
     ],
 )
-def test_what_is_refused(change, message):
+def test_bad_arguments_are_refused(change, message):
     x, y, weights = rows_of_lengths()
     with pytest.raises(ValueError, match=message):
         LengthBuckets(**{"x": x, "y": y, "sample_weight": weights, **change})

@@ -1,4 +1,4 @@
-"""A top that trains on kept states learns what the whole model would."""
+"""Training the top on stored states equals training the whole model."""
 
 import gc
 
@@ -94,7 +94,7 @@ def test_a_dial_that_turns_before_the_states_are_written(tmp_path):
     assert states.write(batch_size=4).written
 
 
-def test_a_top_trains_only_when_its_model_could(tmp_path):
+def test_the_top_trains_only_if_its_model_could(tmp_path):
     arrays = rows_of_lengths(4)
     lm = tiny_lm(num_layers=2)
     keras_grow.grow_model(lm, name="french", layers=[1])
@@ -116,7 +116,7 @@ def test_a_top_trains_only_when_its_model_could(tmp_path):
 
 
 def bytes_below(lm, top):
-    """Bytes that are held for weights that the top does not have."""
+    """Bytes in memory for weights that the top does not have."""
     gc.collect()
     above = {id(variable) for variable in top.variables}
     below = [v for v in lm.backbone.variables if id(v) not in above]
@@ -135,7 +135,9 @@ def last_block():
 
 
 @pytest.mark.no_backend
-def test_states_in_bfloat16_take_half_and_are_near(last_block, tmp_path):
+def test_states_in_bfloat16_take_half_the_space_and_are_close(
+    last_block, tmp_path
+):
     x = rows_of_lengths(4)[0]
     half, whole = [
         LowerStates(last_block, x, tmp_path, dtype=dtype).write(batch_size=4)
@@ -197,7 +199,7 @@ def test_the_file_belongs_to_these_weights_and_these_rows(last_block, tmp_path):
     ],
     ids=["not grown", "all grown", "dropout", "Gemma 3n"],
 )
-def test_a_model_with_nothing_to_keep_is_refused(make, message, tmp_path):
+def test_a_model_without_states_to_store_is_refused(make, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         LowerStates(make(), batch_for("Gemma 3"), tmp_path)
 

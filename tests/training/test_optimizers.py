@@ -1,4 +1,4 @@
-"""Optimizers around growing and around a break in training."""
+"""Optimizers across growing and across an interruption of training."""
 
 import keras
 import numpy as np
@@ -57,7 +57,7 @@ def other():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(
+def test_training_resumes_from_a_file_as_if_it_had_not_stopped(
     name, grown, other, tmp_path
 ):
     start = grown.get_weights()

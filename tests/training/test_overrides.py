@@ -1,4 +1,4 @@
-"""A training path that is the user's own is refused, never passed by."""
+"""A training method of the user's own is refused, never bypassed."""
 
 import types
 
@@ -50,7 +50,7 @@ def test_a_method_put_on_the_object_is_refused(backbone):
     assert "train_step" in vars(lm)
 
 
-def test_what_is_not_replaced_stays_the_users(backbone):
+def test_methods_that_are_not_replaced_stay_the_users(backbone):
     seen = []
 
     def fit(self, *args, **kwargs):

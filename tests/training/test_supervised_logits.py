@@ -1,4 +1,4 @@
-"""`supervised_logits` changes a step's cost and nothing that it computes."""
+"""`supervised_logits` changes the cost of a step and not its results."""
 
 import keras
 import numpy as np
@@ -73,7 +73,7 @@ def plain():
 @pytest.mark.parametrize(
     ("family", "method"), [("gemma3", "lora"), ("gemma2", "sft")]
 )
-def test_training_is_that_of_keras_hub(family, method):
+def test_training_equals_that_of_keras_hub(family, method):
     # gemma2 caps its logits.
     plain, ours = (tiny_lm(family, num_layers=2) for _ in range(2))
     if method == "lora":
@@ -189,7 +189,7 @@ def test_calling_predicting_and_generating_are_untouched():
     np.testing.assert_array_equal(after[1], before[1])
 
 
-def test_switching_off_brings_the_plain_steps_back():
+def test_switching_off_restores_the_plain_steps():
     lm = compiled(tiny_lm(num_layers=1))
     attributes = set(vars(lm))
     supervised_logits(lm)
@@ -201,7 +201,7 @@ def test_switching_off_brings_the_plain_steps_back():
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled")
-def test_other_numbers_of_supervised_positions_compile_nothing_again():
+def test_another_number_of_supervised_positions_compiles_nothing():
     traced = []
 
     class Counting(keras.losses.SparseCategoricalCrossentropy):
@@ -222,7 +222,7 @@ def test_other_numbers_of_supervised_positions_compile_nothing_again():
     assert len(traced) == once
 
 
-def test_checkpoints_are_those_of_the_plain_model(tmp_path):
+def test_checkpoints_equal_those_of_the_plain_model(tmp_path):
     lm = supervised_logits(compiled(tiny_lm(num_layers=1)), chunk_size=CHUNK)
     path = str(tmp_path / "lm.weights.h5")
     data = supervised_batch()
@@ -278,7 +278,7 @@ def test_a_bad_chunk_size_is_refused(chunk_size):
         ),
     ],
 )
-def test_what_needs_other_positions_is_refused(options, message):
+def test_options_that_need_all_positions_are_refused(options, message):
     lm = supervised_logits(tiny_lm(num_layers=1))
     lm.compile(**options)
     before = lm.get_weights()

@@ -1,4 +1,4 @@
-"""Tokens weigh as much as a model finds them likely, by the cited formulas."""
+"""Tokens are weighted by their likelihood, by the cited formulas."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def data():
 
 
 def probabilities(lm, x, y):
-    """Of every label, from all the logits, by NumPy."""
+    """Probability of every label from all the logits, in NumPy."""
     logits = ops.convert_to_numpy(lm(x)).astype("float64")
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     all_of_them = exponentials / exponentials.sum(-1, keepdims=True)
@@ -66,7 +66,7 @@ def test_dft_weighs_each_token_by_its_own_probability_without_a_gradient():
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_stm_masks_what_the_base_of_a_growth_finds_unlikely():
+def test_stm_masks_tokens_that_the_base_of_a_growth_finds_unlikely():
     lm = tiny_lm(num_layers=1)
     x, y, weights = data()
     p = probabilities(lm, x, y)
