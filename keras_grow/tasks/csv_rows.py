@@ -90,9 +90,10 @@ def _decoded(data: bytes, name: str) -> str:
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "surrogatepass")
-    # Without a mark, half of a header's bytes are zero.
+    # Without a mark, every other byte of a header's first letters is zero.
     for encoding, zero in (("utf-16-le", 1), ("utf-16-be", 0)):
-        if len(data) % 2 == 0 and data[zero : zero + 1] == b"\0":
+        zeros, letters = data[zero:8:2], data[1 - zero : 8 : 2]
+        if len(data) % 2 == 0 and zeros and not any(zeros) and all(letters):
             return data.decode(encoding, "surrogatepass")
     text = data.decode("utf-8-sig", "surrogateescape")
     if not any("\ud800" <= character <= "\udfff" for character in text):
