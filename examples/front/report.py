@@ -7,6 +7,7 @@ python examples/front/report.py --pack RUNS --tokens FILE   # rows from runs
 
 import argparse
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +39,28 @@ def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:
     for goal in goals:
         lines += [
             f"| {unit.format(goal)} | rate | bracketed | seeds | "
-            "value [95 %] | over seeds | minus SFT of the same group [95 %] |",
+            "value [95 %] | over seeds | minus SFT of the same group and "
+            "seeds [95 %] |",
             "|---|---|---|---|---|---|---|",
         ]
         rows = {m: data.value(m, read, goal) for m in data.runs}
-        order = sorted(
-            rows, key=lambda m: np.nan_to_num(np.mean(rows[m][1]), nan=1e9)
-        )
+        means = {m: _mean(seeds.values()) for m, (_, seeds) in rows.items()}
+        order = sorted(rows, key=lambda m: np.nan_to_num(means[m][0], nan=1e9))
         for method in order:
-            rate, plain, drawn = rows[method]
+            rate, seeds = rows[method]
             rival = "sft+anchor" if "+" in method else "sft"
-            other = rows[rival]
             difference = "-"
             if method != rival:
-                difference = _show(
-                    np.mean(plain) - np.mean(other[1]), drawn - other[2], "+.3f"
+                others = rows[rival][1]
+                both = seeds.keys() & others.keys()
+                own, other = (
+                    _mean(found[seed] for seed in both)
+                    for found in (seeds, others)
                 )
+                difference = _show(
+                    own[0] - other[0], own[1] - other[1], "+.3f"
+                )
+            plain = [value for value, _ in seeds.values()]
             spread = (
                 f"{min(plain):.3f} to {max(plain):.3f}"
                 if len(plain) > 1
@@ -62,10 +69,16 @@ def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:
             lines.append(
                 f"| {method} | {rate:g} | {_neighbors(data, method, rate)} | "
                 f"{len(plain)} | "
-                f"{_show(np.mean(plain), drawn)} | {spread} | {difference} |"
+                f"{_show(*means[method])} | {spread} | {difference} |"
             )
         lines.append("")
     return lines
+
+
+def _mean(found: Iterable[Any]) -> tuple[float, Any]:
+    """The mean over seeds, of values and of what is resampled."""
+    plain, drawn = zip(*found, strict=True)
+    return float(np.mean(plain)), np.mean(drawn, axis=0)
 
 
 def _neighbors(data: Front, method: str, rate: float) -> str:
@@ -172,7 +185,7 @@ def report(data: Front, title: str, gains: tuple[float, ...]) -> str:
             "",
             f"{len(runs)} runs of {meta['updates']} updates, {where}, JAX "
             f"{meta['jax']}, Keras {meta['keras']}; {seconds / 3600:.1f} hours "
-            "of runs, ten or twelve at once. Made from the rows "
+            "of runs, seven to twelve at once. Made from the rows "
             "beside it by `python examples/front/report.py`.",
             "",
             "Brackets are 95 % paired bootstrap intervals over examples (500 "

@@ -135,23 +135,23 @@ class Front:
                 found[rate] = value if np.isfinite(value) else np.inf
         return min(found, key=lambda rate: found[rate])
 
-    def value(self, method: str, read: Any, goal: float) -> Any:
-        """Rate, values of its seeds, and the resampled mean over seeds."""
+    def value(
+        self, method: str, read: Any, goal: float
+    ) -> tuple[float, dict[int, Any]]:
+        """The rate that is best; by seed, the value there and resampled."""
         rate = self.chosen(method, read, goal)
-        plain, drawn = [], []
-        for (other, _), run in self.runs[method].items():
+        found = {}
+        for (other, seed), run in self.runs[method].items():
             if other == rate:
                 x, y = (
                     self.curve(run, name) for name in ("wikitext", "validation")
                 )
-                plain.append(at_goal(read, x[0], y[0], goal))
-                drawn.append(
-                    [
-                        at_goal(read, a, b, goal)
-                        for a, b in zip(x[1], y[1], strict=True)
-                    ]
-                )
-        return rate, plain, np.mean(drawn, axis=0)
+                drawn = [
+                    at_goal(read, a, b, goal)
+                    for a, b in zip(x[1], y[1], strict=True)
+                ]
+                found[seed] = at_goal(read, x[0], y[0], goal), np.array(drawn)
+        return rate, found
 
     def sweep(self, method: str) -> dict[float, float]:
         """Lowest tuning loss over the shares, by rate, seed 0."""
