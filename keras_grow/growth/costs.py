@@ -116,23 +116,27 @@ def forward_flops(
     growths: Sequence[GrowthConfig] = (),
     length: int = 512,
     supervised: float = 1.0,
+    training: bool = False,
 ) -> float:
     """Operations of a forward pass, per token of a sequence of `length`."""
     extra = sum(
-        _extra_width(shape, growth) * len(growth.layers) for growth in growths
+        _extra_width(shape, growth, training) * len(growth.layers)
+        for growth in growths
     )
     blocks = shape.num_blocks * (shape.attention + shape.mlp)
     scores = shape.num_blocks * _scores(shape, length)
     return 2 * (supervised * shape.head + blocks + extra) + scores
 
 
-def _extra_width(shape: ModelShape, growth: GrowthConfig) -> int:
+def _extra_width(
+    shape: ModelShape, growth: GrowthConfig, training: bool
+) -> int:
     """Weights that a growth adds to each token's path through a block."""
     # Folded copies pass the base's down-projection once: those of G-Train in
-    # place of the base, new ones alone beside it.
+    # place of the base, new ones beside it, and in training together with it.
     down = {
         "g_freeze": (growth.factor - 1) * shape.down,
-        "g_freeze_up": shape.down,
+        "g_freeze_up": 0 if training else shape.down,
         "g_train": 0,
     }
     return (growth.factor - 1) * shape.up + down[growth.strategy]
@@ -165,7 +169,7 @@ def growth_step_flops(
         mlp = shape.mlp
         for growth in growths:
             if block in growth.layers:
-                mlp += _extra_width(shape, growth)
+                mlp += _extra_width(shape, growth, training=True)
         if block > lowest:
             backward += 2 * shape.attention + 2 * mlp
             backward += 2 * _scores(shape, length)
@@ -173,7 +177,7 @@ def growth_step_flops(
             # Down to the new activations: through the down-projection alone.
             backward += 2 * shape.down * passes
     return (
-        forward_flops(shape, growths, length, supervised)
+        forward_flops(shape, growths, length, supervised, training=True)
         + backward
         + 2.0 * new_parameters(shape, last)
     )

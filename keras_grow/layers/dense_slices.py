@@ -83,7 +83,9 @@ def slice_like(
 
 
 def scaled(outputs: Any, scale: Any) -> Any:
-    """Outputs times a scale: a scalar, or one for each row of a batch."""
+    """Outputs times a scale: a number, a scalar, or one per row of a batch."""
+    if isinstance(scale, float) and scale == 1.0:
+        return outputs
     scale = ops.cast(scale, outputs.dtype)
     if len(scale.shape) == 0:
         return outputs * scale
@@ -132,6 +134,18 @@ def multiply(layer: keras.layers.Layer, inputs: Any) -> Any:
     if isinstance(layer, EinsumDense):
         return ops.einsum(layer.equation, inputs, float_kernel(layer))
     return ops.matmul(inputs, float_kernel(layer))
+
+
+def multiply_sum(
+    layer: keras.layers.Layer, parts: Sequence[tuple[Any, Any]]
+) -> Any:
+    """A sum of inputs, each times its scale, through `multiply` at once."""
+    if len(parts) == 1:
+        # Scaled after it, where there is less to scale.
+        [(inputs, scale)] = parts
+        return scaled(multiply(layer, inputs), scale)
+    first, *others = [scaled(inputs, scale) for inputs, scale in parts]
+    return multiply(layer, sum(others, first))
 
 
 def float_policy(layer: keras.layers.Layer) -> str:

@@ -10,7 +10,7 @@ from keras_grow.layers import expand
 from keras_grow.layers.dense_slices import apply
 from keras_grow.layers.dense_slices import check_growable
 from keras_grow.layers.dense_slices import float_policy
-from keras_grow.layers.dense_slices import multiply
+from keras_grow.layers.dense_slices import multiply_sum
 from keras_grow.layers.dense_slices import scaled
 from keras_grow.layers.dense_slices import split
 from keras_grow.layers.dense_slices import stay_float
@@ -175,9 +175,8 @@ class GrowableDense(keras.layers.Layer):
         # Private: what is compiled must not depend on the numbers.
         self._scales = tuple(float(scale) for scale in scales)
         self.active = tuple(scale != 0.0 for scale in self._scales)
-        self.base_active = not expand.is_replaced(
-            self._scales, self.base_shares
-        )
+        replaced = expand.is_replaced(self._scales, self.base_shares)
+        self.base_active = not replaced
 
     def active_slices(self) -> list[int]:
         """Indices of the slices that are computed."""
@@ -208,16 +207,23 @@ class GrowableDense(keras.layers.Layer):
 
     def _down(self, inputs: Any, training: bool | None) -> Any:
         parts = split(inputs, self._widths())
-        active = self.active_slices()
-        outputs = None
+        through_base, products = [], []
         if self.base_active:
-            outputs = multiply(self.base, parts.pop(0))
-            if any(self.base_shares[index] for index in active):
-                outputs = scaled(outputs, self.left_of_base())
-        for index, part in reversed(list(zip(active, parts, strict=True))):
-            product = self._slice_product(index, part, training)
-            product = scaled(product, self.scale_of(index))
-            outputs = product if outputs is None else outputs + product
+            through_base.append((parts.pop(0), self.left_of_base()))
+        newest_first = list(zip(self.active_slices(), parts, strict=True))[::-1]
+        for index, part in newest_first:
+            # In training one product is enough. Otherwise there is one for
+            # each, so that a slice on top of others leaves every bit of them.
+            if through_base and not training:
+                products.append(multiply_sum(self.base, [through_base.pop()]))
+            layer, scale = self.slices[index], self.scale_of(index)
+            if isinstance(layer, Fold):
+                through_base.append((layer(part), scale))
+            else:
+                products.append(scaled(apply(layer, part, training), scale))
+        if through_base:
+            products.append(multiply_sum(self.base, through_base))
+        outputs = sum(products[1:], products[0])
         if self.base.bias is not None:
             outputs = outputs + self.base.bias
         activation = self.base.activation
@@ -236,14 +242,6 @@ class GrowableDense(keras.layers.Layer):
         if self.row_scales is None:
             return self.scale_variables[index]
         return self.row_scales[:, index]
-
-    def _slice_product(
-        self, index: int, inputs: Any, training: bool | None
-    ) -> Any:
-        layer = self.slices[index]
-        if isinstance(layer, Fold):
-            return multiply(self.base, layer(inputs))
-        return apply(layer, inputs, training)
 
     @property
     def kernel(self) -> Any:

@@ -357,13 +357,20 @@ def test_g_train_and_a_second_growth_exclude_each_other(first):
     assert len(lm.backbone.growths) == 1
 
 
-@pytest.mark.parametrize("first", ["g_freeze", "g_freeze_up"])
-def test_new_up_projections_grow_on_top_of_another_growth(first):
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("g_freeze", "g_freeze_up"),
+        ("g_freeze_up", "g_freeze_up"),
+        ("g_freeze_up", "g_freeze"),
+    ],
+)
+def test_new_up_projections_grow_below_and_on_top_of_others(first, second):
     lm = tiny_lm("gemma3")
     keras_grow.grow_model(lm, strategy=first)
     for weight in lm.trainable_weights:
         weight.assign(weight * 1.5)
     before = outputs(lm)
-    keras_grow.grow_model(lm, strategy="g_freeze_up", layers=[1])
+    keras_grow.grow_model(lm, strategy=second, layers=[1])
     np.testing.assert_array_equal(outputs(lm), before)
     assert all("growth_2" in w.path for w in lm.trainable_weights)

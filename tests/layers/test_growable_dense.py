@@ -180,14 +180,18 @@ def test_a_functional_model_of_grown_layers_is_saved_and_loaded(tmp_path):
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
 
-def test_a_second_slice_leaves_every_bit_as_the_first_training_left_it():
+@pytest.mark.parametrize("first", ["g_freeze", "g_freeze_up"])
+@pytest.mark.parametrize("second", ["g_freeze", "g_freeze_up"])
+def test_a_second_slice_leaves_every_bit_as_the_first_training_left_it(
+    first, second
+):
     up, down, _ = mlp(dense)
-    (up_1,), down_1 = grow_mlp(up, down)
+    (up_1,), down_1 = grow_mlp(up, down, strategy=first)
     for layer in (up_1, down_1):
         for weight in layer.trainable_weights:
             weight.assign(weight + 0.1)
     trained = as_array(down_1(up_1(X)))
-    (up_2,), down_2 = grow_mlp(up_1, down_1)
+    (up_2,), down_2 = grow_mlp(up_1, down_1, strategy=second)
     np.testing.assert_array_equal(as_array(down_2(up_2(X))), trained)
     assert up_2.width == 24
     assert not any(w.trainable for w in up_1.slices[0].weights)
