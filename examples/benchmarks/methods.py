@@ -6,6 +6,7 @@ A case is written `method[+option...]@path`, such as `grow_last10@response` or
     sft             every weight trains
     lora8           KerasHub's `enable_lora(8)`
     grow_all        `grow_model`; also grow_last10, grow_spread10
+    growup_all      the same with `strategy="g_freeze_up"`; growup_last10
     mask_all        the same growth the other way: one kernel of twice the
                     width, its old half held by a gradient mask; mask_last10
 
@@ -45,7 +46,7 @@ class Case:
     def parse(cls, text):
         """Read `method[+option...]@path`."""
         match = re.fullmatch(
-            r"(sft|lora\d+|(?:grow|mask)_(?:all|last\d+|spread\d+))"
+            r"(sft|lora\d+|(?:grow|growup|mask)_(?:all|last\d+|spread\d+))"
             r"((?:\+(?:remat|int8|accumulate\d+))*)@(fit|response)",
             text,
         )
@@ -75,7 +76,11 @@ def make_model(case, model="gemma3_270m_pip", dtype="float32"):
     if case.method.startswith("lora"):
         lm.backbone.enable_lora(int(case.method.removeprefix("lora")))
     elif case.method.startswith("grow"):
-        keras_grow.grow_model(lm, layers=_layers(case.method, len(blocks)))
+        keras_grow.grow_model(
+            lm,
+            layers=_layers(case.method, len(blocks)),
+            strategy=strategy_of(case.method),
+        )
     elif case.method.startswith("mask"):
         masks = _widen(lm.backbone, _layers(case.method, len(blocks)))
 
@@ -92,6 +97,11 @@ def make_model(case, model="gemma3_270m_pip", dtype="float32"):
     if case.path == "response":
         keras_grow.supervised_logits(lm)
     return lm
+
+
+def strategy_of(method):
+    """What a method that grows trains."""
+    return "g_freeze_up" if method.startswith("growup") else "g_freeze"
 
 
 class MaskedAdam(keras.optimizers.Adam):

@@ -93,6 +93,16 @@ def _targets(encoded, row, length):
     ]
 
 
+def _grow(side, lm):
+    """Grow all blocks or the last ten."""
+    from methods import strategy_of
+
+    import keras_grow
+
+    blocks = None if side.endswith("_all") else 10
+    keras_grow.grow_model(lm, layers=blocks, strategy=strategy_of(side))
+
+
 def _fit(side, lm, examples, encoded, arguments):
     """Train with Keras: KerasHub's own path, or growth."""
     import keras
@@ -103,8 +113,7 @@ def _fit(side, lm, examples, encoded, arguments):
     if side == "kerashub_lora8":
         lm.backbone.enable_lora(8)
     elif side.startswith("grow"):
-        blocks = None if side == "grow_all" else 10
-        keras_grow.grow_model(lm, layers=blocks)
+        _grow(side, lm)
     lm.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         optimizer=keras.optimizers.Adam(1e-5),
@@ -231,8 +240,7 @@ def _generate(side, arguments):
         run = peers_torch.generate(folder_of(arguments), arguments.new)
     else:
         if side.startswith("grow"):
-            blocks = None if side == "grow_all" else 10
-            keras_grow.grow_model(lm, layers=blocks)
+            _grow(side, lm)
         lm.compile(sampler="greedy")
 
         def run(ids):
