@@ -57,9 +57,7 @@ def _reading_table(data: Front, read: Any, goals: Any, unit: str) -> list[str]:
                     _mean(found[seed] for seed in both)
                     for found in (seeds, others)
                 )
-                difference = _show(
-                    own[0] - other[0], own[1] - other[1], "+.3f"
-                )
+                difference = _show(own[0] - other[0], own[1] - other[1], "+.3f")
             plain = [value for value, _ in seeds.values()]
             spread = (
                 f"{min(plain):.3f} to {max(plain):.3f}"
