@@ -194,5 +194,5 @@ def check_only(path):
 @pytest.mark.no_backend
 def test_without_the_gguf_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(ImportError, match=r"pip install 'keras-grow\[gguf\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[gguf\]'"):
         load_gemma3_gguf("any.gguf")
