@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
         from . import take_away_tab
     except ImportError as error:
         raise ImportError(
-            f"Expected Gradio. Received: {error}. "
-            "Install it: pip install 'keras-grow[app]'"
+            f"Expected the packages of the app. Received: {error}. "
+            "Install them in a clone of keras_grow: `pip install '.[app]'`."
         ) from error
     from .models import Models
     from .quick_gradio import let_rest

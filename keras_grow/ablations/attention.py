@@ -1,6 +1,7 @@
 """Growing the attention in place of the MLP: the paper's ablations."""
 
 from typing import Any
+from typing import NoReturn
 
 import keras
 import keras_hub
@@ -8,7 +9,10 @@ from keras.layers import Layer
 
 from keras_grow.ablations.grown_attention import GROWS
 from keras_grow.ablations.grown_attention import GrownAttention
+from keras_grow.files.checked_json import check_choice
+from keras_grow.files.checked_json import check_int
 from keras_grow.growth.compiled import check_resettable
+from keras_grow.growth.compiled import models_in
 from keras_grow.growth.compiled import reset_compiled
 from keras_grow.growth.config import resolve_layers
 from keras_grow.growth.families import backbone_of
@@ -86,7 +90,8 @@ def grow_attention(
     state = ModelState.of(model)
     backbone, blocks = state.backbone, state.blocks
     indices = resolve_layers(layers, len(blocks))
-    _check_arguments(grows, factor)
+    check_choice(grows, "grows", GROWS)
+    factor = check_int(factor, "factor", 2)
     if getattr(backbone, "expansions", None):
         raise ValueError(
             "Expected a model without inserted blocks, whose training would "
@@ -116,7 +121,10 @@ def grow_attention(
         grown[block] = layer
     for block, layer in grown.items():
         replace_sublayer(block, "attention", layer)
-    backbone.get_config = _refuse_config
+    for part in models_in(model):
+        # Keras empties an old file before it asks for a config.
+        part.get_config = part.save = _refuse
+    backbone.enable_lora = _refuse
     newest = state.slices(state.training) if state.growths else []
     train_only(backbone, [*newest, *attention_slices(backbone)])
     reset_compiled(model)
@@ -133,31 +141,14 @@ def attention_slices(model: keras.Model) -> list[Layer]:
     ]
 
 
-def _refuse_config() -> dict[str, Any]:
-    """Replaces `get_config`: no file could be loaded into such a model."""
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    """In place of methods that would make a model that could not be loaded."""
     raise ValueError(
         "Expected a model whose attention is as KerasHub made it. Received: "
-        "grown attention, which `save` and `save_to_preset` do not support. "
-        "Use `save_weights`, and load them into a base that is grown in the "
-        "same way."
+        "grown attention, which `save`, `save_to_preset` and `enable_lora` do "
+        "not support. Use `save_weights`, and load them into a base that is "
+        "grown in the same way."
     )
-
-
-def _check_arguments(grows: str, factor: int) -> None:
-    if grows not in GROWS:
-        raise ValueError(
-            f"Expected `grows` to be one of {list(GROWS)}. "
-            f"Received: grows={grows!r}"
-        )
-    if (
-        not hasattr(factor, "__index__")
-        or isinstance(factor, bool)
-        or factor < 2
-    ):
-        raise ValueError(
-            "Expected `factor` to be an int of 2 or more. "
-            f"Received: factor={factor!r}"
-        )
 
 
 def _check_attention(block: Layer, index: int, slice_dtype: str) -> None:

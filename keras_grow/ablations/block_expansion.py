@@ -1,5 +1,6 @@
 """Block expansion as in LLaMA Pro: the rival to growth."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
 
 import keras
@@ -7,7 +8,9 @@ import keras
 from keras_grow.ablations.attention import attention_slices
 from keras_grow.ablations.inserted_blocks import expanded_class
 from keras_grow.ablations.inserted_blocks import insert_blocks
-from keras_grow.growth.config import resolve_layers
+from keras_grow.files.checked_json import check_int
+from keras_grow.files.checked_json import show
+from keras_grow.growth.config import check_indices
 from keras_grow.growth.families import backbone_of
 from keras_grow.growth.families import family_of
 from keras_grow.growth.state import growths_of
@@ -89,20 +92,21 @@ def _indices(
 ) -> tuple[int, ...]:
     """The blocks to be followed by a new one."""
     if after is not None and num_new_blocks is None:
-        return resolve_layers(list(after), num_blocks)
+        if not isinstance(after, Collection) or not len(after):
+            raise ValueError(
+                "Expected `after` to be a list of at least one block index. "
+                f"Received: after={show(after)}"
+            )
+        return check_indices(after, num_blocks, "after")
     if after is not None or num_new_blocks is None:
         raise ValueError(
             "Expected either `num_new_blocks` or `after`. Received: "
             f"num_new_blocks={num_new_blocks}, after={after}"
         )
-    if num_new_blocks not in range(1, num_blocks + 1):
-        raise ValueError(
-            f"Expected `num_new_blocks` to be from 1 to {num_blocks}, the "
-            "number of blocks. Received: "
-            f"num_new_blocks={num_new_blocks}"
-        )
-    groups = range(1, num_new_blocks + 1)
-    return tuple(num_blocks * group // num_new_blocks - 1 for group in groups)
+    count = check_int(num_new_blocks, "num_new_blocks", 1, num_blocks)
+    return tuple(
+        num_blocks * group // count - 1 for group in range(1, count + 1)
+    )
 
 
 def _check(backbone: keras.Model, block_dtype: str) -> None:

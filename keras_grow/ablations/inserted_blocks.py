@@ -1,6 +1,7 @@
 """Backbones with inserted blocks, and the classes they are saved under."""
 
 from typing import Any
+from typing import NoReturn
 
 import keras
 import keras_hub
@@ -71,6 +72,14 @@ class ExpandedBackbone:
             "block_dtype": self.block_dtype,
         }
 
+    def enable_lora(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: the new blocks would no longer train."""
+        raise ValueError(
+            "Expected a model without inserted blocks: LoRA would freeze them, "
+            "and files would not keep the base apart. Received: a model from "
+            "`expand_blocks`. Enable LoRA on the base."
+        )
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Model:
         """Build the base and insert the same blocks."""
@@ -139,6 +148,7 @@ def insert_blocks(
     for block in blocks:
         if id(block) in new:
             _copy(block, new[id(block)], family)
+    _quantize_as_saved(expanded, backbone.dtype_policy)
     train_only(
         expanded,
         [layer for block in new.values() for layer in flatten_layers(block)],
@@ -176,6 +186,17 @@ def _copy(block: Layer, new: Layer, family: Family) -> None:
         value = ops.cast(values[weight.path[start:]], weight.dtype)
         value = ops.copy(value)
         weight.assign(ops.zeros_like(value) if id(weight) in zeros else value)
+
+
+def _quantize_as_saved(expanded: keras.Model, policies: Any) -> None:
+    """Quantize new blocks that were when their model was saved."""
+    if not isinstance(policies, keras.dtype_policies.DTypePolicyMap):
+        return
+    modes = {path: policies[path].quantization_mode for path in policies}
+    for layer in flatten_layers(expanded):
+        mode = modes.get(layer.path)
+        if mode is not None and layer.quantization_mode is None:
+            layer.quantize(mode)
 
 
 def expanded_class(family: Family) -> Any:

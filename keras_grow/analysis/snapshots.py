@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from keras_grow.files.checked_json import check_int
-from keras_grow.keras_internals import step_counter
 from keras_grow.selection.sources import read_all
 from keras_grow.selection.sources import save_kernels
 
@@ -65,7 +64,7 @@ class KernelSnapshots(keras.callbacks.Callback):
             self.steps = frozenset(check_int(s, "steps", 0) for s in steps)
         self.every = None if every is None else check_int(every, "every", 1)
         self.over = over
-        self._epoch_start = self._last = 0
+        self._last = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Keep the start, if it is a chosen step.
@@ -73,24 +72,21 @@ class KernelSnapshots(keras.callbacks.Callback):
         A model whose kernels cannot be kept is refused now, not at that step.
         """
         read_all(self.model, self.over)
-        self._last = int(self._optimizer().iterations) - 1
-        self._keep(self._last + 1)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the optimizer's count of steps at the start."""
-        self._epoch_start = int(step_counter(self._optimizer()))
+        self._last = self._count() - 1
+        self._keep()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep the step, if it is chosen."""
-        accumulated = self._optimizer().gradient_accumulation_steps or 1
-        self._keep((self._epoch_start + batch + 1) // accumulated)
+        self._keep()
 
-    def _optimizer(self) -> Any:
-        # With loss scaling, the inner optimizer counts the steps.
+    def _count(self) -> int:
+        # With loss scaling, the inner optimizer counts the steps, and leaves
+        # out those whose gradients overflow.
         outer = self.model.optimizer
-        return getattr(outer, "inner_optimizer", outer)
+        return int(getattr(outer, "inner_optimizer", outer).iterations)
 
-    def _keep(self, step: int) -> None:
+    def _keep(self) -> None:
+        step = self._count()
         # With `steps_per_execution`, one call stands for several steps.
         passed = range(self._last + 1, step + 1)
         self._last = step

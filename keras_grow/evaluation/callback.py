@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_grow.evaluation.results import Result
+from keras_grow.files.checked_json import check_int
 
 Score = Callable[[keras.Model], "float | Result"]
 
@@ -37,7 +41,7 @@ class EvaluateDuringFit(keras.callbacks.Callback):
             result is `to_dict()` of it, or `None` for a plain number.
 
     Raises:
-        ValueError: if there are no scores or `every` is not positive.
+        ValueError: if there are no scores, or `every` is not positive.
 
     Example:
 
@@ -69,13 +73,12 @@ class EvaluateDuringFit(keras.callbacks.Callback):
         super().__init__()
         if not scores:
             raise ValueError("Expected at least one score. Received: scores={}")
-        steps = every if isinstance(every, Collection) else [every or 1]
-        if every == 0 or any(step < 1 for step in steps):
-            raise ValueError(
-                f"Expected `every` to be positive. Received: every={every}"
-            )
         self.scores = dict(scores)
-        self.every = every
+        self.every: int | frozenset[int] | None = None
+        if isinstance(every, Collection):
+            self.every = frozenset(check_int(s, "every", 1) for s in every)
+        elif every is not None:
+            self.every = check_int(every, "every", 1)
         self.at_start = at_start
         self.on_result = on_result
         self.history: list[dict[str, Any]] = []
@@ -132,7 +135,8 @@ class EvaluateDuringFit(keras.callbacks.Callback):
         model = self.model
         for name, score in self.scores.items():
             start = time.perf_counter()
-            result = score(model)
+            with _metrics_kept(model):
+                result = score(model)
             if isinstance(result, Result):
                 value, record = result.score, result.to_dict()
             else:
@@ -148,3 +152,16 @@ class EvaluateDuringFit(keras.callbacks.Callback):
             self.history.append(row)
             if self.on_result is not None:
                 self.on_result(row)
+
+
+@contextmanager
+def _metrics_kept(model: keras.Model) -> Iterator[None]:
+    """The epoch's means so far, which `model.evaluate` would start anew."""
+    kept = [
+        (variable, ops.convert_to_numpy(variable).copy())
+        for metric in model.metrics
+        for variable in metric.variables
+    ]
+    yield
+    for variable, value in kept:
+        variable.assign(value)

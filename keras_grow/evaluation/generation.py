@@ -85,18 +85,19 @@ def exact_match(
     ```
     """
     _check_stop(examples, stop)
-    for example in examples:
-        if example.response.strip() and not normalize(example.response):
+    references = [example.response for example in examples]
+    wanted = [normalize(reference) for reference in references]
+    for reference, left in zip(references, wanted, strict=True):
+        if reference.strip() and not left:
             raise ValueError(
                 "Expected references of which something is left to compare. "
-                f"Received: {example.response!r}, of which `normalize` leaves "
+                f"Received: {reference!r}, of which `normalize` leaves "
                 "nothing. Leave the row out, or compare in another way."
             )
     predictions = _write(lm, examples, max_new_tokens, stop, 1.0, 1)
-    references = [example.response for example in examples]
     right = [
-        normalize(prediction) == normalize(reference)
-        for prediction, reference in zip(predictions, references, strict=True)
+        normalize(prediction) == left
+        for prediction, left in zip(predictions, wanted, strict=True)
     ]
     accuracy = sum(right) / len(right)
     return ExactMatch(

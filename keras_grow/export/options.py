@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_grow.export.configs import max_positions as family_positions
+from keras_grow.files.checked_json import check_int
 from keras_grow.tasks.chat_template import ChatTemplate
 
 
@@ -10,12 +11,7 @@ def longest_text(backbone: Any, max_positions: int | None) -> int:
     """The longest text to promise, in tokens."""
     if max_positions is None:
         return family_positions(backbone)
-    if not isinstance(max_positions, int) or max_positions < 1:
-        raise ValueError(
-            "Expected `max_positions` to be a positive integer. "
-            f"Received: max_positions={max_positions!r}"
-        )
-    return max_positions
+    return check_int(max_positions, "max_positions", 1)
 
 
 def chat_of(template: str | ChatTemplate | None) -> ChatTemplate | None:

@@ -234,10 +234,10 @@ def _write(
         writer.write_ti_data_to_file()
         for name, _, kind, read in entries:
             values = np.ascontiguousarray(read())
+            with np.errstate(over="ignore"):
+                packed = gguf.quants.quantize(values, kind)
             if kind == gguf.GGMLQuantizationType.F16:
-                with np.errstate(over="ignore"):
-                    check_float16(values.astype(np.float16), name)
-            packed = gguf.quants.quantize(values, kind)
+                check_float16(packed, name)
             writer.write_tensor_data(packed)
     finally:
         writer.close()
@@ -283,7 +283,7 @@ def _gguf() -> Any:
     except ImportError as error:
         raise ImportError(
             "Expected the `gguf` package, which writes GGUF files. Install it "
-            "with `pip install 'keras-grow[gguf]'`."
+            "in a clone of keras_grow: `pip install '.[gguf]'`."
         ) from error
     return gguf
 

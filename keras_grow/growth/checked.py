@@ -15,6 +15,12 @@ from keras_grow.growth.weights_file import only_checked
 class Checked:
     """What a grown model must refuse before Keras changes anything."""
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' own, which empties an old file before it asks for a config."""
+        model: Any = self
+        model.get_config()
+        super().save(*args, **kwargs)  # type: ignore[misc]
+
     def load_weights(
         self,
         filepath: str | os.PathLike[str],

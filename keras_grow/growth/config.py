@@ -179,16 +179,24 @@ def resolve_layers(layers: Any, num_blocks: int) -> tuple[int, ...]:
             "Expected at least one block to grow. Received: layers=[]. Use "
             "`layers=None` for all blocks."
         )
+    return check_indices(indices, num_blocks, "layers")
+
+
+def check_indices(
+    indices: Iterable[Any], num_blocks: int, name: str
+) -> tuple[int, ...]:
+    """Block indices in ascending order, each that of a block, each once."""
+    indices = list(indices)
     bad = [i for i in indices if not is_int(i) or not 0 <= i < num_blocks]
     if bad:
         raise ValueError(
             f"Expected block indices from 0 to {num_blocks - 1}. "
-            f"Received: layers={show(indices)}, of which {show(bad)} are not"
+            f"Received: {name}={show(indices)}, of which {show(bad)} are not"
         )
     if len(set(indices)) < len(indices):
         raise ValueError(
             "Expected every block index once. "
-            f"Received: layers={show(sorted(indices))}"
+            f"Received: {name}={show(sorted(indices))}"
         )
     return tuple(sorted(int(i) for i in indices))
 

@@ -16,6 +16,7 @@ from keras_grow.loading.gemma3_layout import backbone_arguments
 from keras_grow.loading.gemma3_layout import query_gain
 from keras_grow.loading.gemma3_layout import slots
 from keras_grow.loading.gemma3_vocabulary import sentencepiece_proto
+from keras_grow.loading.gemma3_vocabulary import tokens_of
 from keras_grow.loading.gguf_file import GgufFile
 from keras_grow.loading.gguf_file import read_gguf
 from keras_grow.standard_error import without_lines
@@ -162,7 +163,7 @@ def _require_gguf() -> None:
     except ImportError as error:
         raise ImportError(
             "Expected the `gguf` package, which dequantizes GGUF weights. "
-            "Install it with `pip install 'keras-grow[gguf]'`."
+            "Install it in a clone of keras_grow: `pip install '.[gguf]'`."
         ) from error
 
 
@@ -179,7 +180,7 @@ def _float_policy(dtype: str | keras.DTypePolicy) -> keras.DTypePolicy:
 
 def _vocabulary_size(file: GgufFile) -> int:
     """Rows of the embedding, which may be padded beyond the vocabulary."""
-    tokens = len(file.metadata["tokenizer.ggml.tokens"])
+    tokens = len(tokens_of(file.metadata))
     embedding = file.tensors.get("token_embd.weight")
     rows = tokens if embedding is None else embedding.shape[0]
     if rows < tokens:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.files.checked_json import show
+
 ARCHITECTURE = "gemma3"
 # Values that are built into `Gemma3Backbone`, with no argument for them.
 _FIXED = {
@@ -47,16 +49,17 @@ class Slot:
 def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `Gemma3Backbone`, all but the vocabulary size."""
     architecture = metadata.get("general.architecture")
-    if architecture != ARCHITECTURE:
+    if not same(architecture, ARCHITECTURE):
         raise ValueError(
             f"Expected a GGUF file of the architecture {ARCHITECTURE!r} "
-            f"(Gemma 3, text). Received: architecture={architecture!r}. "
+            f"(Gemma 3, text). Received: architecture={show(architecture)}. "
             "Other architectures are not supported."
         )
-    if metadata.get("split.count", 1) != 1:
+    pieces = metadata.get("split.count", 1)
+    if not same(pieces, 1):
         raise ValueError(
             "Expected a GGUF file in one piece. Received: "
-            f"split.count={metadata['split.count']}. Merge the pieces with "
+            f"split.count={show(pieces)}. Merge the pieces with "
             "llama.cpp's `llama-gguf-split --merge` first."
         )
     _check_fixed(metadata)
@@ -89,6 +92,12 @@ def backbone_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def same(value: Any, expected: Any) -> bool:
+    """Whether a value of the metadata, of any type, is the expected one."""
+    # A list of numbers is an array, which compares entry by entry.
+    return type(value) is type(expected) and bool(value == expected)
+
+
 def query_gain(metadata: Mapping[str, Any]) -> float:
     """Return the factor that the query norm needs beyond KerasHub's scale.
 
@@ -100,7 +109,7 @@ def query_gain(metadata: Mapping[str, Any]) -> float:
     heads = _size(metadata, "attention.head_count")
     scale = 1 / math.sqrt(head_dim)
     if _size(metadata, "block_count") == _BLOCKS_OF_27B:
-        scale = 1 / math.sqrt(_size(metadata, "embedding_length") // heads)
+        scale = 1 / math.sqrt(_size(metadata, "embedding_length") / heads)
     scale = _number(metadata, "attention.scale", scale)
     return scale * math.sqrt(head_dim)
 
@@ -174,7 +183,7 @@ def _check_fixed(metadata: Mapping[str, Any]) -> None:
 
 def _rope_factor(metadata: Mapping[str, Any]) -> float:
     kind = metadata.get(_key("rope.scaling.type"), "linear")
-    if kind not in ("linear", "none"):
+    if not same(kind, "linear") and not same(kind, "none"):
         raise _unfit(metadata, "rope.scaling.type", "be 'linear' or 'none'")
     # Older files have the second key.
     factor = _number(
@@ -219,6 +228,6 @@ def _unfit(metadata: Mapping[str, Any], name: str, expected: str) -> ValueError:
     key = _key(name)
     return ValueError(
         f"Expected the GGUF key {key} to {expected}. "
-        f"Received: {key}={metadata.get(key)!r}. "
+        f"Received: {key}={show(metadata.get(key))}. "
         "Such a model cannot be loaded into KerasHub's Gemma3Backbone."
     )

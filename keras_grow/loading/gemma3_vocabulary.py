@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_grow.files.checked_json import show
+from keras_grow.loading.gemma3_layout import same
+
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -50,6 +53,9 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
 
     markers = {pieces.index(piece) for piece in _MARKERS if piece in pieces}
     special = {unknown, beginning, padding, end}
+    add_prefix = metadata.get(_PREFIX + "add_space_prefix", True)
+    if not isinstance(add_prefix, bool):
+        raise _unfit("add_space_prefix to be true or false", show(add_prefix))
     _tell_other_types(pieces, types, special | markers)
 
     proto = sentencepiece_model_pb2.ModelProto()
@@ -73,13 +79,20 @@ def sentencepiece_proto(metadata: Mapping[str, Any]) -> bytes:
     trainer.bos_id, trainer.bos_piece = beginning, pieces[beginning]
     trainer.eos_id, trainer.eos_piece = end, pieces[end]
     trainer.pad_id, trainer.pad_piece = padding, pieces[padding]
-    add_prefix = bool(metadata.get(_PREFIX + "add_space_prefix", True))
     proto.normalizer_spec.name = "identity"
     for spec in (proto.normalizer_spec, proto.denormalizer_spec):
         spec.add_dummy_prefix = add_prefix
         spec.remove_extra_whitespaces = False
         spec.escape_whitespaces = True
     return bytes(proto.SerializeToString())
+
+
+def tokens_of(metadata: Mapping[str, Any]) -> list[str]:
+    """The tokens of the vocabulary."""
+    pieces = metadata.get(_PREFIX + "tokens")
+    if not isinstance(pieces, list) or not pieces:
+        raise _unfit("tokens to be a list of strings", type(pieces).__name__)
+    return pieces
 
 
 def _tell_other_types(
@@ -103,13 +116,11 @@ def _lists(
 ) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The three lists, checked for what SentencePiece cannot read."""
     model = metadata.get(_PREFIX + "model")
-    if model != "llama":
-        raise _unfit("model to be 'llama' (SentencePiece)", repr(model))
-    pieces = metadata.get(_PREFIX + "tokens")
+    if not same(model, "llama"):
+        raise _unfit("model to be 'llama' (SentencePiece)", show(model))
+    pieces = tokens_of(metadata)
     scores = metadata.get(_PREFIX + "scores")
     types = metadata.get(_PREFIX + "token_type")
-    if not isinstance(pieces, list) or not pieces:
-        raise _unfit("tokens to be a list of strings", type(pieces).__name__)
     if not isinstance(scores, np.ndarray) or len(scores) != len(pieces):
         raise _unfit("scores to be a number for each token", _length(scores))
     if not isinstance(types, np.ndarray) or len(types) != len(pieces):
@@ -146,8 +157,8 @@ def _index(
     """The index of a special piece, checked against the metadata."""
     index = _find(pieces, piece)
     claimed = metadata.get(_PREFIX + key, index)
-    if claimed != index:
-        raise _unfit(f"{key} to be {index}, where {piece} is", repr(claimed))
+    if not same(claimed, index):
+        raise _unfit(f"{key} to be {index}, where {piece} is", show(claimed))
     return index
 
 

@@ -18,6 +18,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.files.checked_json import show
+
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
@@ -82,13 +84,13 @@ class _Header:
         for _ in range(entry_count):
             key = self.string()
             if key in metadata:
-                self.refuse("each metadata key once", f"key={key!r} again")
+                self.refuse("each metadata key once", f"key={show(key)} again")
             metadata[key] = self.value(key)
         described: dict[str, tuple[tuple[int, ...], int, int]] = {}
         for _ in range(tensor_count):
             name = self.string()
             if name in described:
-                self.refuse("each tensor once", f"tensor={name!r} again")
+                self.refuse("each tensor once", f"tensor={show(name)} again")
             described[name] = self.describe(name)
         start = self.data_start(metadata)
         tensors = {
@@ -163,7 +165,7 @@ class _Header:
 
     def numbers(self, kind: int, count: int, key: str) -> NDArray[Any]:
         if kind not in _NUMBERS:
-            self.refuse("known value types", f"type={kind} at key={key!r}")
+            self.refuse("known value types", f"type={kind} at key={show(key)}")
         dtype = np.dtype(_NUMBERS[kind])
         return np.frombuffer(self.take(count * dtype.itemsize), dtype)
 
@@ -184,7 +186,7 @@ class _Header:
             or alignment < 1
             or alignment & (alignment - 1)
         ):
-            self.refuse("a power of two as general.alignment", f"{alignment!r}")
+            self.refuse("a power of two as general.alignment", show(alignment))
         return -(-self.position // alignment) * alignment
 
     def locate(

@@ -36,16 +36,26 @@ def open_h5(path: str) -> Iterator[Any]:
     # HDF5 comes with Keras, but only files need it.
     import h5py
 
-    if not path.endswith(".keras"):
-        with h5py.File(path, "r") as h5:
-            yield h5
-        return
-    with (
-        zipfile.ZipFile(path) as archive,
-        archive.open("model.weights.h5") as file,
-        h5py.File(file, "r") as h5,
-    ):
-        yield h5
+    with readable(path), contextlib.ExitStack() as opened:
+        file: Any = path
+        if path.endswith(".keras"):
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            file = opened.enter_context(archive.open("model.weights.h5"))
+        yield opened.enter_context(h5py.File(file, "r"))
+
+
+@contextlib.contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Refuse a damaged file, whatever its reader says of it."""
+    try:
+        yield
+    # zipfile, h5py and NumPy raise a dozen kinds for damaged files.
+    except Exception as error:
+        raise ValueError(
+            "Expected a whole file of weights. Received: "
+            f"{path!r}, which cannot be read ({error!r}). Save or copy it "
+            "again."
+        ) from error
 
 
 def from_bfloat16(raw: np.ndarray) -> np.ndarray:

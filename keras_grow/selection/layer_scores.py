@@ -152,7 +152,7 @@ class LayerScores:
             ax: matplotlib axes. Defaults to those of a new figure.
 
         Returns:
-            The axes. Needs matplotlib (`pip install keras-grow[plots]`).
+            The axes. Needs matplotlib (`pip install matplotlib`).
         """
         if ax is None:
             from matplotlib.figure import Figure

@@ -19,6 +19,7 @@ from keras_grow.growth.families import Family
 from keras_grow.layers.growable_dense import GrowableDense
 from keras_grow.selection.checkpoints import from_bfloat16
 from keras_grow.selection.checkpoints import open_h5
+from keras_grow.selection.checkpoints import readable
 from keras_grow.selection.checkpoints import shards_of
 from keras_grow.selection.kernels import Kernels
 from keras_grow.selection.kernels import slots_of
@@ -165,7 +166,8 @@ def _of_snapshot(folder: str) -> Kernels:
                 f"Expected `{slot}` of block {block} in the snapshot. "
                 f"Received: {folder!r}, which holds {sorted(slots)}"
             )
-        kernel: NDArray[Any] = np.load(path, mmap_mode="r")
+        with readable(path):
+            kernel: NDArray[Any] = np.load(path, mmap_mode="r")
         return kernel
 
     return Kernels(max(blocks) + 1, family, read, folder)
@@ -237,12 +239,12 @@ def _of_files(files: list[str], name: str) -> Kernels:
                 "--over mlp, or name attributes that every block has."
             )
         with open_h5(place[key]) as h5:
-            data = h5[key]
-            if data.attrs.get("dtype") == "bfloat16":
-                return from_bfloat16(data[()])
-            if data.dtype.kind != "f":
-                raise _not_plain(f"{key!r} of {name!r}", f"{data.dtype}")
-            return np.asarray(data[()])
+            dtype, kernel = h5[key].attrs.get("dtype"), np.asarray(h5[key])
+        if dtype == "bfloat16":
+            return from_bfloat16(kernel)
+        if kernel.dtype.kind != "f":
+            raise _not_plain(f"{key!r} of {name!r}", f"{kernel.dtype}")
+        return kernel
 
     return Kernels(len(blocks), family, read, name)
 

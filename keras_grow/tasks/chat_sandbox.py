@@ -24,7 +24,8 @@ def compiled(source: str) -> Any:
     except ImportError as error:
         raise ImportError(
             "Expected the `jinja2` package, in which chat templates are "
-            "written. Install it with `pip install 'keras-grow[chat]'`."
+            "written. Install it in a clone of keras_grow: "
+            "`pip install '.[chat]'`."
         ) from error
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,

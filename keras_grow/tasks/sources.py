@@ -95,7 +95,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
     except ImportError as error:
         raise ImportError(
             f"Expected the `pyarrow` package, to read {path.name}. Install "
-            "it with `pip install 'keras-grow[parquet]'`."
+            "it in a clone of keras_grow: `pip install '.[parquet]'`."
         ) from error
     try:
         with ParquetFile(path) as file:

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_grow.files import save_tensors
 from keras_grow.files.checked_json import check_float
+from keras_grow.files.checked_json import check_int
 from keras_grow.growth.families import backbone_of
 from keras_grow.training import anchor_file
 from keras_grow.training.base_predictions import KnownModel
@@ -97,16 +98,6 @@ class KLAnchor:
                 f"`weight` must be positive. Received: weight={weight}. To "
                 "train without an anchor, pass none."
             )
-        for name, value in [
-            ("top_k", top_k),
-            ("batch_size", batch_size),
-            ("length", length),
-        ]:
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: "
-                    f"{name}={value!r}"
-                )
         if direction not in DIRECTIONS:
             raise ValueError(
                 f"`direction` must be one of {DIRECTIONS}. Received: "
@@ -119,9 +110,9 @@ class KLAnchor:
             )
         self.passages = passages
         self.weight = weight
-        self.top_k = top_k
-        self.batch_size = batch_size
-        self.length = length
+        self.top_k = check_int(top_k, "top_k", 1)
+        self.batch_size = check_int(batch_size, "batch_size", 1)
+        self.length = check_int(length, "length", 1)
         self.direction = direction
         self.seed = seed
         self.arrays: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """Which Keras loop draws from a data set: Keras does not tell it."""
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -33,14 +34,26 @@ def check_loop(kind: Any, shuffle: bool, batches: int) -> None:
         )
 
 
+def reads_shapes() -> bool:
+    """Whether Keras reads a batch only to learn the shapes of all."""
+    # On TensorFlow alone, before it draws.
+    return any(frame.f_code.co_name == "get_tf_dataset" for frame in _stack())
+
+
 def _innermost_loop() -> tuple[str, dict[str, Any]]:
     """The name and the variables of the loop; empty outside of one."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
+    for frame in _stack():
         name = frame.f_code.co_name
         if name in ("fit", "evaluate"):
             found = frame.f_locals
             if isinstance(found.get("self"), keras.Model):
                 return name, found
-        frame = frame.f_back
     return "", {}
+
+
+def _stack() -> Iterator[FrameType]:
+    """The frames of this thread, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,5 +1,6 @@
 """Batches of rows of similar length, in a few static shapes."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_grow.files.checked_json import check_int
 from keras_grow.training.drawing import check_loop
+from keras_grow.training.drawing import reads_shapes
 from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
 from keras_grow.training.lengths import example_order
@@ -106,22 +109,13 @@ class LengthBuckets(keras.utils.PyDataset):
         super().__init__()
         shape = np.shape(y)
         _check_arrays({**x, "sample_weight": sample_weight}, shape)
-        if batch_size < 1 or initial_epoch < 0:
-            raise ValueError(
-                "Expected a positive `batch_size` and an `initial_epoch` of 0 "
-                f"or more. Received: batch_size={batch_size}, "
-                f"initial_epoch={initial_epoch}"
-            )
         if updates is not None and not 0 <= updates[0] < updates[1]:
             raise ValueError(
                 "Expected `updates` to be a first update and a later one. "
                 f"Received: updates={updates}"
             )
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise ValueError(
-                "Expected a positive `steps_per_epoch`. "
-                f"Received: steps_per_epoch={steps_per_epoch}"
-            )
+        if steps_per_epoch is not None:
+            check_int(steps_per_epoch, "steps_per_epoch", 1)
         chosen = [updates, steps_per_epoch, None if shuffle else "all rows"]
         if sum(each is not None for each in chosen) > 1:
             raise ValueError(
@@ -130,11 +124,11 @@ class LengthBuckets(keras.utils.PyDataset):
                 f"steps_per_epoch={steps_per_epoch}, shuffle={shuffle}"
             )
         self.x, self.y, self.sample_weight = dict(x), y, sample_weight
-        self.batch_size = batch_size
-        self.seed = seed
+        self.batch_size = check_int(batch_size, "batch_size", 1)
+        self.seed = check_int(seed, "seed", 0)
         self.group = group
         self.same_loss = same_loss
-        self.epoch = initial_epoch
+        self.epoch = check_int(initial_epoch, "initial_epoch", 0)
         self.updates = updates
         self.steps_per_epoch = steps_per_epoch
         self.shuffle = shuffle
@@ -154,16 +148,21 @@ class LengthBuckets(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Any, Any]:
         """The next batch while `fit` draws an epoch, or number `index`."""
+        if reads_shapes():
+            # Keras reads the first two batches, and expects their length of
+            # every batch if both have the same.
+            ends = (self.lengths[0], self.lengths[-1])
+            return self._cut(self.rows(index), ends[index % 2])
         if self._drawn is not None:
             # `fit` shuffles the indices unless told not to; the order is set
             # here.
             index = self._drawn
             self._drawn += 1
-        elif keras.config.backend() == "tensorflow":
-            # Keras reads the first two batches to learn the shapes of all, and
-            # expects that length of every batch if both have it.
-            ends = (self.lengths[0], self.lengths[-1])
-            return self._cut(self.rows(index), ends[index % 2])
+        elif index >= len(self):
+            # With this Python ends a `for` loop over the batches.
+            raise IndexError(
+                f"Expected a batch below {len(self)}. Received: {index}"
+            )
         return self.batch(index)
 
     def batch(self, index: int) -> tuple[dict[str, Any], Any, Any]:
@@ -261,14 +260,15 @@ def _lengths(
 ) -> tuple[int, ...]:
     if lengths is None:
         return cheapest_lengths(rows, multiple_of=8, longest=longest)
-    if isinstance(lengths, int) and lengths > 0:
-        return choose_lengths(rows, lengths, longest=longest)
-    chosen = () if isinstance(lengths, int) else tuple(sorted(set(lengths)))
-    if not chosen or not rows.max() <= chosen[-1] <= longest or chosen[0] < 1:
+    if not isinstance(lengths, Iterable):
+        count = check_int(lengths, "lengths", 1)
+        return choose_lengths(rows, count, longest=longest)
+    chosen = tuple(sorted({check_int(n, "lengths", 1) for n in lengths}))
+    if not chosen or not rows.max() <= chosen[-1] <= longest:
         raise ValueError(
-            "Expected `lengths` to be a positive int, or lengths, of which the "
-            f"last holds the longest row, {int(rows.max())} positions, and is "
-            f"at most {longest}. Received: lengths={lengths}"
+            "Expected `lengths` of which the last holds the longest row, "
+            f"{int(rows.max())} positions, and is at most {longest}. "
+            f"Received: lengths={lengths}"
         )
     return chosen
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_grow.files.checked_json import check_int
 from keras_grow.growth.text_inputs import check_reads_text
 from keras_grow.training.anchor import KLAnchor
 from keras_grow.training.anchored_loss import AnchoredLoss
@@ -68,11 +69,7 @@ def supervised_logits(
         ```
     """
     head = _checked(lm)
-    if not isinstance(chunk_size, int) or chunk_size < 1:
-        raise ValueError(
-            "`chunk_size` must be a positive integer, the most positions "
-            f"whose logits exist at once. Received: chunk_size={chunk_size!r}"
-        )
+    chunk_size = check_int(chunk_size, "chunk_size", 1)
     if token_weights not in (None, "dft"):
         raise ValueError(
             'Expected `token_weights` to be "dft" or None. Received: '

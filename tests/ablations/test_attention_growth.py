@@ -268,9 +268,25 @@ def test_new_variables_of_a_bfloat16_model_are_float32():
 
 def test_a_file_that_could_not_be_loaded_is_not_written(tmp_path):
     lm = small_lm("gemma3")
-    grow_attention(lm)
-    with pytest.raises(ValueError, match="save_weights"):
-        lm.save(tmp_path / "lm.keras")
+    keras_grow.grow_model(lm)
+    for _ in range(2):
+        grow_attention(lm)
+        for part in (lm, lm.backbone):
+            (tmp_path / "lm.keras").write_bytes(b"old")
+            with pytest.raises(ValueError, match="save_weights"):
+                part.save(tmp_path / "lm.keras")
+            assert (tmp_path / "lm.keras").read_bytes() == b"old"
+            with pytest.raises(ValueError, match="save_weights"):
+                part.save_to_preset(tmp_path / "preset")
+        lm = small_lm("gemma3")
+
+
+def test_lora_that_would_stop_the_new_slices_is_refused():
+    lm = grow_attention(small_lm("gemma"))
+    trained = [weight.path for weight in lm.trainable_weights]
+    with pytest.raises(ValueError, match=r"grown attention.*`enable_lora`"):
+        lm.backbone.enable_lora(2)
+    assert [weight.path for weight in lm.trainable_weights] == trained
 
 
 @pytest.mark.exact
@@ -299,6 +315,7 @@ def with_lora():
     [
         (lambda: small_lm("gemma"), {"grows": "keys"}, "`grows` to be one of"),
         (lambda: small_lm("gemma"), {"factor": 1}, "`factor` to be an int"),
+        (lambda: small_lm("gemma"), {"factor": 2.0}, "`factor` to be an int"),
         (lambda: small_lm("gemma"), {"layers": [2]}, "block indices from 0"),
         (
             lambda: small_lm("gemma"),

@@ -187,6 +187,32 @@ def test_keras_files_and_presets_hold_the_expanded_model(family, tmp_path):
         assert [w.path for w in loaded.trainable_weights] == trained
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="as `quantize_base`"
+)
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.filterwarnings("ignore:`compile.*was not called:UserWarning")
+@pytest.mark.usefixtures("little_garbage")
+def test_an_expanded_model_in_int8_is_close_and_can_be_saved(tmp_path):
+    lm = tiny_lm("gemma3", num_layers=1)
+    lm = perturb(expand_blocks(lm, after=[0]))
+    before = logits(lm)
+    lm.quantize("int8")
+    after = logits(lm)
+    assert 0 < np.abs(after - before).max() < 0.3 * np.abs(before).max()
+    lm.save(tmp_path / "lm.keras")
+    loaded = keras.models.load_model(tmp_path / "lm.keras")
+    np.testing.assert_array_equal(logits(loaded), after)
+
+
+def test_lora_that_would_stop_the_new_blocks_is_refused():
+    lm = expand_blocks(tiny_lm("gemma"), 1)
+    trained = [weight.path for weight in lm.trainable_weights]
+    with pytest.raises(ValueError, match=r"without inserted blocks.*LoRA"):
+        lm.backbone.enable_lora(2)
+    assert [weight.path for weight in lm.trainable_weights] == trained
+
+
 def test_layers_are_shared_and_new_variables_are_float32():
     lm = small_lm("gemma3", dtype="bfloat16")
     before = logits(lm)
@@ -216,7 +242,12 @@ def with_lora():
     [
         (lambda: tiny_lm("gemma"), {}, "either `num_new_blocks` or `after`"),
         (lambda: tiny_lm("gemma"), {"num_new_blocks": 5}, "from 1 to 2"),
-        (lambda: tiny_lm("gemma"), {"after": [4]}, "indices from 0 to 1"),
+        (lambda: tiny_lm("gemma"), {"num_new_blocks": True}, "an int from 1"),
+        (lambda: tiny_lm("gemma"), {"num_new_blocks": 2.0}, "an int from 1"),
+        (lambda: tiny_lm("gemma"), {"after": []}, "at least one block index"),
+        (lambda: tiny_lm("gemma"), {"after": 1}, "`after` to be a list"),
+        (lambda: tiny_lm("gemma"), {"after": [4]}, r"0 to 1.*after=\[4\]"),
+        (lambda: tiny_lm("gemma"), {"after": [1, 1]}, r"once.*after=\[1, 1\]"),
         (
             lambda: tiny_lm("gemma"),
             {"num_new_blocks": 1, "block_dtype": "float16"},

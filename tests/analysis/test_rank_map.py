@@ -78,6 +78,20 @@ def test_a_step_within_one_execution_is_kept_at_its_end(tmp_path):
     assert names(tmp_path) == ["step_00000004"]
 
 
+def test_steps_whose_gradients_overflow_are_not_counted(tmp_path):
+    lm = tiny_lm(num_layers=2, dtype="mixed_float16")
+    lm.compile(
+        optimizer=keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(1e-2), initial_scale=2.0**18
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    fit(lm, KernelSnapshots(tmp_path, every=1))
+    count = int(lm.optimizer.inner_optimizer.iterations)
+    assert 0 < count < 4
+    assert names(tmp_path) == [f"step_{n:08d}" for n in range(count + 1)]
+
+
 def changed(lm, block: int, rank: int, slot: str = "gating_ffw"):
     """Add a matrix of equal singular values 0.5 to one kernel."""
     kernel = getattr(lm.backbone.transformer_layers[block], slot).kernel

@@ -147,7 +147,7 @@ def test_a_training_is_watched_stopped_kept_compared_and_taken_away(
     install, *code = (
         page.locator("#take-code textarea").input_value().splitlines()
     )
-    assert install == '# pip install "keras-grow[jax]"'
+    assert install == "# In a clone of keras_grow: pip install '.[jax]'"
     *code, _ = "\n".join(code).replace(name, str(tmp_path / name)).splitlines()
     names = {}
     exec("\n".join(code), names)

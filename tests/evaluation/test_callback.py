@@ -105,10 +105,23 @@ def test_chosen_steps_with_several_steps_per_execution():
     assert [row["step"] for row in rows] == expected
 
 
+def test_a_score_that_evaluates_leaves_the_means_of_the_epoch():
+    x = np.ones((12, 3), dtype="float32")
+
+    def losses(callbacks):
+        zeros = keras.layers.Dense(1, kernel_initializer="zeros")
+        model = keras.Sequential([zeros])
+        model.compile(optimizer="sgd", loss="mse")
+        return fit(model, x, x[:, :1], callbacks)["loss"]
+
+    scores = {"own": lambda model: model.evaluate(x, x[:, :1], verbose=0)}
+    assert losses([EvaluateDuringFit(scores, every=2)]) == losses([])
+
+
 @pytest.mark.no_backend
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="at least one score"):
         EvaluateDuringFit({})
-    for every in (0, -1, [0]):
-        with pytest.raises(ValueError, match="`every` to be positive"):
+    for every in (0, -1, [0], True, 2.0, "2"):
+        with pytest.raises(ValueError, match="`every` to be an int of 1"):
             EvaluateDuringFit({"retention": lambda _: 0.0}, every=every)

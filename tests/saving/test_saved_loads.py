@@ -88,13 +88,16 @@ def test_lora_that_files_do_not_support_is_refused_before_writing(
         else block.gating_ffw.slices[0]
     )
     layer.enable_lora(2)
+    (tmp_path / "lm.keras").write_bytes(b"old")
     for save in (
         lambda: keras_grow.save_growth(lm, tmp_path / "growth"),
         lambda: lm.save(tmp_path / "lm.keras"),
+        lambda: lm.backbone.save(tmp_path / "lm.keras"),
     ):
         with pytest.raises(ValueError, match="would not load again"):
             save()
     assert not (tmp_path / "growth").exists()
+    assert (tmp_path / "lm.keras").read_bytes() == b"old"
 
 
 def test_one_of_several_growths_with_lora_is_saved_with_the_others(tmp_path):

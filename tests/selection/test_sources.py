@@ -16,6 +16,7 @@ from keras_grow import grow_model
 from keras_grow import rank_layers
 from keras_grow.analysis import KernelSnapshots
 from keras_grow.analysis import effective_rank_map
+from keras_grow.command import main
 from keras_grow.growth.families import family_of
 from keras_grow.selection import LayerUpdateRecorder
 from keras_grow.selection import rank_by_gradient
@@ -90,6 +91,25 @@ def test_a_damaged_index_of_shards_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"index of a sharded.*weights\.json"):
         rank_layers(path, tiny_lm())
+
+
+@pytest.mark.parametrize("name", ["lm.weights.h5", "lm.keras", "kernels"])
+def test_a_damaged_file_of_weights_is_named(tmp_path, name, capsys):
+    lm = tiny_lm("gemma", num_layers=1)
+    path = damaged = tmp_path / name
+    if name == "kernels":
+        save_kernels(lm, path)
+        damaged = min(path.iterdir())
+    else:
+        (lm.save if name == "lm.keras" else lm.save_weights)(path)
+    raw = damaged.read_bytes()
+    for broken in (b"", b"not weights", raw[:50], raw[: len(raw) // 2]):
+        damaged.write_bytes(broken)
+        with pytest.raises(ValueError, match=rf"Expected.*{name}"):
+            rank_layers(path, lm)
+    assert main(["rank", str(path), str(path)]) == 1
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert name in said
 
 
 def test_shards_are_found_by_the_index_of_keras(tmp_path):

@@ -195,6 +195,7 @@ def test_a_model_without_a_tokenizer_needs_a_start_token():
         (dict(weight=float("nan")), "weight=nan"),
         (dict(weight="1"), "weight='1'"),
         (dict(top_k=0), "top_k=0"),
+        (dict(top_k=True), "top_k=True"),
         (dict(batch_size=1.5), "batch_size=1.5"),
         (dict(length=-1), "length=-1"),
         (dict(direction="sideways"), "direction='sideways'"),

@@ -47,6 +47,14 @@ def test_every_row_is_in_an_epoch_once_and_whole(group):
         assert not some[real:].any()
 
 
+def test_a_loop_over_the_batches_gets_an_epoch_of_whole_rows():
+    data = LengthBuckets(*rows_of_lengths(), batch_size=4)
+    batches = list(data)
+    assert len(batches) == len(data)
+    for index, (_, targets, _) in enumerate(batches):
+        np.testing.assert_array_equal(targets, data.batch(index)[1])
+
+
 @pytest.mark.no_backend
 def test_rows_of_similar_length_need_less_padding():
     data = [
@@ -111,6 +119,21 @@ def compiled_lm(**options):
         **options,
     )
     return lm
+
+
+def test_a_fit_after_one_that_failed_begins_the_epoch_again():
+    def fail(batch, logs):
+        raise RuntimeError("failed")
+
+    data = Rows(*rows_of_lengths(), batch_size=4)
+    fails = keras.callbacks.LambdaCallback(on_train_batch_end=fail)
+    with pytest.raises(RuntimeError, match="failed"):
+        keras.Model.fit(compiled_lm(), data, verbose=0, callbacks=[fails])
+    data.given.clear()
+    keras.Model.fit(compiled_lm(), data, verbose=0)
+    rows = [row for _, *rows in data.given for row in rows]
+    # Keras may have drawn a batch more, to build the model.
+    assert sorted(rows[-ROWS:]) == list(range(ROWS))
 
 
 @pytest.mark.parametrize("group", [True, False])
@@ -266,11 +289,16 @@ def test_updates_without_groups_continue_across_epochs():
         (dict(x={}), "padding_mask"),
         (dict(sample_weight=np.ones((3, 4))), "same rows and positions"),
         (dict(batch_size=0), "batch_size=0"),
+        (dict(batch_size=2.5), "batch_size=2.5"),
+        (dict(seed=0.5), "seed=0.5"),
+        (dict(initial_epoch=1.5), "initial_epoch=1.5"),
         (dict(updates=(3, 3)), r"updates=\(3, 3\)"),
         (dict(steps_per_epoch=0), "steps_per_epoch=0"),
         (dict(steps_per_epoch=3, shuffle=False), "one of"),
         (dict(lengths=(8, 16)), "holds the longest row"),
         (dict(lengths=0), "lengths=0"),
+        (dict(lengths=True), "lengths=True"),
+        (dict(lengths=(8.5, 40)), "lengths=8.5"),
     ],
 )
 def test_bad_arguments_are_refused(change, message):

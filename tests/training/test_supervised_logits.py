@@ -257,7 +257,7 @@ def test_a_model_without_a_tied_head_is_refused():
         supervised_logits(keras.Sequential([keras.layers.Dense(1)]))
 
 
-@pytest.mark.parametrize("chunk_size", [0, -1, 2.5])
+@pytest.mark.parametrize("chunk_size", [0, -1, 2.5, True])
 def test_a_bad_chunk_size_is_refused(chunk_size):
     with pytest.raises(ValueError, match=f"chunk_size={chunk_size}"):
         supervised_logits(tiny_lm(num_layers=1), chunk_size=chunk_size)
