@@ -37,6 +37,7 @@ from keras_grow.growth.fits import check_fits
 from keras_grow.growth.fits import check_saved
 from keras_grow.growth.grown_block import become_grown_block
 from keras_grow.growth.grown_block import put
+from keras_grow.growth.ready import check_moves
 from keras_grow.growth.ready import check_ready
 from keras_grow.growth.state import ModelState
 from keras_grow.growth.stored import missing_beneath
@@ -62,6 +63,8 @@ class Grown(Checked):
         """Refuse a dial with which the newest growth must not train."""
         sync_part(cast(Any, self))
         check_ready(ModelState.of(self))
+        model = cast(keras.Model, self)
+        check_moves(model.optimizer, model.trainable_variables)
         with own_step(self, "train_step"):
             return super().make_train_function(force)  # type: ignore[misc]
 

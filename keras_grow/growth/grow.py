@@ -106,8 +106,8 @@ def grow_model(
         shares: `"equal"`, or `"unequal"` with `"g_train"`.
         slice_dtype: dtype of the new variables, `"float32"` or the dtype that
             the model computes in. Defaults to `"float32"`: optimizer moments
-            take the dtype of their variable. Keras' Adam changes no bfloat16
-            variable if its `beta_2` is above 0.998, as it is by default.
+            take the dtype of their variable, and in bfloat16 Keras' Adam at its
+            default `beta_2` changes nothing: `fit` refuses that.
         seed: seed of `"random_zero_down"`.
         name: what to call the growth, for `set_growths` and growth files.
             Defaults to `"growth_1"`, `"growth_2"` and so on.

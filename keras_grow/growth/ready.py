@@ -1,7 +1,13 @@
 """Check before every `fit` that the newest growth may train as things are."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
+from keras import ops
+
+from keras_grow.growth.compiled import with_inner
 from keras_grow.growth.state import ModelState
 
 
@@ -39,3 +45,22 @@ def check_ready(state: ModelState) -> None:
             "to train it on these. To train on top of what is active now, grow "
             "the model again with `keras_grow.grow_model`."
         )
+
+
+def check_moves(optimizer: Any, variables: Sequence[keras.Variable]) -> None:
+    """Refuse an Adam that would change no variable of a low precision.
+
+    Keras' Adam computes in the dtype of each variable. There `beta_2` may be 1,
+    and with it every step is zero.
+    """
+    for inner in with_inner(optimizer):
+        beta = getattr(inner, "beta_2", 0.0)
+        for dtype in {str(variable.dtype) for variable in variables}:
+            if float(ops.cast(ops.cast(beta, dtype), "float32")) == 1.0:
+                raise ValueError(
+                    f"Expected an optimizer that moves {dtype} variables. "
+                    f"Received: {inner.name!r} with beta_2={beta}, which is 1 "
+                    f"in {dtype}: every step would be zero. Grow with "
+                    '`slice_dtype="float32"`, the default, or compile with '
+                    "`beta_2=0.99`."
+                )

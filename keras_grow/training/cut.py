@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
+from keras_grow.growth.ready import check_moves
 from keras_grow.growth.ready import check_ready
 from keras_grow.growth.state import ModelState
 from keras_grow.keras_internals import flatten_layers
@@ -86,6 +87,7 @@ class _Top(keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         """Refuse a dial with which the newest growth must not train."""
         check_ready(self.whole)
+        check_moves(self.optimizer, self.trainable_variables)
         return super().make_train_function(force)
 
 

@@ -270,3 +270,20 @@ def test_two_tasks_in_sequence_leave_each_other_alone():
             np.testing.assert_array_equal(value, first[path])
     report = keras_grow.growth_report(lm)
     assert report.widths == {0: (24, 48), 1: (24, 72), 2: (24, 48)}
+
+
+def test_an_adam_that_would_move_no_bfloat16_slice_is_refused():
+    lm = tiny_lm("gemma3", dtype="bfloat16")
+    keras_grow.grow_model(lm, slice_dtype="bfloat16")
+    before = values(lm)
+    with pytest.raises(ValueError, match=r"beta_2=0.999, which is 1 in bf"):
+        fit(lm, optimizer=keras.optimizers.Adam(1e-2))
+    # Keras' own model does not move.
+    plain = tiny_lm("gemma3", dtype="bfloat16")
+    unmoved = values(plain)
+    fit(plain, optimizer=keras.optimizers.Adam(1e-2))
+    for path, value in values(plain).items():
+        np.testing.assert_array_equal(value, unmoved[path])
+    fit(lm, optimizer=keras.optimizers.Adam(1e-2, beta_2=0.99))
+    moved = [path for path, value in values(lm).items() if "growth_1" in path]
+    assert any(np.any(values(lm)[path] != before[path]) for path in moved)
