@@ -250,8 +250,7 @@ def build(
         follow_link, None, fields, **QUIET
     )
     page.load(None, None, own.drift, js=_WIDE)
-    gr.on([page.load, history.change], show_history, history, [past, empty],
-          **QUIET)  # fmt: skip
+    history.change(show_history, history, [past, empty], **QUIET)
     return tab
 
 
