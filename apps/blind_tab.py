@@ -21,19 +21,13 @@ from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
 _LEFT, _RIGHT = PANES, PANES + 1  # Panes that no other question asks.
-_READ = "(first, ...rest) => [readKept('votes'), ...rest]"
-_READ_FOR_VOTE = "(pair) => [pair, readKept('votes')]"
-_READ_ALL = "() => [readKept('asked'), readKept('votes')]"
+# What the browser keeps of questions and of votes.
+READ = "() => [readKept('asked'), readKept('votes')]"
+_READ_TO_ASK = "(first, ...rest) => [readKept('votes'), ...rest]"
+_READ_TO_VOTE = "(pair) => [pair, readKept('votes')]"
 _FORGET = "() => { readKept('votes'); return [[], '']; }"
 _WRITE = "(votes) => { writeKept('votes', votes); }"
-_DOWNLOAD = """(text, name) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  return [text, name];
-}"""
+_DOWNLOAD = "(text, name) => { download(text, name); }"
 
 
 def build(
@@ -92,7 +86,7 @@ def build(
         asking(events),
         [votes, *sides, *form],
         [prompt, *texts, *buttons, pair],
-        js=_READ,
+        js=_READ_TO_ASK,
         **ANSWERED,
     )
     for side, button in zip(blind.VOTES, buttons, strict=True):
@@ -100,7 +94,7 @@ def build(
             lambda current, votes, side=side: vote(side, current, votes),
             [pair, votes],
             [pair, votes, result, *buttons],
-            js=_READ_FOR_VOTE,
+            js=_READ_TO_VOTE,
             **QUIET,
         ).then(None, votes, None, js=_WRITE)
     forget.click(None, None, [votes, result], js=_FORGET).then(
@@ -115,7 +109,7 @@ def build(
             ],
             [history, votes],
             [text, name],
-            js=_READ_ALL,
+            js=READ,
             **QUIET,
         ).then(None, [text, name], None, js=_DOWNLOAD)
 

@@ -47,24 +47,16 @@ function say(text) {
 }
 new MutationObserver(sayEnds).observe(
   document.documentElement, { childList: true, subtree: true });
-// What the browser keeps belongs to all tabs of the page: it is read anew for
-// every change, which is made anew where another tab came in between.
-const readLast = {};
-function readKept(name) {
-  try {
-    readLast[name] = localStorage.getItem(`keras_grow_${name}`);
-    return JSON.parse(readLast[name]) ?? [];
-  } catch {
-    return [];  // Nothing may be kept, or it is of an older version.
-  }
+function showQuery(query) {
+  const url = new URL(window.location.href);
+  url.search = query;
+  window.history.replaceState(null, "", url);
+  return url.href;
 }
-function writeKept(name, list) {
-  try {
-    const key = `keras_grow_${name}`;
-    if (localStorage.getItem(key) !== readLast[name]) return false;
-    localStorage.setItem(key, JSON.stringify(list));
-  } catch (error) {
-    console.error(error);
-  }
-  return true;
+function download(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

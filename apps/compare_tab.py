@@ -24,13 +24,7 @@ from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
-_LINK = """(query) => {
-  const url = new URL(window.location.href);
-  url.search = query;
-  window.history.replaceState(null, "", url);
-  return url.href;
-}"""
-_READ = '() => [readKept("asked"), readKept("votes")]'
+_LINK = "(query) => showQuery(query)"
 _READ_ASKED = '(latest) => [latest, readKept("asked")]'
 _WRITE_ASKED = """(history, again) =>
   writeKept("asked", history) ? again : again + 1"""
@@ -245,7 +239,7 @@ def build(
           js=_READ_ASKED, **QUIET).then(
         None, [history, again], again, js=_WRITE_ASKED
     )  # fmt: skip
-    page.load(None, None, [history, votes], js=_READ)
+    page.load(None, None, [history, votes], js=blind_tab.READ)
     page.load(events.examples, None, [examples, own.drawing[-1]], **QUIET).then(
         follow_link, None, fields, **QUIET
     )

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")
 HEAD = "".join(
     f"<script>{(_HERE / name).read_text('utf-8')}</script>"
-    for name in ("page.js", "compare.js")
+    for name in ("page.js", "compare.js", "kept.js")
 )
 # Fonts of the visitor's own system: nothing comes from another site.
 THEME = gr.themes.Default(

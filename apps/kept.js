@@ -1,0 +1,21 @@
+// What the browser keeps belongs to all tabs of the page: it is read anew for
+// every change, which is made anew where another tab came in between.
+const readLast = {};
+function readKept(name) {
+  try {
+    readLast[name] = localStorage.getItem(`keras_grow_${name}`);
+    return JSON.parse(readLast[name]) ?? [];
+  } catch {
+    return [];  // Nothing may be kept, or it is of an older version.
+  }
+}
+function writeKept(name, list) {
+  try {
+    const key = `keras_grow_${name}`;
+    if (localStorage.getItem(key) !== readLast[name]) return false;
+    localStorage.setItem(key, JSON.stringify(list));
+  } catch (error) {
+    console.error(error);
+  }
+  return true;
+}
