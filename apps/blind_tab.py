@@ -25,8 +25,8 @@ _LEFT, _RIGHT = PANES, PANES + 1  # Panes that no other question asks.
 READ = "() => [readKept('asked'), readKept('votes')]"
 _READ_TO_ASK = "(first, ...rest) => [readKept('votes'), ...rest]"
 _READ_TO_VOTE = "(pair) => [pair, readKept('votes')]"
-_FORGET = "() => { readKept('votes'); return [[], '']; }"
-_WRITE = "(votes) => { writeKept('votes', votes); }"
+_ADD = "(votes) => { if (votes.length) addKept('votes', votes.at(-1)); }"
+_FORGET = "() => { forgetKept('votes'); return [[], '']; }"
 _DOWNLOAD = "(text, name) => { download(text, name); }"
 
 
@@ -73,13 +73,10 @@ def build(
         forget = gr.Button("Forget my votes", size="sm", elem_id="forget-votes")
     pair = gr.State(None)
     with gr.Row():
-        exports = {
-            name: gr.Button(f"Export {label}", size="sm", elem_id=name)
-            for name, label in (
-                ("answers.jsonl", "JSONL"),
-                ("answers.md", "Markdown"),
-            )
-        }
+        exports = [
+            gr.Button("Export JSONL", size="sm", elem_id="answers.jsonl"),
+            gr.Button("Export Markdown", size="sm", elem_id="answers.md"),
+        ]
     # A `gr.State` would stay with the server.
     text, name = (gr.Textbox("", visible="hidden") for _ in range(2))
     ask.click(
@@ -96,14 +93,12 @@ def build(
             [pair, votes, result, *buttons],
             js=_READ_TO_VOTE,
             **QUIET,
-        ).then(None, votes, None, js=_WRITE)
-    forget.click(None, None, [votes, result], js=_FORGET).then(
-        None, votes, None, js=_WRITE
-    )
-    for file, button in exports.items():
-        write = blind.as_jsonl if file.endswith("l") else blind.as_markdown
+        ).then(None, votes, None, js=_ADD)
+    forget.click(None, None, [votes, result], js=_FORGET)
+    writers = blind.as_jsonl, blind.as_markdown
+    for button, write in zip(exports, writers, strict=True):
         button.click(
-            lambda history, votes, file=file, write=write: [
+            lambda history, votes, file=button.elem_id, write=write: [
                 write(history or [], votes or []),
                 file,
             ],

@@ -19,3 +19,14 @@ function writeKept(name, list) {
   }
   return true;
 }
+function forgetKept(name) {
+  readKept(name);
+  writeKept(name, []);
+}
+// Add to what is kept by now, whichever tab it is of, unless it is there.
+function addKept(name, one) {
+  const kept = readKept(name);
+  const own = JSON.stringify(one);
+  if (kept.some((each) => JSON.stringify(each) === own)) return;
+  writeKept(name, [...kept, one]);
+}
