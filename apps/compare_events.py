@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from . import pane
 from . import placing
@@ -272,20 +271,3 @@ class CompareEvents:
             gr.Dropdown(choices=choices),
             rows.ends_with_line(self.models.runs),
         ]
-
-
-def link(*values: Any) -> str:
-    """The address' query that gives back the settings and the open panes."""
-    form = Form.of(values)
-    query = [
-        (name, int(value) if isinstance(value, bool) else value)
-        for name, value in zip(SETTINGS, form.settings, strict=True)
-    ]
-    panes = zip(form.keys, form.dials, strict=True)
-    query += [
-        ("pane", f"{key}@{dial:g}")
-        for key, dial in compress(panes, form.opened)
-    ]
-    mix = zip(form.mixed, form.mix, strict=False)
-    query += [("mix", f"{key}@{dial:g}") for key, dial in mix if dial]
-    return urlencode(query)

@@ -12,13 +12,13 @@ from .answers import Answer
 from .asking import Visitors
 from .catalog import BASE
 from .compare_events import CompareEvents
-from .compare_events import link as link_of
 from .history import KEPT
 from .history import NO_HISTORY
 from .history import PANES
-from .history import follow_link
 from .history import remembered
 from .history import show_history
+from .links import follow_link
+from .links import link as link_of
 from .models import Models
 from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET

@@ -16,6 +16,7 @@ from . import words
 from .asking import Visitors
 from .catalog import BASE
 from .history import PANES
+from .links import linked
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -121,10 +122,10 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
 
         def first_choices(request: gr.Request) -> list[Any]:
             """What is offered; chosen are a link's models or the loaded."""
-            chosen = placing.linked(request, "pane")
+            chosen = linked(request, "pane")
             for key, _ in chosen:
                 models.prepare(key)
-            mix = zip(*placing.linked(request, "mix"), strict=True)
+            mix = zip(*linked(request, "mix"), strict=True)
             offers = placing.offers(models, (), *map(list, mix))
             return [
                 *placing.place(

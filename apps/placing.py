@@ -36,19 +36,6 @@ def place(models: Models, chosen: Sequence[Pane]) -> list[Any]:
     ]
 
 
-def linked(request: gr.Request, name: str) -> list[tuple[str, float]]:
-    """The keys and dials that a link gives under a name."""
-    found = []
-    for text in request.query_params.getlist(name):
-        key, _, dial = text.rpartition("@")
-        try:
-            if 0.0 <= float(dial) <= 1.0:
-                found.append((key, float(dial)))
-        except ValueError:
-            continue
-    return found
-
-
 def offers(
     models: Models,
     chosen: Sequence[str | None] = (),

@@ -11,11 +11,11 @@ from keras_grow.app.asking import Visitors
 from keras_grow.app.catalog import MIXED
 from keras_grow.app.catalog import Choice
 from keras_grow.app.compare_events import CompareEvents
-from keras_grow.app.compare_events import link
 from keras_grow.app.history import PANES
-from keras_grow.app.history import follow_link
 from keras_grow.app.history import remembered
-from keras_grow.app.placing import linked
+from keras_grow.app.links import follow_link
+from keras_grow.app.links import link
+from keras_grow.app.links import linked
 from keras_grow.app.placing import offers
 from starlette.datastructures import QueryParams
 from straw_models import StrawModels
