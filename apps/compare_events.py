@@ -246,15 +246,23 @@ class CompareEvents:
         return shown({i: [*empty, None] for i in range(PANES)})[:-1]
 
     def from_history(
-        self, index: int, history: History, plain: bool
+        self,
+        request: gr.Request,
+        index: int,
+        history: History,
+        plain: bool,
+        opened: list[bool],
     ) -> list[Any]:
-        """Settings and panes of an earlier question."""
-        panes = {
-            int(name): of_kept(own, plain)
-            for name, own in history[index].items()
-        }
-        settings = question_of(history[index])
-        return [*(settings[name] for name in SETTINGS), *shown(panes)[:-1]]
+        """Settings, answers and models of an earlier question."""
+        item = history[index]
+        answers = {int(n): of_kept(own, plain) for n, own in item.items()}
+        self.visitors.drop(str(request.session_hash), answers)
+        settings = question_of(item)
+        return [
+            *(settings[name] for name in SETTINGS),
+            *shown(answers)[:-1],
+            *placing.asked_again(self.models, item, opened),
+        ]
 
     def uploaded(self, path: str, mixed: list[str], *mix: float) -> list[Any]:
         """Offer a growth file that a visitor brought."""

@@ -203,8 +203,8 @@ def build(
     gr.on(changes, _differ, [*pair, *kept], shown, **QUIET)
     past.click(
         events.from_history,
-        [past, history, own.plain],
-        [*fields, *outputs],
+        [past, history, own.plain, opened],
+        [*fields, *outputs, *tab.placed, *own.mix, tab.mixed],
         **QUIET,
     )
     again = gr.Number(0, visible=False)

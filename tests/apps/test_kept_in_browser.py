@@ -67,8 +67,18 @@ def test_a_link_and_the_history_give_a_prompt_back(app, visit):
     earlier = other.locator("#history button", has_text="hello")
     earlier.wait_for()
     other.locator("#prompt textarea").fill("something else")
+    # Another model in a pane gives way to the one that was asked.
+    chooser = other.locator("#model-1 input")
+    asked = chooser.input_value()
+    chooser.click()
+    other.get_by_role("option", name="Base").first.click()
+    says(other, "answer-1", "No answer yet")
     earlier.click()
     assert answers(other) == first
+    other.wait_for_function(
+        "asked => document.querySelector('#model-1 input').value === asked",
+        arg=asked,
+    )
     assert "<b>" in other.locator("#prompt textarea").input_value()
 
 
