@@ -37,11 +37,10 @@ class Measured:
 
 def sentence(lesson: Lesson, rows: Rows, runs: Runs) -> str:
     """Passes, time and memory of a training to come, from the earlier ones."""
-    learned = len(rows.examples) - rows.held_out
-    passes = lesson.updates * BATCH / learned
+    passes = lesson.updates * BATCH / rows.learned
     noun = "pass" if round(passes, 1) == 1 else "passes"
     words = f"{passes:.1f}".removesuffix(".0")
-    begin = f"{words} {noun} over {learned:,} rows"
+    begin = f"{words} {noun} over {rows.learned:,} rows"
     found = measured(lesson, runs)
     if found is None:
         return (

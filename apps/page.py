@@ -79,7 +79,9 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             with gr.Tab("See", id="see") as see_page:
                 see = see_tab.build(see_page, runs, models)
             with gr.Tab("Train", id="train"):
-                train = train_tab.build(page, trainer, models, owner)
+                training, to_compare = train_tab.build(
+                    page, trainer, models, owner
+                )
             with gr.Tab("Take away", id="take") as take_page:
                 growth = take_away_tab.build(runs)
         seen = gr.State("")
@@ -139,7 +141,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         def compare_trained(*chosen: Any) -> list[Any]:
             """The panes as they are, and the new model in one beside them."""
             key, opened = trainer.status.key, chosen[-1]
-            dials = zip(chosen[:PANES], chosen[PANES : 2 * PANES], strict=True)
+            dials = zip(chosen[:PANES], chosen[PANES:-1], strict=True)
             panes = [
                 pair if own else None
                 for pair, own in zip(dials, opened, strict=True)
@@ -156,7 +158,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             [timer.tick, page.load],
             refresh,
             [seen, listed, owner, *offered],
-            [status, *compare.headings, *train.view, *offered, seen, listed],
+            [status, *compare.headings, *training, *offered, seen, listed],
             **QUIET,
         )
         page.load(
@@ -177,7 +179,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
                 **QUIET,
             )
         page.unload(leave)
-        train.compare.click(
+        to_compare.click(
             compare_trained,
             [*compare.choosers, *compare.dials, compare.opened],
             [*compare.placed, tabs],
