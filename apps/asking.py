@@ -121,11 +121,15 @@ class Visitors:
         self, visitor: str, question: Question, asked: dict[int, Asked]
     ) -> Ask:
         """A question of a visitor to some panes."""
+        self.drop(visitor, asked)
         own = self._asks.setdefault(visitor, [])
-        for ask in own:
-            ask.drop(asked)
         own.append(Ask(question, asked))
         return own[-1]
+
+    def drop(self, visitor: str, panes: Iterable[int]) -> None:
+        """Leave panes of a visitor to what is shown there next."""
+        for ask in self._asks.get(visitor, []):
+            ask.drop(panes)
 
     def now(self, visitor: str, pane: int) -> Ask | None:
         """The question that is being answered in a pane."""

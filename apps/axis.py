@@ -46,8 +46,8 @@ class Axis:
         low, at, high = map(math.log, ends) if self.log else ends
         return (at - low) / (high - low)
 
-    def ticks(self, wanted: int = 4) -> list[tuple[float, str]]:
-        """Round numbers between its ends, as they are written."""
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round numbers between its ends, about four, as they are written."""
         if self.log:
             first = math.floor(math.log10(self.low))
             last = math.ceil(math.log10(self.high))
@@ -56,7 +56,7 @@ class Axis:
             found = [n * 10.0**power for power in powers for n in steps]
             kept = [v for v in found if self.low <= v <= self.high]
             return [(value, f"{value:g}") for value in kept]
-        rough = (self.high - self.low) / wanted
+        rough = (self.high - self.low) / 4
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(
             power * n for n in (1, 2, 5, 10) if power * n >= rough * 0.999

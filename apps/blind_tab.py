@@ -21,19 +21,13 @@ from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
 _LEFT, _RIGHT = PANES, PANES + 1  # Panes that no other question asks.
-_READ = "(first, ...rest) => [readKept('votes'), ...rest]"
-_READ_FOR_VOTE = "(pair) => [pair, readKept('votes')]"
-_READ_ALL = "() => [readKept('asked'), readKept('votes')]"
-_FORGET = "() => { readKept('votes'); return [[], '']; }"
-_WRITE = "(votes) => { writeKept('votes', votes); }"
-_DOWNLOAD = """(text, name) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  return [text, name];
-}"""
+# What the browser keeps of questions and of votes.
+READ = "() => [readKept('asked'), readKept('votes')]"
+_READ_TO_ASK = "(first, ...rest) => [readKept('votes'), ...rest]"
+_READ_TO_VOTE = "(pair) => [pair, readKept('votes')]"
+_ADD = "(votes) => { if (votes.length) addKept('votes', votes.at(-1)); }"
+_FORGET = "() => { forgetKept('votes'); return [[], '']; }"
+_DOWNLOAD = "(text, name) => { download(text, name); }"
 
 
 def build(
@@ -79,20 +73,17 @@ def build(
         forget = gr.Button("Forget my votes", size="sm", elem_id="forget-votes")
     pair = gr.State(None)
     with gr.Row():
-        exports = {
-            name: gr.Button(f"Export {label}", size="sm", elem_id=name)
-            for name, label in (
-                ("answers.jsonl", "JSONL"),
-                ("answers.md", "Markdown"),
-            )
-        }
+        exports = [
+            gr.Button("Export JSONL", size="sm", elem_id="answers.jsonl"),
+            gr.Button("Export Markdown", size="sm", elem_id="answers.md"),
+        ]
     # A `gr.State` would stay with the server.
     text, name = (gr.Textbox("", visible="hidden") for _ in range(2))
     ask.click(
         asking(events),
         [votes, *sides, *form],
         [prompt, *texts, *buttons, pair],
-        js=_READ,
+        js=_READ_TO_ASK,
         **ANSWERED,
     )
     for side, button in zip(blind.VOTES, buttons, strict=True):
@@ -100,22 +91,20 @@ def build(
             lambda current, votes, side=side: vote(side, current, votes),
             [pair, votes],
             [pair, votes, result, *buttons],
-            js=_READ_FOR_VOTE,
+            js=_READ_TO_VOTE,
             **QUIET,
-        ).then(None, votes, None, js=_WRITE)
-    forget.click(None, None, [votes, result], js=_FORGET).then(
-        None, votes, None, js=_WRITE
-    )
-    for file, button in exports.items():
-        write = blind.as_jsonl if file.endswith("l") else blind.as_markdown
+        ).then(None, votes, None, js=_ADD)
+    forget.click(None, None, [votes, result], js=_FORGET)
+    writers = blind.as_jsonl, blind.as_markdown
+    for button, write in zip(exports, writers, strict=True):
         button.click(
-            lambda history, votes, file=file, write=write: [
+            lambda history, votes, file=button.elem_id, write=write: [
                 write(history or [], votes or []),
                 file,
             ],
             [history, votes],
             [text, name],
-            js=_READ_ALL,
+            js=READ,
             **QUIET,
         ).then(None, [text, name], None, js=_DOWNLOAD)
 

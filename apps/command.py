@@ -175,9 +175,8 @@ def _logins(file: str | None) -> list[tuple[str, str]] | None:
     try:
         lines = Path(file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{_LOGINS} Received: --login {file} ({error})") from (
-            error
-        )
+        said = f"{_LOGINS} Received: --login {file} ({error})"
+        raise ValueError(said) from error
     pairs = [line.partition(":") for line in lines if line.strip()]
     if not pairs or not all(name and word for name, _, word in pairs):
         raise ValueError(f"{_LOGINS} Received: --login {file}")

@@ -1,6 +1,6 @@
 // A copy button copies the answer beside it.
 document.addEventListener("click", (event) => {
-  const button = event.target.closest && event.target.closest(".kg-copy");
+  const button = event.target.closest?.(".kg-copy");
   if (!button) return;
   const text = button.parentElement.querySelector(".kg-text:last-of-type");
   copy(text ? text.textContent : "", button);
@@ -18,32 +18,6 @@ function copy(text, button) {
   area.remove();
   button.focus();
 }
-// Drift is read out under an answer: by pointer, touch or arrow keys.
-function readDrift(point) {
-  const output = point.closest(".kg-drifted")?.querySelector(".kg-readout");
-  if (output) output.textContent = point.dataset.words;
-}
-for (const name of ["pointerover", "pointerdown"]) {
-  document.addEventListener(name, (event) => {
-    const point = event.target.closest && event.target.closest(
-      ".kg-drifted .kg-point");
-    if (point) readDrift(point);
-  });
-}
-document.addEventListener("keydown", (event) => {
-  const answer = event.target.closest && event.target.closest(".kg-answer");
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!answer || !step) return;
-  const points = [...answer.querySelectorAll(".kg-point")];
-  if (!points.length) return;
-  event.preventDefault();
-  const now = points.findIndex((point) => point.classList.contains("kg-at"));
-  if (now >= 0) points[now].classList.remove("kg-at");
-  const next = (now < 0 && step < 0 ? 0 : now) + step;
-  const point = points[(next + points.length) % points.length];
-  point.classList.add("kg-at");
-  readDrift(point);
-});
 // An answer is read out once, when it has ended, and not while it is written.
 const readEnds = {};
 function sayEnds() {
@@ -73,24 +47,16 @@ function say(text) {
 }
 new MutationObserver(sayEnds).observe(
   document.documentElement, { childList: true, subtree: true });
-// What the browser keeps belongs to all tabs of the page: it is read anew for
-// every change, which is made anew where another tab came in between.
-const readLast = {};
-function readKept(name) {
-  try {
-    readLast[name] = localStorage.getItem(`keras_grow_${name}`);
-    return JSON.parse(readLast[name]) ?? [];
-  } catch {
-    return [];  // Nothing may be kept, or it is of an older version.
-  }
+function showQuery(query) {
+  const url = new URL(window.location.href);
+  url.search = query;
+  window.history.replaceState(null, "", url);
+  return url.href;
 }
-function writeKept(name, list) {
-  try {
-    const key = `keras_grow_${name}`;
-    if (localStorage.getItem(key) !== readLast[name]) return false;
-    localStorage.setItem(key, JSON.stringify(list));
-  } catch (error) {
-    console.error(error);
-  }
-  return true;
+function download(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

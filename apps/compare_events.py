@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from . import pane
 from . import placing
@@ -247,15 +246,23 @@ class CompareEvents:
         return shown({i: [*empty, None] for i in range(PANES)})[:-1]
 
     def from_history(
-        self, index: int, history: History, plain: bool
+        self,
+        request: gr.Request,
+        index: int,
+        history: History,
+        plain: bool,
+        opened: list[bool],
     ) -> list[Any]:
-        """Settings and panes of an earlier question."""
-        panes = {
-            int(name): of_kept(own, plain)
-            for name, own in history[index].items()
-        }
-        settings = question_of(history[index])
-        return [*(settings[name] for name in SETTINGS), *shown(panes)[:-1]]
+        """Settings, answers and models of an earlier question."""
+        item = history[index]
+        answers = {int(n): of_kept(own, plain) for n, own in item.items()}
+        self.visitors.drop(str(request.session_hash), answers)
+        settings = question_of(item)
+        return [
+            *(settings[name] for name in SETTINGS),
+            *shown(answers)[:-1],
+            *placing.asked_again(self.models, item, opened),
+        ]
 
     def uploaded(self, path: str, mixed: list[str], *mix: float) -> list[Any]:
         """Offer a growth file that a visitor brought."""
@@ -272,20 +279,3 @@ class CompareEvents:
             gr.Dropdown(choices=choices),
             rows.ends_with_line(self.models.runs),
         ]
-
-
-def link(*values: Any) -> str:
-    """The address' query that gives back the settings and the open panes."""
-    form = Form.of(values)
-    query = [
-        (name, int(value) if isinstance(value, bool) else value)
-        for name, value in zip(SETTINGS, form.settings, strict=True)
-    ]
-    panes = zip(form.keys, form.dials, strict=True)
-    query += [
-        ("pane", f"{key}@{dial:g}")
-        for key, dial in compress(panes, form.opened)
-    ]
-    mix = zip(form.mixed, form.mix, strict=False)
-    query += [("mix", f"{key}@{dial:g}") for key, dial in mix if dial]
-    return urlencode(query)

@@ -5,32 +5,25 @@ from typing import Any
 
 from . import blind_tab
 from . import pane as html
+from . import pane_parts
 from . import placing
 from . import settings
 from .answers import MAX_PROMPT
-from .answers import Answer
 from .asking import Visitors
-from .catalog import BASE
 from .compare_events import CompareEvents
-from .compare_events import link as link_of
 from .history import KEPT
 from .history import NO_HISTORY
 from .history import PANES
-from .history import follow_link
 from .history import remembered
 from .history import show_history
+from .links import follow_link
+from .links import link as link_of
 from .models import Models
 from .quick_gradio import ANSWERED
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 
-_LINK = """(query) => {
-  const url = new URL(window.location.href);
-  url.search = query;
-  window.history.replaceState(null, "", url);
-  return url.href;
-}"""
-_READ = '() => [readKept("asked"), readKept("votes")]'
+_LINK = "(query) => showQuery(query)"
 _READ_ASKED = '(latest) => [latest, readKept("asked")]'
 _WRITE_ASKED = """(history, again) =>
   writeKept("asked", history) ? again : again + 1"""
@@ -42,17 +35,23 @@ _WIDE = "() => window.innerWidth > 700"
 class CompareTab:
     """Components that the rest of the page fills.
 
-    All but `opened`, `mix` and `mixed` are one per pane; `mix` has the dials of
-    the growths that are mixed, `mixed` their keys.
+    `opened` says which panes are open. `mix` has the dials of the growths that
+    are mixed, `mixed` their keys. The others are one per pane, from the top
+    down; `more`, `alone` and `away` are buttons that go on, ask and close.
     """
 
-    columns: list[Any]
-    choosers: list[Any]
-    dials: list[Any]
-    headings: list[Any]
     opened: Any
     mix: list[Any]
     mixed: Any
+    columns: list[Any]
+    choosers: list[Any]
+    headings: list[Any]
+    texts: list[Any]
+    dials: list[Any]
+    notes: list[Any]
+    more: list[Any]
+    alone: list[Any]
+    away: list[Any]
 
     @property
     def placed(self) -> list[Any]:
@@ -90,83 +89,40 @@ def build(
                 stop = gr.Button("Stop", min_width=60, elem_id="stop")
     # There before the page has loaded: a quick visitor asks these.
     placed = placing.filled(models, [(key, 1.0) for key in models.first()])
-    opened = gr.State([pair is not None for pair in placed])
-    tab = CompareTab([], [], [], [], opened, [], gr.State([]))
-    texts: list[Any] = []
-    notes: list[Any] = []
-    more: list[Any] = []
-    alone: list[Any] = []
-    away: list[Any] = []
     with gr.Row(elem_id="panes"):
-        for index, first in enumerate(placed):
-            key, share = first or (BASE, 1.0)
-            with gr.Column(
-                min_width=240,
-                elem_id=f"pane-{index}",
-                visible=first is not None,
-            ) as column:
-                tab.columns.append(column)
-                tab.choosers.append(
-                    gr.Dropdown(
-                        models.offered(), value=key,
-                        label=f"Model {index + 1}",
-                        elem_id=f"model-{index}",
-                    )
-                )  # fmt: skip
-                tab.headings.append(gr.HTML(html.heading(models.part(key))))
-                texts.append(
-                    gr.HTML(
-                        html.answer(f"Model {index + 1}", Answer()),
-                        elem_id=f"answer-{index}",
-                    )
-                )
-                tab.dials.append(
-                    gr.Slider(
-                        0.0, 1.0, share, step=0.05,
-                        visible=key in models.grown(),
-                        label="Dial: 0 is the base, 1 the growth as trained",
-                        elem_id=f"dial-{index}",
-                    )
-                )  # fmt: skip
-                notes.append(gr.HTML(elem_id=f"note-{index}"))
-                with gr.Row():
-                    for column, label, name in (
-                        (more, "Continue", "continue"),
-                        (alone, "Ask", "ask"),
-                        (away, "Close", "away"),
-                    ):
-                        column.append(
-                            gr.Button(
-                                f"{label} model {index + 1}",
-                                size="sm",
-                                min_width=60,
-                                visible=column is not more,
-                                elem_id=f"{name}-{index}",
-                            )
-                        )
+        panes = [pane_parts.build(models, *own) for own in enumerate(placed)]
     with gr.Row():
         add = gr.Button("Add a pane", size="sm", elem_id="add-pane")
         growth = gr.UploadButton(
-            "Add a growth file", size="sm", file_types=[".safetensors"],
+            "Add a growth file",
+            size="sm",
+            file_types=[".safetensors"],
             elem_id="add-growth",
-        )  # fmt: skip
+        )
         link = gr.Button("Make a link", size="sm", elem_id="make-link")
     link_box = gr.Textbox(
-        label="Link", interactive=False, visible="hidden", buttons=["copy"],
+        label="Link",
+        interactive=False,
+        visible="hidden",
+        buttons=["copy"],
         elem_id="link",
-    )  # fmt: skip
+    )
     own = settings.build(models.is_chat)
-    tab.mix.extend(own.mix)
-    kept = [gr.State(None) for _ in range(PANES)]
+    opened = gr.State([pair is not None for pair in placed])
+    parts = map(list, zip(*panes, strict=True))
+    tab = CompareTab(opened, own.mix, gr.State([]), *parts)
+    kept = [gr.State(None) for _ in panes]
     with gr.Accordion("Differences, word by word", open=False, elem_id="diff"):
         with gr.Row():
             pair = [
                 gr.Dropdown(
-                    [(f"Model {i + 1}", i) for i in range(PANES)], value=value,
-                    label=label, elem_id=f"diff-{value}",
+                    [(f"Model {i + 1}", i) for i in range(PANES)],
+                    value=value,
+                    label=label,
+                    elem_id=f"diff-{value}",
                 )
                 for label, value in (("From", 0), ("To", 2))
-            ]  # fmt: skip
+            ]
         shown = gr.HTML(elem_id="difference")
     with gr.Accordion("Earlier prompts", open=False, elem_id="past"):
         empty = gr.HTML(NO_HISTORY)
@@ -180,55 +136,64 @@ def build(
             elem_id="history",
         )
     fields = [prompt, *own.fields]
-    form = [*kept, tab.opened, *tab.choosers, *tab.dials, tab.mixed, *own.mix]
+    form = [*kept, opened, *tab.choosers, *tab.dials, tab.mixed, *own.mix]
     form += [own.plain, *fields]
-    outputs = [*texts, *notes, *more, *kept]
+    outputs = [*tab.texts, *tab.notes, *tab.more, *kept]
     latest = gr.State(None)
     blind_tab.build(events, form, history, votes)
 
-    def asks(trigger: Any, panes: Any, mode: str, **options: Any) -> None:
+    def asks(trigger: Any, which: Any, mode: str, **options: Any) -> None:
         ran = gr.on(
             trigger,
-            events.asking(panes, mode),
+            events.asking(which, mode),
             form,
             [*outputs, latest],
             **ANSWERED,
             **options,
         )
-        ran.failure(events.refused, None, notes, **QUIET)
+        ran.failure(events.refused, None, tab.notes, **QUIET)
 
     asks([ask.click, prompt.submit], range(PANES), "ask")
     for index in range(PANES):
-        asks([alone[index].click], [index], "ask")
-        asks([more[index].click], [index], "continue")
-        dial = tab.dials[index]
+        chooser, dial = tab.choosers[index], tab.dials[index]
+        asks([tab.alone[index].click], [index], "ask")
+        asks([tab.more[index].click], [index], "continue")
         asks([dial.input], [index], "again", trigger_mode="multiple")
-        chooser = tab.choosers[index]
         chooser.input(
             events.choose, chooser, [dial, tab.headings[index]], **QUIET
         )
         chooser.change(
-            events.switched(index), [chooser, kept[index], own.plain],
-            [column[index] for column in (texts, notes, more, kept)],
+            events.switched(index),
+            [chooser, kept[index], own.plain],
+            outputs[index::PANES],
             **ANSWERED,
-        )  # fmt: skip
-        away[index].click(
+        )
+        tab.away[index].click(
             lambda opened, index=index: _opened(opened, index, False),
-            tab.opened, [tab.opened, *tab.columns], **QUIET,
-        )  # fmt: skip
+            opened,
+            [opened, *tab.columns],
+            **QUIET,
+        )
     add.click(
-        lambda opened: _opened(opened, opened.index(False), True)
-        if False in opened
-        else [gr.skip()] * (1 + PANES),
-        tab.opened, [tab.opened, *tab.columns], **QUIET,
-    )  # fmt: skip
+        lambda opened: (
+            _opened(opened, opened.index(False), True)
+            if False in opened
+            else [gr.skip()] * (1 + PANES)
+        ),
+        opened,
+        [opened, *tab.columns],
+        **QUIET,
+    )
     stop.click(events.stop, None, None, **QUIET)
     growth.upload(
-        events.uploaded, [growth, tab.mixed, *own.mix],
-        [*tab.choosers, *own.mix, tab.mixed], **QUIET,
-    )  # fmt: skip
-    examples.input(lambda text: [text, None], examples, [prompt, examples],
-                   **QUIET)  # fmt: skip
+        events.uploaded,
+        [growth, tab.mixed, *own.mix],
+        [*tab.choosers, *own.mix, tab.mixed],
+        **QUIET,
+    )
+    examples.input(
+        lambda text: [text, None], examples, [prompt, examples], **QUIET
+    )
     own.clear.click(events.new_chat, None, outputs, **QUIET)
     link.click(link_of, form, link_box, **QUIET).then(
         None, link_box, link_box, js=_LINK
@@ -237,21 +202,26 @@ def build(
     changes = [each.input for each in pair] + [each.change for each in kept]
     gr.on(changes, _differ, [*pair, *kept], shown, **QUIET)
     past.click(
-        events.from_history, [past, history, own.plain], [*fields, *outputs],
+        events.from_history,
+        [past, history, own.plain, opened],
+        [*fields, *outputs, *tab.placed, *own.mix, tab.mixed],
         **QUIET,
-    )  # fmt: skip
+    )
     again = gr.Number(0, visible=False)
-    gr.on([latest.change, again.change], remembered, [latest, history], history,
-          js=_READ_ASKED, **QUIET).then(
-        None, [history, again], again, js=_WRITE_ASKED
-    )  # fmt: skip
-    page.load(None, None, [history, votes], js=_READ)
+    gr.on(
+        [latest.change, again.change],
+        remembered,
+        [latest, history],
+        history,
+        js=_READ_ASKED,
+        **QUIET,
+    ).then(None, [history, again], again, js=_WRITE_ASKED)
+    page.load(None, None, [history, votes], js=blind_tab.READ)
     page.load(events.examples, None, [examples, own.drawing[-1]], **QUIET).then(
         follow_link, None, fields, **QUIET
     )
     page.load(None, None, own.drift, js=_WIDE)
-    gr.on([page.load, history.change], show_history, history, [past, empty],
-          **QUIET)  # fmt: skip
+    history.change(show_history, history, [past, empty], **QUIET)
     return tab
 
 

@@ -6,12 +6,11 @@ from html import escape
 from typing import Any
 
 from keras_grow.comparison.metrics import metric_of
+from keras_grow.comparison.results import Rows
 
 from . import chart
 from . import results
 from . import words
-
-Rows = list[dict[str, Any]]
 
 
 def charts(rows: Rows, shown: list[str] | None = None) -> str:
@@ -69,18 +68,19 @@ def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
 
 def title(rows: Rows, score: str) -> str:
     """A score's name for people, and over how many examples it is."""
-    n = next((d["n"] for d in _details(rows, score) if d.get("n")), None)
+    found = results.details(rows, score)
+    n = next((each["n"] for each in found if each.get("n")), None)
     over = f", over {n} examples" if n else ""
     return results.score_title(rows, score) + over
 
 
 def bounds(rows: Rows, score: str) -> chart.Bounds:
     """The least and the most that a score can be, where there is such."""
-    for found in _details(rows, score):
-        if "metric" in found:
-            metric = metric_of(found["metric"])
-            return metric.low, metric.high
-    return chart.ANY
+    named = results.metric_in(rows, score)
+    if named is None:
+        return chart.ANY
+    metric = metric_of(named)
+    return metric.low, metric.high
 
 
 def points(rows: Rows, score: str) -> dict[str, list[chart.Point]]:
@@ -93,16 +93,8 @@ def points(rows: Rows, score: str) -> dict[str, list[chart.Point]]:
         lambda: defaultdict(list)
     )
     # The base is scored once; the rows of other methods have its score alone.
-    base: dict[str, Any] = next(
-        (
-            d
-            for r in rows
-            if r["step"] == 0
-            for d in _details([r], score)
-            if "low" in d
-        ),
-        {},
-    )
+    first = results.details([r for r in rows if r["step"] == 0], score)
+    base = next((each for each in first if "low" in each), {})
     for row in rows:
         if row["scores"].get(score) is not None:
             found[row["method"]][row["step"]].append(row)
@@ -124,7 +116,7 @@ def _point(
     if len(values) > 1:
         span = min(values), max(values)
     else:
-        known = next(iter(_details(rows, score)), {})
+        known = next(iter(results.details(rows, score)), {})
         known = known if "low" in known else base
         if "low" in known:
             span = float(known["low"]), float(known["high"])
@@ -150,11 +142,6 @@ def _all(
         )
         for score in scores
     ]
-
-
-def _details(rows: Rows, score: str) -> list[dict[str, Any]]:
-    found = [row.get("details", {}).get(score) for row in rows]
-    return [each for each in found if isinstance(each, dict)]
 
 
 def _bars(rows: Rows) -> str:

@@ -5,6 +5,7 @@ at every page that offers it, and leave it there when it is killed.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,12 @@ Found = tuple[str, str | Path] | None
 
 
 def link(
-    text: str,
-    kind: str,
-    key: str,
-    elem_id: str,
-    **query: list[str],
+    text: str, kind: str, key: str, elem_id: str, shown: Sequence[str] = ()
 ) -> str:
-    """A link to a download.
-
-    The function of `serve` for `kind` answers it; it takes `key` and, besides,
-    the lists of words in `query`.
-    """
+    """A link to a download: `serve` has `kind`, and a function of the rest."""
     path = f"{_ROUTE}/{kind}/{quote(key)}"
-    if query:
-        path += f"?{urlencode(query, doseq=True)}"
+    if shown:
+        path += "?" + urlencode({"shown": shown}, doseq=True)
     return (
         f'<a class="kg-download" id="{elem_id}" href="{escape(path)}">'
         f"{escape(text)}</a>"

@@ -10,18 +10,9 @@ from pathlib import Path
 
 from keras_grow.files import atomic_path
 
+from .forms import FORMS
 from .runs import Entry
 
-FORMS = {
-    "Growth file (the new slices, for keras_grow)": "growth",
-    "GGUF (for Ollama, llama.cpp)": "gguf",
-    "Folder for transformers, vLLM (ZIP)": "transformers",
-}
-_SUFFIX = {
-    "growth": ".grow.safetensors",
-    "gguf": ".gguf",
-    "transformers": ".zip",
-}
 _COMMAND = "import sys; from keras_grow.command import main; sys.exit(main())"
 
 
@@ -35,13 +26,13 @@ def stem(entry: Entry) -> str:
 
 
 def name(entry: Entry, form: str) -> str:
-    """Name of a model's file in a form, one of the values of `FORMS`."""
-    return stem(entry) + _SUFFIX[form]
+    """Name of a model's file in a form, a key of `FORMS`."""
+    return stem(entry) + FORMS[form].suffix
 
 
 def made(entry: Entry, form: str) -> Path | None:
     """The file of a model in a form, or None where it is still to be made."""
-    if form == "growth":
+    if not FORMS[form].make:
         return entry.growth_file
     file = _folder(entry) / name(entry, form)
     return file if file.exists() else None
@@ -50,10 +41,10 @@ def made(entry: Entry, form: str) -> Path | None:
 def card(entry: Entry, form: str) -> str:
     """The model card of a file that was made; empty where there is none."""
     file = made(entry, form)
-    if file is None or form == "growth":
+    if file is None:
         return ""
     try:
-        if form == "gguf":
+        if file.suffix != ".zip":
             return file.with_name(f"{file.name}.md").read_text("utf-8")
         with zipfile.ZipFile(file) as archive:
             return archive.read(f"{stem(entry)}/README.md").decode()
@@ -62,30 +53,29 @@ def card(entry: Entry, form: str) -> str:
 
 
 def make(entry: Entry, form: str) -> None:
-    """Write a model in a form, in bfloat16, with its model card.
+    """Write a model in a form that can be made, in bfloat16, with its card.
 
-    The form is "gguf" or "transformers". The model is loaded and written by a
-    process of its own, whose memory goes with it. What is written is there
-    whole or not at all.
+    The model is loaded and written by a process of its own, whose memory goes
+    with it. What is written is there whole or not at all.
     """
     own = _folder(entry)
-    folder = own / stem(entry)
+    file, folder = own / name(entry, form), own / stem(entry)
     try:
         own.mkdir(exist_ok=True)
-        for old in own.glob(f"*{_SUFFIX[form]}*"):
+        for old in own.glob(f"*{file.suffix}*"):
             old.unlink()  # Under a name that the run had before.
-        if form == "gguf":
-            _run(entry, form, own / name(entry, form))
+        if file.suffix != ".zip":
+            _run(entry, form, file)
             return
         shutil.rmtree(folder, ignore_errors=True)  # Of an app that was killed.
         _run(entry, form, folder)
         with (
-            atomic_path(own / name(entry, form)) as part,
+            atomic_path(file) as part,
             # Weights hardly become smaller.
             zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
         ):
-            for file in sorted(folder.iterdir()):
-                archive.write(file, f"{folder.name}/{file.name}")
+            for each in sorted(folder.iterdir()):
+                archive.write(each, f"{folder.name}/{each.name}")
     except OSError as error:
         raise Refused(
             f"The run's folder cannot be written: {error}. Free some space, or "
@@ -101,8 +91,7 @@ def _folder(entry: Entry) -> Path:
 
 def _run(entry: Entry, form: str, target: Path) -> None:
     words = [os.fspath(entry.own), os.fspath(target), "--to", form]
-    if form == "transformers":
-        words += ["--dtype", "bfloat16"]
+    words += FORMS[form].options
     done = subprocess.run(
         [sys.executable, "-c", _COMMAND, "export", *words],
         capture_output=True,

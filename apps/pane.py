@@ -112,16 +112,15 @@ def _colored(text: str, value: float) -> str:
 
 def note(found: Answer) -> str:
     """What stands under an answer; `compare.js` reads it out at the end."""
-    if found.state == "error":
-        return words.note("error", found.message, quiet=True)
-    if found.state == "empty":
-        return words.note("warning", found.message, quiet=True)
-    if found.state == "waiting":
-        waits = found.message or "Waits for its turn."
-        return words.note("info", waits, quiet=True)
     count = f"{len(found.token_ids)} tokens"
-    if found.state == "writing":
-        return words.note("info", f"Writing: {count}.", quiet=True)
+    unfinished = {
+        "error": ("error", found.message),
+        "empty": ("warning", found.message),
+        "waiting": ("info", found.message or "Waits for its turn."),
+        "writing": ("info", f"Writing: {count}."),
+    }
+    if found.state in unfinished:
+        return words.note(*unfinished[found.state], quiet=True)
     if found.state == "stopped":
         said = f"Stopped by you. {count}"
     else:

@@ -1,10 +1,13 @@
 """Which models the panes have: at first, by a link, and what is offered."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from .catalog import BASE
+from .catalog import MIXED
 from .history import PANES
+from .history import Kept
 from .models import Models
 from .quick_gradio import gradio as gr
 
@@ -36,17 +39,32 @@ def place(models: Models, chosen: Sequence[Pane]) -> list[Any]:
     ]
 
 
-def linked(request: gr.Request, name: str) -> list[tuple[str, float]]:
-    """The keys and dials that a link gives under a name."""
-    found = []
-    for text in request.query_params.getlist(name):
-        key, _, dial = text.rpartition("@")
-        try:
-            if 0.0 <= float(dial) <= 1.0:
-                found.append((key, float(dial)))
-        except ValueError:
+def asked_again(
+    models: Models, item: Mapping[str, Kept], opened: Sequence[bool]
+) -> list[Any]:
+    """Open the panes of an earlier question with its models, dials and mix.
+
+    A pane whose model has gone, or that was not asked, stays as it is.
+    """
+    offered, grown = models.offered(), models.grown()
+    known, now = {key for _, key in offered}, [*opened]
+    columns, choosers, dials = ([gr.skip()] * PANES for _ in range(3))
+    mix = [gr.skip()] * (MIXES + 1)
+    for name, own in item.items():
+        at, key, scales = (
+            int(name),
+            own["choice"]["key"],
+            own["choice"]["dials"],
+        )
+        if key not in known:
             continue
-    return found
+        now[at], columns[at] = True, gr.Column(visible=True)
+        choosers[at] = gr.Dropdown(choices=offered, value=key)
+        dial = scales.get(key, 1.0)
+        dials[at] = gr.Slider(value=dial, visible=key in grown)
+        if key == MIXED:
+            mix = offers(models, (), [*scales], [*scales.values()])[PANES:]
+    return [*columns, *choosers, *dials, now, *mix]
 
 
 def offers(

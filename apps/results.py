@@ -7,16 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from keras_grow.comparison.layout import DONE_FILE
-from keras_grow.comparison.layout import finished_runs
 from keras_grow.comparison.metrics import metric_of
-from keras_grow.comparison.results import read_done
+from keras_grow.comparison.results import Rows
 
 from . import words
-from .runs import read_plan
+from .runs import read_figures
 from .runs import read_rows
 
-Rows = list[dict[str, Any]]
 _NAMES = {"new": "New skill", "old": "Old skill"}
 
 
@@ -25,12 +22,22 @@ def methods_of(rows: Rows) -> list[str]:
     return list(dict.fromkeys(row["method"] for row in rows))
 
 
+def details(rows: Rows, score: str) -> list[dict[str, Any]]:
+    """What the rows say of a score besides its value."""
+    found = [row.get("details", {}).get(score) for row in rows]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def metric_in(rows: Rows, score: str) -> str | None:
+    """The name of a score's metric, where the rows say it."""
+    found = details(rows, score)
+    return next((each["metric"] for each in found if "metric" in each), None)
+
+
 def score_title(rows: Rows, score: str) -> str:
     """A score's name in words, and which way is better."""
     kind, _, name = score.partition("/")
-    named = name
-    for row in rows:
-        named = row.get("details", {}).get(score, {}).get("metric", named)
+    named = metric_in(rows, score) or name
     metric = metric_of(named)
     plain = name.replace("_", " ")
     what = metric.words if name == named else f"{plain}, {metric.words}"
@@ -46,14 +53,17 @@ def comparison_table(folder: Path) -> str:
     scores = list(rows[0]["scores"])
     first = [row for row in rows if row["step"] == 0]
     body = [["base", *[_mean(first, s) for s in scores], "", "", ""]]
+    costs: dict[str, list[str]] = {}  # Of the first seed.
+    for kind, done in read_figures(folder):
+        own = [f"{done['trainable_parameters']:,}", f"{done['update']:.2f}"]
+        costs.setdefault(kind.name, own)
     for method in methods_of(rows):
-        own = [row for row in rows if row["method"] == method]
-        last = max(row["step"] for row in own)
-        final = [row for row in own if row["step"] == last]
-        costs = _costs(folder, method)
-        body.append(
-            [method, *[_mean(final, s) for s in scores], str(last), *costs]
-        )
+        mine = [row for row in rows if row["method"] == method]
+        last = max(row["step"] for row in mine)
+        final = [row for row in mine if row["step"] == last]
+        means = [_mean(final, score) for score in scores]
+        taken = costs.get(method, ["", ""])
+        body.append([method, *means, str(last), *taken])
     header = ["model", *[score_title(rows, score) for score in scores]]
     header += ["updates", "trained parameters", "seconds per update"]
     return words.table("After the last update", header, body)
@@ -91,21 +101,3 @@ def _mean(rows: Rows, score: str) -> str:
     values = [row["scores"].get(score, math.nan) for row in rows]
     known = [value for value in values if not math.isnan(value)]
     return f"{sum(known) / len(known):.4g}" if known else ""
-
-
-def _costs(folder: Path, method: str) -> list[str]:
-    """Trained parameters and seconds an update of a finished method."""
-    plan = read_plan(folder)
-    for run in finished_runs(folder, plan) if plan else ():
-        if plan is None or run.method.name != method:
-            continue
-        try:
-            done = read_done(run.path / DONE_FILE)
-        except (OSError, ValueError):
-            continue
-        made = done.get("stopped_after", plan.updates)
-        return [
-            f"{done['trainable_parameters']:,}",
-            f"{done['seconds'] / made:.2f}",
-        ]
-    return ["", ""]

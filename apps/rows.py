@@ -8,6 +8,7 @@ from keras_grow.comparison.plan import Plan
 
 from .runs import Runs
 
+_PASSAGES = Path(__file__).parent / "passages.txt"
 _ROUTED = 64  # Prompts that the router learns from.
 _EXAMPLES = 3
 OLD_SKILLS = (
@@ -15,6 +16,11 @@ OLD_SKILLS = (
     "Water boils when",
     "Once upon a time, there was a",
 )
+
+
+def passages() -> list[str]:
+    """Short texts on anything, which stand for what a model knew before."""
+    return _PASSAGES.read_text("utf-8").strip().split("\n\n")
 
 
 def validation(folder: Path) -> list[Any]:

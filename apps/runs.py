@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_grow.comparison.layout import DONE_FILE
 from keras_grow.comparison.layout import GROWTH_FILE
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RESULTS_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.layout import finished_runs
+from keras_grow.comparison.method import Method
 from keras_grow.comparison.plan import Plan
+from keras_grow.comparison.results import read_done
 from keras_grow.comparison.results import read_results
 
 from . import training_folders
@@ -50,8 +53,8 @@ class Entry:
 class Runs:
     """The run that the app was started on, and those it made itself.
 
-    `given` is the folder of a comparison, or None. In `made` each run has a
-    folder.
+    `given` is the folder of a comparison, resolved, or None. In `made` each run
+    has a folder.
     """
 
     def __init__(
@@ -80,19 +83,18 @@ class Runs:
     def folders(self) -> list[Path]:
         """Folders of comparisons with results: the given, then the newest."""
         found = [self.given] if self.given else []
-        given = self.given.resolve() if self.given else None
         made = (file.parent for file in self.made.glob(f"*/{PLAN_FILE}"))
         for folder in training_folders.newest_first(made):
             plan = read_plan(folder)
             own = (self.model, self.dtype)
             fits = plan is not None and (plan.model, plan.dtype) == own
-            if folder.resolve() == given:
+            if folder.resolve() == self.given:
                 continue  # The app was started on a run that it made.
             if fits and training_folders.is_done(folder):
                 found.append(folder)
         return [f for f in found if (f / RESULTS_FILE).exists()]
 
-    def folder(self, name: str) -> Path | None:
+    def folder(self, name: str | None) -> Path | None:
         """The folder of `folders` that has this name, or None."""
         return next((f for f in self.folders() if f.name == name), None)
 
@@ -129,6 +131,24 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
         return read_results(folder)
     except (OSError, ValueError):
         return []
+
+
+def read_figures(folder: Path) -> list[tuple[Method, dict[str, float]]]:
+    """What the finished runs of a comparison took, where it can be read.
+
+    It is what `read_done` tells, and the seconds of an `update`.
+    """
+    plan, found = read_plan(folder), []
+    if plan is None:
+        return []
+    for run in finished_runs(folder, plan):
+        try:
+            done = read_done(run.path / DONE_FILE)
+        except (OSError, ValueError):
+            continue
+        made = done.get("stopped_after", plan.updates)
+        found.append((run.method, {**done, "update": done["seconds"] / made}))
+    return found
 
 
 def _entry(run: RunFolder, seeds: int) -> Entry:

@@ -1,6 +1,7 @@
 """See: curves, table, blocks, layer scores and rank map of a run."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ _NO_RUN = (
 _GONE = (
     "This run is not there any more: it was deleted or renamed. Choose another."
 )
+_DATA = "Blocks, layer scores and rank map as JSON"
 _ANALYSES = "<h2>Layer scores and rank map</h2>"
 _NO_ANALYSES = (
     "No layer scores or rank map in this run. They are shown where "
@@ -47,18 +49,16 @@ def build(tab: Any, runs: Runs, models: Models) -> Any:
     extras = gr.HTML(elem_id="see-analyses")
     redraw = [shown, curves, files, table, front, grown, extras]
 
-    def draw(name: str | None) -> list[Any]:
-        return _draw(runs, models, name)
-
     def filter_curves(name: str | None, kept: list[str]) -> list[Any]:
-        rows = _rows(runs, name)
+        folder = runs.folder(name)
+        rows = read_rows(folder) if folder else []
         return [pictures.charts(rows, kept), _files(name, kept)]
 
     def draw_grown(name: str | None) -> str:
-        folder = runs.folder(name) if name else None
+        folder = runs.folder(name)
         return _grown(runs, models, folder) if folder else ""
 
-    run.change(draw, run, redraw, **QUIET)
+    run.change(partial(_draw, runs, models), run, redraw, **QUIET)
     # The model may have been loaded since.
     tab.select(draw_grown, run, grown, **QUIET)
     shown.input(filter_curves, [run, shown], [curves, files], **QUIET)
@@ -67,20 +67,15 @@ def build(tab: Any, runs: Runs, models: Models) -> Any:
 
 def choices(runs: Runs, chosen: str | None = None) -> Any:
     """The runs to choose from, the given or newest first."""
-    keys = [folder.name for folder in runs.folders()]
-    if chosen not in keys:
-        chosen = keys[0] if keys else None
-    found = [(name_of(folder), folder.name) for folder in runs.folders()]
-    return gr.Dropdown(choices=found, value=chosen, visible=bool(keys))
-
-
-def _rows(runs: Runs, name: str | None) -> list[dict[str, Any]]:
-    folder = runs.folder(name) if name else None
-    return read_rows(folder) if folder else []
+    found = {folder.name: name_of(folder) for folder in runs.folders()}
+    if chosen not in found:
+        chosen = next(iter(found), None)
+    named = [(label, key) for key, label in found.items()]
+    return gr.Dropdown(choices=named, value=chosen, visible=bool(found))
 
 
 def _draw(runs: Runs, models: Models, name: str | None) -> list[Any]:
-    folder = runs.folder(name) if name else None
+    folder = runs.folder(name)
     if folder is None:
         empty = gr.CheckboxGroup(choices=[], visible=False)
         kind, said = ("warning", _GONE) if name else ("info", _NO_RUN)
@@ -88,7 +83,7 @@ def _draw(runs: Runs, models: Models, name: str | None) -> list[Any]:
     rows = read_rows(folder)
     methods = results.methods_of(rows)
     group = gr.CheckboxGroup(choices=methods, value=methods, visible=True)
-    extras = drawings.analyses(folder)
+    extras = "".join(each.drawn for each in drawings.analyses(folder))
     return [
         group,
         pictures.charts(rows),
@@ -96,11 +91,7 @@ def _draw(runs: Runs, models: Models, name: str | None) -> list[Any]:
         results.comparison_table(folder),
         front_view.drawn(folder),
         _grown(runs, models, folder),
-        _ANALYSES
-        + (
-            "".join(extra.drawn for extra in extras)
-            or words.note("info", _NO_ANALYSES)
-        ),
+        _ANALYSES + (extras or words.note("info", _NO_ANALYSES)),
     ]
 
 
@@ -156,14 +147,7 @@ def _files(name: str | None, shown: list[str]) -> str:
     links = [
         link("Data as CSV", "run", f"{name}/results.csv", "see-csv"),
         link("Data as JSON", "run", f"{name}/results.json", "see-json"),
-        link(
-            "Curves as SVG", "run", f"{name}/curves.svg", "see-svg", shown=shown
-        ),
-        link(
-            "Blocks, layer scores and rank map as JSON",
-            "run",
-            f"{name}/analyses.json",
-            "see-data",
-        ),
+        link("Curves as SVG", "run", f"{name}/curves.svg", "see-svg", shown),
+        link(_DATA, "run", f"{name}/analyses.json", "see-data"),
     ]
     return f'<p class="kg-links">{" ".join(links)}</p>'

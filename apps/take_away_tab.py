@@ -1,13 +1,15 @@
 """Take away: a model as a file, and how to load it."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from . import exports
-from . import loading_lines
 from . import words
 from .downloads import Found
 from .downloads import link
+from .forms import FORMS
+from .forms import loading_lines
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
 from .runs import Entry
@@ -21,10 +23,6 @@ _GONE = (
     "This model is not there any more: its run was deleted or renamed. "
     "Choose another."
 )
-_MAKE = {
-    "gguf": "Make the GGUF file",
-    "transformers": "Make the folder for transformers",
-}
 
 
 def build(runs: Runs) -> Any:
@@ -33,7 +31,7 @@ def build(runs: Runs) -> Any:
         [], label="Model", interactive=True, elem_id="take-model"
     )
     form = gr.Radio(
-        list(exports.FORMS.items()),
+        [(each.label, form) for form, each in FORMS.items()],
         value="growth",
         label="As",
         elem_id="take-form",
@@ -51,16 +49,15 @@ def build(runs: Runs) -> Any:
         elem_id="take-code",
     )
     view = [form, about, make, files, code]
-
-    def offer(key: str | None, form: str) -> list[Any]:
-        return _offer(runs, key, form)
-
-    def write(key: str | None, form: str) -> Iterator[list[Any]]:
-        yield from _make(runs, key, form)
-
-    gr.on([model.change, form.input], offer, [model, form], view, **QUIET)
+    gr.on(
+        [model.change, form.input],
+        partial(_offer, runs),
+        [model, form],
+        view,
+        **QUIET,
+    )
     make.click(
-        write,
+        partial(_make, runs),
         [model, form],
         view,
         show_progress="hidden",
@@ -90,15 +87,13 @@ def choices(runs: Runs, chosen: str | None = None) -> Any:
 
 def find(runs: Runs, key: str, shown: list[str]) -> Found:
     """The download of a key, `FORM/KEY` or `card/FORM/KEY` of a model."""
-    form, _, rest = key.partition("/")
-    if form == "card":
-        form, _, rest = rest.partition("/")
-        entry = runs.entry(rest)
-        text = exports.card(entry, form) if entry else ""
-        return (f"{exports.stem(entry)}.md", text) if entry and text else None
-    entry = runs.entry(rest)
-    if entry is None or form not in exports.FORMS.values():
+    form, _, own = key.removeprefix("card/").partition("/")
+    entry = runs.entry(own)
+    if entry is None or form not in FORMS:
         return None
+    if key.startswith("card/"):
+        text = exports.card(entry, form)
+        return (f"{exports.stem(entry)}.md", text) if text else None
     file = exports.made(entry, form)
     return (exports.name(entry, form), file) if file else None
 
@@ -111,14 +106,11 @@ def _offer(runs: Runs, key: str | None, form: str) -> list[Any]:
             words.note("warning", _GONE) if key else words.note("info", _NONE)
         )
         return [gr.skip(), said, *_nothing()]
-    if form == "growth" and not entry.is_grown:
-        form = "gguf"
-    forms = [
-        (name, each)
-        for name, each in exports.FORMS.items()
-        if each != "growth" or entry.is_grown
-    ]
-    radio = gr.Radio(choices=forms, value=form)
+    forms = [each for each in FORMS if FORMS[each].make or entry.is_grown]
+    form = form if form in forms else forms[0]
+    radio = gr.Radio(
+        choices=[(FORMS[each].label, each) for each in forms], value=form
+    )
     file = exports.made(entry, form)
     if file is None:
         said = (
@@ -126,29 +118,21 @@ def _offer(runs: Runs, key: str | None, form: str) -> list[Any]:
             "in bfloat16, beside its run: about a minute, and as much memory "
             "as the model takes."
         )
-        button = gr.Button(_MAKE[form], visible=True)
-        return [radio, words.note("info", said), button, "", *_nothing()[2:]]
-    size = file.stat().st_size
-    said = f"{entry.label}: {size / 1e6:,.1f} MB. " + _SAID[form]
+        button = gr.Button(FORMS[form].make, visible=True)
+        return [radio, words.note("info", said), button, *_nothing()[1:]]
+    size = f"{file.stat().st_size / 1e6:,.1f} MB"
     return [
         radio,
-        words.note("info", said),
+        words.note("info", f"{entry.label}: {size}. {FORMS[form].about}"),
         gr.Button(visible=False),
         _links(entry, form, size),
         gr.Textbox(
-            value=loading_lines.of(entry, form, runs.model, runs.dtype),
+            value=loading_lines(
+                form, exports.stem(entry), runs.model, runs.dtype
+            ),
             visible=True,
         ),
     ]
-
-
-_SAID = {
-    "growth": "The file holds the new slices and a fingerprint of the base, "
-    "which has to be there already.",
-    "gguf": "The whole model, with its tokenizer. Its model card has a "
-    "Modelfile for Ollama.",
-    "transformers": "The whole model, with its tokenizer and model card.",
-}
 
 
 def _nothing() -> list[Any]:
@@ -157,7 +141,7 @@ def _nothing() -> list[Any]:
 
 def _make(runs: Runs, key: str | None, form: str) -> Iterator[list[Any]]:
     entry = runs.entry(key)
-    if entry is None or form not in _MAKE or exports.made(entry, form):
+    if entry is None or not FORMS[form].make or exports.made(entry, form):
         yield _offer(runs, key, form)
         return
     said = f"{entry.label} is being written. You can go on meanwhile."
@@ -175,18 +159,9 @@ def _make(runs: Runs, key: str | None, form: str) -> Iterator[list[Any]]:
     yield [radio, about, hidden, files, code]
 
 
-def _links(entry: Entry, form: str, size: int) -> str:
-    name = exports.name(entry, form)
-    links = [
-        link(
-            f"Download {name} ({size / 1e6:,.1f} MB)",
-            "model",
-            f"{form}/{entry.key}",
-            "take-download",
-        )
-    ]
-    if form != "growth":
-        links.append(
-            link("Model card", "model", f"card/{form}/{entry.key}", "take-card")
-        )
+def _links(entry: Entry, form: str, size: str) -> str:
+    name, key = exports.name(entry, form), f"{form}/{entry.key}"
+    links = [link(f"Download {name} ({size})", "model", key, "take-download")]
+    if FORMS[form].make:
+        links.append(link("Model card", "model", f"card/{key}", "take-card"))
     return f'<p class="kg-links">{" ".join(links)}</p>'

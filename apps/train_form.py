@@ -1,5 +1,6 @@
 """What the fields of the Train tab mean, and what is said of them."""
 
+import dataclasses
 from typing import Any
 
 from . import forecast
@@ -12,29 +13,16 @@ from .models import Models
 from .quick_gradio import gradio as gr
 from .runs import Runs
 
-# Places of some settings among those of `lesson_of`.
-LAYERS, UPDATES, RATE = 2, 4, 5
+# The settings in their order.
+SETTINGS = [each.name for each in dataclasses.fields(Lesson)]
+_LAYERS, _UPDATES = map(SETTINGS.index, ("layers", "updates"))
 
 
-def lesson_of(
-    method: str,
-    anchored: bool,
-    layers: float | None,
-    factor: float | None,
-    updates: float | None,
-    rate: float | None,
-    retention: str,
-) -> Lesson:
+def lesson_of(*values: Any) -> Lesson:
     """What the settings ask for; one out of range is a ValueError."""
-    return Lesson(
-        method,
-        int(layers or 0),
-        int(factor or 0),
-        int(updates or 0),
-        float(rate or 0.0),
-        bool(anchored),
-        retention,
-    )
+    # A number that was emptied is None.
+    known: list[Any] = [0 if value is None else value for value in values]
+    return Lesson(*known)
 
 
 def settings(
@@ -43,16 +31,12 @@ def settings(
     """The settings of a preset, for the rows and the blocks that are known."""
     chosen = PRESETS.get(preset, PRESETS["quick"])
     lesson = chosen.lesson
-    learned = len(rows.examples) - rows.held_out if rows else 0
-    return [
-        lesson.method,
-        lesson.anchored,
-        min(lesson.layers, num_blocks or lesson.layers),
-        lesson.factor,
-        chosen.updates(learned) if learned else lesson.updates,
-        lesson.learning_rate,
-        lesson.retention,
-    ]
+    lesson = dataclasses.replace(
+        lesson,
+        layers=min(lesson.layers, num_blocks or lesson.layers),
+        updates=chosen.updates(rows.learned) if rows else lesson.updates,
+    )
+    return list(dataclasses.astuple(lesson))
 
 
 def look(
@@ -72,12 +56,12 @@ def look(
     for each file; one that the visitor chose stays.
     """
     found, chosen = check(file, prompt, answer, template, split), [*values]
-    if chosen[UPDATES] == settings(preset, before)[UPDATES]:
-        chosen[UPDATES] = settings(preset, found[0])[UPDATES]
+    if chosen[_UPDATES] == settings(preset, before)[_UPDATES]:
+        chosen[_UPDATES] = settings(preset, found[0])[_UPDATES]
     if models.num_blocks:
-        chosen[LAYERS] = min(chosen[LAYERS] or 0, models.num_blocks)
+        chosen[_LAYERS] = min(chosen[_LAYERS] or 0, models.num_blocks)
     expected = forecast_of(models.runs, found[0], *chosen)
-    return [*found, chosen[LAYERS], chosen[UPDATES], expected]
+    return [*found, chosen[_LAYERS], chosen[_UPDATES], expected]
 
 
 def check(
@@ -94,38 +78,29 @@ def check(
     the rows that is held out.
     """
     hidden = gr.Dropdown(choices=[], value=None, visible=False)
-    unseen = gr.Dropdown(visible=False)
-    if not file:
-        said = words.note("info", "No file yet.")
-        return [None, said, hidden, hidden, unseen]
-    read = uploads.Reading(prompt or "", answer or "", template, split)
+    columns = [gr.skip() if prompt else hidden] * 2
+    rows: uploads.Rows | None = None
     try:
-        rows = uploads.check(file, read)
+        if file:
+            read = uploads.Reading(prompt or "", answer or "", template, split)
+            rows = uploads.check(file, read)
+            said = train_words.upload(rows)
+        else:
+            said = words.note("info", "No file yet.")
     except uploads.UnknownColumns as error:
-        both = [
+        said = words.note("warning", str(error))
+        columns = [
             gr.Dropdown(choices=error.columns, value=chosen, visible=True)
             for chosen in (prompt, answer)
         ]
-        return [None, words.note("warning", str(error)), *both, unseen]
     except uploads.Refused as error:
-        chosen = gr.skip() if prompt else hidden
         said = words.note("error", str(error))
-        return [None, said, chosen, chosen, unseen]
-    columns = gr.skip() if prompt else hidden
-    return [
-        rows,
-        train_words.upload(rows),
-        columns,
-        columns,
-        gr.Dropdown(visible=bool(rows.template)),
-    ]
+    chats = gr.Dropdown(visible=bool(rows and rows.template))
+    return [rows, said, *columns, chats]
 
 
 def forecast_of(runs: Runs, rows: uploads.Rows | None, *settings: Any) -> str:
-    """What the training would take, if rows and settings are good.
-
-    Settings are in the order of `lesson_of`.
-    """
+    """What the training would take, if rows and settings are good."""
     try:
         lesson = lesson_of(*settings)
     except ValueError as error:

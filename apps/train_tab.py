@@ -1,7 +1,7 @@
 """Train: upload rows, choose how, watch, stop, keep."""
 
 import uuid
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from keras_grow.comparison.kinds import KINDS
@@ -25,27 +25,17 @@ _FORMATS = (
     "A file of rows up to 5 MB: JSONL, JSON, CSV, TSV or Parquet, with a "
     "prompt and an answer in each row, or chats."
 )
-_WATCHED = ("Perplexity of general English text (quick)", "WinoGrande")
 
 
-@dataclass(frozen=True)
-class TrainTab:
-    """Components that the rest of the page fills or listens to.
-
-    `view` are outputs of `train_words.shown`; `compare` leads to the first tab
-    with the model just trained.
-    """
-
-    view: list[Any]
-    compare: Any
-
-
-def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
+def build(
+    page: Any, trainer: Trainer, models: Models, owner: Any
+) -> tuple[list[Any], Any]:
     """Lay out the tab and wire it.
 
     The models' number of blocks is the most that can grow, and their runs tell
     how long a training takes. `owner` is the key that the visitor's browser
-    keeps, see `access`.
+    keeps, see `access`. Returned are outputs of `train_words.shown`, and the
+    button that leads to the first tab with the model just trained.
     """
     gr.HTML(f'<p class="kg-about">{_FORMATS}</p>')
     file = gr.File(
@@ -79,6 +69,7 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     )
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         fields = _advanced()
+        chosen = dict(zip(form.SETTINGS, fields, strict=True))
         split = gr.Slider(
             0.05,
             0.5,
@@ -138,22 +129,19 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
         said = trainer.stop(access.visitor(request, owner))
         return words.note("info", said)
 
-    def expect(rows: uploads.Rows | None, *values: Any) -> str:
-        return form.forecast_of(models.runs, rows, *values)
-
-    def look(*values: Any) -> list[Any]:
-        return form.look(models, *values)
+    look = partial(form.look, models)
+    expect = partial(form.forecast_of, models.runs)
 
     def look_anew(file: str | None, before: Any, *values: Any) -> list[Any]:
         # The columns of a new file are its own.
-        return form.look(models, file, before, None, None, *values)
+        return look(file, before, None, None, *values)
 
     def choose(preset: str, rows: uploads.Rows | None) -> list[Any]:
         values = form.settings(preset, rows, models.num_blocks)
         return [*values, expect(rows, *values)]
 
     seen = [rows, checked, prompt, answer, template]
-    seen += [fields[form.LAYERS], fields[form.UPDATES], expected]
+    seen += [chosen["layers"], chosen["updates"], expected]
     file.change(
         look_anew, [file, rows, *reading[2:], preset, *fields], seen, **QUIET
     )
@@ -164,11 +152,10 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     preset.input(choose, [preset, rows], [*fields, expected], **QUIET)
     for field in fields:
         field.input(expect, [rows, *fields], expected, **QUIET)
-    method, rate = fields[0], fields[form.RATE]
-    method.input(
+    chosen["method"].input(
         lambda m: KINDS[m].rate if m in METHODS else gr.skip(),
-        method,
-        rate,
+        chosen["method"],
+        chosen["learning_rate"],
         **QUIET,
     )
     start.click(
@@ -180,11 +167,11 @@ def build(page: Any, trainer: Trainer, models: Models, owner: Any) -> TrainTab:
     )
     stop.click(end, owner, said, **QUIET)
     page.load(lambda who: who or uuid.uuid4().hex, owner, owner, **QUIET)
-    return TrainTab([view, curves, compare], compare)
+    return [view, curves, compare], compare
 
 
 def _advanced() -> list[Any]:
-    """The settings of a `Lesson`, in the order of `train_form.lesson_of`."""
+    """The settings of a `Lesson`, in their order."""
     with gr.Row():
         method = gr.Radio(
             [(KINDS[kind].words, kind) for kind in METHODS],
@@ -228,7 +215,7 @@ def _advanced() -> list[Any]:
             elem_id="rate",
         )
     retention = gr.Dropdown(
-        list(zip(_WATCHED, WATCHED, strict=True)),
+        [(label, name) for name, label in WATCHED.items()],
         value="",
         label="Old skill to watch",
         info="Measured beside the new skill, to see what is forgotten",

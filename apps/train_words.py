@@ -20,10 +20,9 @@ _ENDS = {"done": "good", "stopped": "info", "failed": "error"}
 
 def upload(rows: uploads.Rows) -> str:
     """What is said of rows: how many there are, and the first as prompts."""
-    used = len(rows.examples) - rows.held_out
     said = words.note(
         "good",
-        f"{len(rows.examples):,} rows: {used:,} to learn from, "
+        f"{len(rows.examples):,} rows: {rows.learned:,} to learn from, "
         f"{rows.held_out:,} to measure the new skill.",
     )
     if rows.template:
@@ -106,9 +105,9 @@ def _curves(now: TrainingStatus) -> str:
     return f'<div class="kg-charts">{loss}{"".join(drawn)}</div>'
 
 
-def thinned(points: chart.Points, most: int = _POINTS) -> chart.Points:
-    """About `most` points in equal steps, the last one always."""
-    step = -(-len(points) // most)
+def thinned(points: chart.Points) -> chart.Points:
+    """About `_POINTS` points in equal steps, the last one always."""
+    step = -(-len(points) // _POINTS)
     if step < 2:
         return points
     return [*points[:-1:step], points[-1]]

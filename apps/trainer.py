@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-from keras_grow.comparison.events import Event
 from keras_grow.comparison.layout import PLAN_FILE
 from keras_grow.comparison.layout import RunFolder
 from keras_grow.comparison.plan import Plan
@@ -203,13 +202,10 @@ class Trainer:
     def _take(self, account: Account, own: Path, start: int) -> int:
         found, start = training_folders.read_events(own, start)
         for moment, event in found:
-            self._tell(account, moment, event)
+            account.take(moment, event)
+            if account.status(moment).state == "done":
+                self.say_changed()
         return start
-
-    def _tell(self, account: Account, moment: float, event: Event) -> None:
-        account.take(moment, event)
-        if account.status(moment).state == "done":
-            self.say_changed()
 
     def _follow(
         self,

@@ -98,13 +98,11 @@ def is_running(folder: Path) -> bool:
     if not (folder / LOCK_FILE).exists():
         return False
     # Who else looks at the same moment holds the lock for that moment.
-    for wait in (0.01, 0.05, 0.0):
-        try:
-            with only_one(folder / LOCK_FILE):
-                return False
-        except BlockingIOError:
-            time.sleep(wait)
-    return True
+    try:
+        with at_work(folder, patience=0.06):
+            return False
+    except BlockingIOError:
+        return True
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The trainings that there are: rename, notes, go on, delete."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from . import access
@@ -71,8 +72,7 @@ class PanelEvents:
 
     def look(self, value: str | None) -> list[Any]:
         """How the chosen one stands, its name and its notes."""
-        folder = training_folders.find(self.trainer.folder, value)
-        note = training_folders.read_note(folder) if folder else None
+        folder, note = self._found(value)
         if folder is None or note is None:
             # What was said of one that was deleted stays.
             return [gr.skip(), "", "", _HIDDEN]
@@ -87,8 +87,7 @@ class PanelEvents:
         owner: str,
     ) -> list[Any]:
         """Give it a name and notes."""
-        folder = training_folders.find(self.trainer.folder, value)
-        note = training_folders.read_note(folder) if folder else None
+        folder, note = self._found(value)
         if folder is None or note is None:
             return [words.note("error", "Choose a training."), gr.skip()]
         if not access.may_change(request, owner, note):
@@ -107,14 +106,12 @@ class PanelEvents:
 
     def resume(self, request: gr.Request, value: str | None, owner: str) -> str:
         """Let it go on from its last save."""
-        folder = training_folders.find(self.trainer.folder, value)
+        folder, note = self._found(value)
         if folder is None:
             return words.note("error", "Choose a training.")
         if not training_folders.can_go_on(folder):
             return words.note("info", "It has already ended.")
-        if not access.may_change(
-            request, owner, training_folders.read_note(folder)
-        ):
+        if not access.may_change(request, owner, note):
             return words.note("error", access.REFUSED)
         try:
             self.trainer.go_on(folder, access.visitor(request, owner))
@@ -124,7 +121,7 @@ class PanelEvents:
 
     def wonder(self, value: str | None) -> list[Any]:
         """Ask whether it is to be deleted."""
-        folder = training_folders.find(self.trainer.folder, value)
+        folder, _ = self._found(value)
         if folder is None:
             return ["", _HIDDEN]
         name = training_folders.name_of(folder)
@@ -135,8 +132,7 @@ class PanelEvents:
         self, request: gr.Request, value: str | None, owner: str
     ) -> list[Any]:
         """Delete it with its model."""
-        folder = training_folders.find(self.trainer.folder, value)
-        note = training_folders.read_note(folder) if folder else None
+        folder, note = self._found(value)
         if folder is None:
             said = words.note("error", "It is not there any more.")
         elif not access.may_change(request, owner, note):
@@ -149,8 +145,15 @@ class PanelEvents:
                 said = words.note("error", str(error))
         return [said, self.listed(), _HIDDEN]
 
+    def _found(
+        self, value: str | None
+    ) -> tuple[Path | None, training_folders.Note | None]:
+        """The training of this name, and what is said of it."""
+        folder = training_folders.find(self.trainer.folder, value)
+        return folder, training_folders.read_note(folder) if folder else None
 
-def _about(folder: Any) -> str:
+
+def _about(folder: Path) -> str:
     if training_folders.is_running(folder):
         return words.note("info", "It is running.")
     if training_folders.is_done(folder):

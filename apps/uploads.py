@@ -86,6 +86,11 @@ class Rows:
     name: str = "rows"
 
     @property
+    def learned(self) -> int:
+        """How many rows are learned from."""
+        return len(self.examples) - self.held_out
+
+    @property
     def longest(self) -> int:
         """Characters of the longest prompt and answer together."""
         return max(len(e.prompt) + len(e.response) for e in self.examples)
@@ -106,15 +111,13 @@ class Rows:
         return str(path)
 
 
-def check(file: str | None, reading: Reading | None = None) -> Rows:
+def check(file: str, reading: Reading | None = None) -> Rows:
     """Read an upload, by the names of its columns where `reading` is None.
 
     It is refused if it holds no examples, or too many or too few, or if it has
     to be said which columns they are in (`UnknownColumns`).
     """
     reading = reading or Reading()
-    if not file:
-        raise Refused("Choose a file first.")
     path = Path(file)
     if not is_file_name(path.name):
         raise Refused(

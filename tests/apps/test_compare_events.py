@@ -11,11 +11,11 @@ from keras_grow.app.asking import Visitors
 from keras_grow.app.catalog import MIXED
 from keras_grow.app.catalog import Choice
 from keras_grow.app.compare_events import CompareEvents
-from keras_grow.app.compare_events import link
 from keras_grow.app.history import PANES
-from keras_grow.app.history import follow_link
 from keras_grow.app.history import remembered
-from keras_grow.app.placing import linked
+from keras_grow.app.links import follow_link
+from keras_grow.app.links import link
+from keras_grow.app.links import linked
 from keras_grow.app.placing import offers
 from starlette.datastructures import QueryParams
 from straw_models import StrawModels
@@ -116,11 +116,33 @@ def test_what_goes_on_or_is_asked_again_takes_its_place_in_the_history():
     assert longer[0]["0"] == history[0]["0"]
     assert longer[1] == history[1]
     # An earlier prompt comes back with its button, settings and all.
-    back = events.from_history(1, history, False)
+    back = events.from_history(VISITOR, 1, history, False, [True] * 4)
     assert back[: len(SETTINGS)] == SETTINGS
     texts, buttons = back[len(SETTINGS) :][:4], back[len(SETTINGS) :][8:12]
     assert texts[1].count("kg-point") == len("defg")
     assert buttons[1].visible
+
+
+def test_an_earlier_prompt_comes_back_with_the_models_that_it_was_asked_with():
+    models = StrawModels({**TEXTS, MIXED: "mix"})
+    events = CompareEvents(models, Visitors())
+    asked = form(("tuned", "grown", MIXED, "base"), (1.0, 0.25, 1.0, 1.0))
+    (shown,) = run(models, events.asking(range(PANES))(VISITOR, *asked))
+    history = remembered(kept(shown)[-1], [])
+    opened = [True, False, False, False]
+    back = events.from_history(VISITOR, 0, history, False, opened)[-18:]
+    choosers, dials, mix = back[4:8], back[8:12], back[13:17]
+    assert [each.value for each in choosers[:3]] == ["tuned", "grown", MIXED]
+    assert [each.visible for each in dials[:3]] == [False, True, False]
+    assert (dials[1].value, mix[0].value) == (0.25, 0.5)
+    assert (back[12], back[17]) == ([True] * 3 + [False], ["grown", "grown 2"])
+    # A pane that was not asked stays as it is, as does one without its model.
+    assert isinstance(choosers[3], dict)
+    del models.texts["tuned"]
+    back = events.from_history(VISITOR, 0, history, False, opened)
+    gone, *there = (isinstance(each, dict) for each in back[-14:-11])
+    assert gone
+    assert not any(there)
 
 
 def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():

@@ -67,8 +67,18 @@ def test_a_link_and_the_history_give_a_prompt_back(app, visit):
     earlier = other.locator("#history button", has_text="hello")
     earlier.wait_for()
     other.locator("#prompt textarea").fill("something else")
+    # Another model in a pane gives way to the one that was asked.
+    chooser = other.locator("#model-1 input")
+    asked = chooser.input_value()
+    chooser.click()
+    other.get_by_role("option", name="Base").first.click()
+    says(other, "answer-1", "No answer yet")
     earlier.click()
     assert answers(other) == first
+    other.wait_for_function(
+        "asked => document.querySelector('#model-1 input').value === asked",
+        arg=asked,
+    )
     assert "<b>" in other.locator("#prompt textarea").input_value()
 
 
@@ -94,6 +104,36 @@ def test_two_tabs_of_one_browser_keep_what_was_asked_and_voted_in_both(
         each.locator("#past button").first.click()
         for prompt in ("the fox", "a dog"):
             each.locator("#history button", has_text=prompt).wait_for()
+
+
+def test_two_tabs_that_vote_at_the_same_moment_keep_both_votes(app, visit):
+    page = visit(app)
+    page.locator("#blind button").first.click()
+    for _ in range(2):
+        page.locator("#next-pair").click()
+        page.locator("#vote-left:not([disabled])").wait_for()
+        # The second one is written while another tab writes one of its own.
+        page.evaluate(
+            """() => {
+              const [key, read] = ["keras_grow_votes", window.readKept];
+              const found = read("votes");
+              if (!found.length) return;
+              const others = [{...found[0], prompt: "another tab's"}];
+              localStorage.removeItem(key);
+              let left = 1;
+              window.readKept = name => {
+                const found = read(name);
+                if (name === "votes" && left-- > 0)
+                  localStorage.setItem(key, JSON.stringify(others));
+                return found;
+              };
+            }"""
+        )
+        page.locator("#vote-left").click()
+        page.locator("#vote-left[disabled]").wait_for()
+    page.wait_for_function(
+        "JSON.parse(localStorage.getItem('keras_grow_votes')).length === 2"
+    )
 
 
 def test_a_tab_that_ends_its_answers_with_another_keeps_both(app, visit):
