@@ -14,8 +14,8 @@ from .uploads import Rows
 
 # The kinds that the page offers; `keras-grow compare` has them all.
 METHODS = {
-    "g_freeze": "G-Freeze",
     "g_freeze_up": "G-Freeze-Up",
+    "g_freeze": "G-Freeze",
     "g_train": "G-Train",
     "sft": "SFT",
     "lora": "LoRA",
@@ -44,12 +44,12 @@ class Lesson:
     on, a key of `WATCHED`; empty for the app's own passages.
     """
 
-    method: str = "g_freeze"
+    method: str = "g_freeze_up"
     anchored: bool = False
     layers: int = 10
     factor: int = 2
     updates: int = 30
-    learning_rate: float = KINDS["g_freeze"].rate
+    learning_rate: float = KINDS["g_freeze_up"].rate
     retention: str = ""
 
     def __post_init__(self) -> None:

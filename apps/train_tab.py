@@ -15,6 +15,7 @@ from . import words
 from .lesson import METHODS
 from .lesson import PRESETS
 from .lesson import WATCHED
+from .lesson import Lesson
 from .models import Models
 from .quick_gradio import QUIET
 from .quick_gradio import gradio as gr
@@ -175,7 +176,7 @@ def _advanced() -> list[Any]:
     with gr.Row():
         method = gr.Radio(
             [(KINDS[kind].words, kind) for kind in METHODS],
-            value="g_freeze",
+            value=Lesson.method,
             label="Method",
             info="Growing leaves the base's own weights as they are",
             elem_id="method",
@@ -209,7 +210,7 @@ def _advanced() -> list[Any]:
             elem_id="updates",
         )
         rate = gr.Number(
-            KINDS["g_freeze"].rate,
+            Lesson.learning_rate,
             label="Learning rate",
             info="Higher learns faster, and forgets more",
             elem_id="rate",

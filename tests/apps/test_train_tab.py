@@ -60,7 +60,7 @@ def rows(tmp_path):
 def test_presets_are_settings_for_the_rows_at_hand(rows):
     method, anchored, layers, _, updates, *_ = settings("careful", rows)
     # Five passes over 16 rows, 8 at a time.
-    assert (method, anchored, layers, updates) == ("g_freeze", True, 0, 10)
+    assert (method, anchored, layers, updates) == ("g_freeze_up", True, 0, 10)
     assert settings("quick", None)[4] == Lesson().updates
     # No more blocks than there are.
     assert [settings("quick", None, n)[2] for n in (0, 3, 18)] == [10, 3, 10]
@@ -98,7 +98,7 @@ def test_a_lesson_with_a_text_to_hold_to_is_a_plan(rows, tmp_path):
 
 
 PLAN = Plan(
-    "m", "t", (Method("g", "g_freeze", 1e-3),), updates=8, evaluations=2
+    "m", "t", (Method("g", "g_freeze_up", 1e-3),), updates=8, evaluations=2
 )
 # Three seconds to load, four to score the base, then updates of 2 s with the
 # first at 5; pauses of 6.
@@ -194,7 +194,7 @@ def test_a_training_to_come_is_foretold_from_those_before(rows, tmp_path):
     said = sentence(Lesson("sft", updates=100), rows, runs)
     assert said == (
         "50 passes over 16 rows, about 4 minutes if an update takes as long "
-        "as one of G-Freeze did here."
+        "as one of G-Freeze-Up did here."
     )
     assert (duration(30), duration(7200)) == ("30 s", "2.0 hours")
 

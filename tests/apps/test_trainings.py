@@ -64,7 +64,7 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     made = tmp_path / "runs"
     first = Trainer(made, model, "float32")
     lesson = Lesson(layers=1, updates=2000, learning_rate=1e-2)
-    assert first.start(lesson, ROWS, "ann") == "rows.csv, G-Freeze"
+    assert first.start(lesson, ROWS, "ann") == "rows.csv, G-Freeze-Up"
     with pytest.raises(Busy, match="started by another"):
         first.start(lesson, ROWS, "bob")
     wait(first, lambda now: now.step >= 500 and len(now.rows) > 1)
@@ -88,15 +88,15 @@ def test_a_training_outlives_its_app_goes_on_after_a_kill_and_is_kept(
     assert second.stop("bob").startswith("Stopping")
     now = wait(second, lambda n: n.state != "running")
     assert "Stopped after" in now.message
-    assert now.key == f"{own.name}/G-Freeze-seed0"
+    assert now.key == f"{own.name}/G-Freeze-Up-seed0"
     rows = read_results(own)
     assert [row["step"] for row in rows][:2] == [0, 500]
     assert rows[-1]["step"] == now.step
     assert "low" in rows[0]["details"]["new/loss"]
     table = (own / "report.md").read_text("utf-8")
-    assert "| G-Freeze | " in table
+    assert "| G-Freeze-Up | " in table
     (entry,) = Runs(None, made, model, "float32").entries()
-    assert (entry.label, entry.key) == ("rows.csv, G-Freeze", now.key)
+    assert (entry.label, entry.key) == ("rows.csv, G-Freeze-Up", now.key)
     assert entry.is_grown
     training_folders.delete(own)
     assert not Runs(None, made, model, "float32").entries()
