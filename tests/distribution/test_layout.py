@@ -133,6 +133,7 @@ def test_what_has_no_layout_is_refused():
 
 
 @pytest.mark.skipif(keras.config.backend() == "torch", reason="refused there")
+@pytest.mark.usefixtures("little_garbage")
 def test_a_base_in_int8_is_laid_out_as_it_was_in_float():
     lm = tiny_lm("gemma3")
     keras_grow.grow_model(lm)

@@ -38,6 +38,7 @@ def fitted(callback) -> keras.Model:
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.usefixtures("little_garbage")
 def test_the_codes_of_a_quantized_checkpoint_are_not_ranked(tmp_path):
     lm = tiny_lm()
     lm.backbone.quantize("int8")
