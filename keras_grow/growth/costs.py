@@ -116,12 +116,10 @@ def forward_flops(
     growths: Sequence[GrowthConfig] = (),
     length: int = 512,
     supervised: float = 1.0,
-    training: bool = False,
 ) -> float:
     """Operations of a forward pass, per token of a sequence of `length`."""
     extra = sum(
-        _extra_width(shape, growth, training) * len(growth.layers)
-        for growth in growths
+        _extra_width(shape, growths, block) for block in range(shape.num_blocks)
     )
     blocks = shape.num_blocks * (shape.attention + shape.mlp)
     scores = shape.num_blocks * _scores(shape, length)
@@ -129,17 +127,20 @@ def forward_flops(
 
 
 def _extra_width(
-    shape: ModelShape, growth: GrowthConfig, training: bool
+    shape: ModelShape, growths: Sequence[GrowthConfig], block: int
 ) -> int:
-    """Weights that a growth adds to each token's path through a block."""
-    # Folded copies pass the base's down-projection once: those of G-Train in
-    # place of the base, new ones beside it, and in training together with it.
-    down = {
-        "g_freeze": (growth.factor - 1) * shape.down,
-        "g_freeze_up": 0 if training else shape.down,
-        "g_train": 0,
-    }
-    return (growth.factor - 1) * shape.up + down[growth.strategy]
+    """Weights that growths add to each token's path through a block."""
+    width, newer = 0, False
+    for growth in reversed([g for g in growths if block in g.layers]):
+        width += (growth.factor - 1) * shape.up
+        if growth.strategy == "g_freeze":
+            width += (growth.factor - 1) * shape.down
+            newer = True
+        elif newer:
+            # Folded copies pass the base's down-projection together with the
+            # base, but for those below a newer growth that has its own.
+            width += shape.down
+    return width
 
 
 def sft_step_flops(
@@ -166,10 +167,7 @@ def growth_step_flops(
     passes = last.factor - 1 if last.strategy == "g_freeze" else 1
     backward = 2.0 * supervised * shape.head
     for block in range(lowest, shape.num_blocks):
-        mlp = shape.mlp
-        for growth in growths:
-            if block in growth.layers:
-                mlp += _extra_width(shape, growth, training=True)
+        mlp = shape.mlp + _extra_width(shape, growths, block)
         if block > lowest:
             backward += 2 * shape.attention + 2 * mlp
             backward += 2 * _scores(shape, length)
@@ -177,7 +175,7 @@ def growth_step_flops(
             # Down to the new activations: through the down-projection alone.
             backward += 2 * shape.down * passes
     return (
-        forward_flops(shape, growths, length, supervised, training=True)
+        forward_flops(shape, growths, length, supervised)
         + backward
         + 2.0 * new_parameters(shape, last)
     )

@@ -41,7 +41,8 @@ class GrowableDense(keras.layers.Layer):
     where bias and activation of the down-projection are the base's and are
     applied last. A slice at scale 0 is not computed. The newest slice is added
     first, so that a slice that starts as a copy of the base joins the base's
-    share before anything else and leaves every bit of the sum as it was.
+    share before anything else and leaves every bit of the sum as it was (one
+    with its own `V` rounds, if it is on top of slices that share the base's).
 
     `grow_mlp` and `grow_model` make these layers; the paper's equations are in
     section 3 of arXiv 2603.08647.
@@ -207,22 +208,22 @@ class GrowableDense(keras.layers.Layer):
 
     def _down(self, inputs: Any, training: bool | None) -> Any:
         parts = split(inputs, self._widths())
-        through_base, products = [], []
+        through = []
         if self.base_active:
-            through_base.append((parts.pop(0), self.left_of_base()))
-        newest_first = list(zip(self.active_slices(), parts, strict=True))[::-1]
-        for index, part in newest_first:
-            # In training one product is enough. Otherwise there is one for
-            # each, so that a slice on top of others leaves every bit of them.
-            if through_base and not training:
-                products.append(multiply_sum(self.base, [through_base.pop()]))
+            through.append((parts.pop(0), self.left_of_base()))
+        slices = list(zip(self.active_slices(), parts, strict=True))
+        # The newest slices that are folded share the base's product.
+        while slices and isinstance(self.slices[slices[-1][0]], Fold):
+            index, part = slices.pop()
+            through.append((self.slices[index](part), self.scale_of(index)))
+        products = [multiply_sum(self.base, through)] if through else []
+        for index, part in reversed(slices):
             layer, scale = self.slices[index], self.scale_of(index)
             if isinstance(layer, Fold):
-                through_base.append((layer(part), scale))
+                product = multiply_sum(self.base, [(layer(part), scale)])
             else:
-                products.append(scaled(apply(layer, part, training), scale))
-        if through_base:
-            products.append(multiply_sum(self.base, through_base))
+                product = scaled(apply(layer, part, training), scale)
+            products.append(product)
         outputs = sum(products[1:], products[0])
         if self.base.bias is not None:
             outputs = outputs + self.base.bias

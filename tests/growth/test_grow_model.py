@@ -372,5 +372,7 @@ def test_new_up_projections_grow_below_and_on_top_of_others(first, second):
         weight.assign(weight * 1.5)
     before = outputs(lm)
     keras_grow.grow_model(lm, strategy=second, layers=[1])
-    np.testing.assert_array_equal(outputs(lm), before)
+    # Where the newest slices no longer share the base's product, it rounds.
+    atol = 1e-5 if (first, second) == ("g_freeze_up", "g_freeze") else 0
+    np.testing.assert_allclose(outputs(lm), before, rtol=0, atol=atol)
     assert all("growth_2" in w.path for w in lm.trainable_weights)
