@@ -49,12 +49,7 @@ def _fresh_keras_state():
     """No model is made in these tests, so there is nothing to clear."""
 
 
-@pytest.fixture(scope="module")
-def content():
-    """The metadata and the tensors of a tiny model."""
-    tokenizer = tiny_gguf.original_tokenizer()
-    lm = tiny_gguf.gemma3(tokenizer)
-    return tiny_gguf.metadata(lm, tokenizer), tiny_gguf.tensors(lm)
+content = pytest.fixture(scope="module")(tiny_gguf.content)
 
 
 @pytest.fixture

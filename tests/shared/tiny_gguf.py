@@ -170,3 +170,10 @@ def gemma3(tokenizer, seed: int = 0, **overrides) -> keras.Model:
     backbone = keras_hub.models.Gemma3Backbone(**arguments)
     lm = keras_hub.models.Gemma3CausalLM(backbone=backbone, preprocessor=None)
     return randomize(lm, seed)
+
+
+def content():
+    """The metadata and the tensors of a tiny model."""
+    tokenizer = original_tokenizer()
+    lm = gemma3(tokenizer)
+    return metadata(lm, tokenizer), tensors(lm)
