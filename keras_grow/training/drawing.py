@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_grow.keras_internals import OF_DATA_ADAPTERS
+
 
 def check_loop(kind: Any, shuffle: bool, batches: int) -> None:
     """Refuse a loop that would draw other rows than its user expects.
@@ -37,7 +39,7 @@ def check_loop(kind: Any, shuffle: bool, batches: int) -> None:
 def reads_shapes() -> bool:
     """Whether Keras reads a batch only to learn the shapes of all."""
     # On TensorFlow alone, before it draws.
-    return any(frame.f_code.co_name == "get_tf_dataset" for frame in _stack())
+    return any(frame.f_code.co_name in OF_DATA_ADAPTERS for frame in _stack())
 
 
 def _innermost_loop() -> tuple[str, dict[str, Any]]:
