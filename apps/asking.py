@@ -38,7 +38,8 @@ class Ask:
     """A question to some panes and their answers, as its visitor reads them.
 
     It is made in the event loop of its reader; the owner of the models writes.
-    `panes` are those that are still read.
+    `panes` are those that are still read. It is `over` once the answers that
+    were read last are whole.
     """
 
     def __init__(self, question: Question, asked: dict[int, Asked]) -> None:
@@ -47,10 +48,13 @@ class Ask:
         self.panes = set(asked)
         self.begun = time.perf_counter()
         self.stopped = False
+        self.over = False
         self._answers = dict.fromkeys(asked, Answer())
         self._open = set(asked)
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._cleared = asyncio.Event()
+        self._cleared.set()
 
     @property
     def left(self) -> bool:
@@ -86,7 +90,10 @@ class Ask:
 
     def drop(self, panes: Iterable[int]) -> None:
         """Leave panes to another question; the others go on."""
-        self.panes.difference_update(panes)
+        dropped = self.panes.intersection(panes)
+        if dropped:
+            self._cleared.clear()
+        self.panes -= dropped
         self.stopped = self.stopped or self.left
         self._wake()
 
@@ -94,17 +101,28 @@ class Ask:
         """The answers as they change, until the last."""
         while not self.left:
             self._changed.clear()
-            over = self.panes.isdisjoint(self._open)
+            self.over = self.panes.isdisjoint(self._open)
             shown = time.perf_counter()
             found = {p: a for p, a in self._answers.items() if p in self.panes}
             yield found
-            if over:
+            if self.panes == found.keys():
+                self._cleared.set()
+            if self.over:
                 return
             await self._changed.wait()
             # Nobody waits longer for a first token.
             burst = _BURST if all(a.token_ids for a in found.values()) else 0.0
             pause = shown + _PAUSE - time.perf_counter()
             await asyncio.sleep(max(pause, burst))
+
+    def end(self) -> None:
+        """Say that its reader shows nothing more."""
+        self.drop(self.asked)
+        self._cleared.set()
+
+    async def cleared(self) -> None:
+        """Wait until no answer in a dropped pane is still to be shown."""
+        await self._cleared.wait()
 
     def _wake(self) -> None:
         if not self._loop.is_closed():  # As it is when the app ends.
@@ -131,6 +149,13 @@ class Visitors:
         for ask in self._asks.get(visitor, []):
             ask.drop(panes)
 
+    async def clear(self, visitor: str, panes: Iterable[int]) -> None:
+        """Leave panes, and wait until no answer of them comes any more."""
+        asks = [*self._asks.get(visitor, [])]
+        self.drop(visitor, [*panes])
+        for ask in asks:
+            await ask.cleared()
+
     def now(self, visitor: str, pane: int) -> Ask | None:
         """The question that is being answered in a pane."""
         asks = self._asks.get(visitor, [])
@@ -138,7 +163,7 @@ class Visitors:
 
     def end(self, visitor: str, ask: Ask) -> None:
         """Forget a question that is answered, or nobody waits for."""
-        ask.drop(ask.asked)
+        ask.end()
         own = self._asks.get(visitor, [])
         own[:] = [other for other in own if other is not ask]
         if not own:

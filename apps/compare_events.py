@@ -100,18 +100,18 @@ class CompareEvents:
         goes on with; its note says who wrote the last answer.
         """
 
-        def run(
+        async def run(
             request: gr.Request, key: str | None, kept: Kept | None, plain: bool
         ) -> list[Any]:
-            now = self.visitors.now(str(request.session_hash), index)
+            visitor = str(request.session_hash)
+            now = self.visitors.now(visitor, index)
             if now:
                 writes: str | None = now.asked[index].choice.key
             else:
                 writes = kept["choice"]["key"] if kept else None
             if key is None or writes in (None, key):
                 return [gr.skip()] * 4
-            if now:
-                now.drop([index])
+            await self.visitors.clear(visitor, [index])
             if kept and kept["question"]["chat"]:
                 return of_kept(kept, plain)
             empty = dataclasses.asdict(Answer())
@@ -153,6 +153,8 @@ class CompareEvents:
                 begin(self.models, ask)
                 async for each in self._read(ask, form, mode == "ask"):
                     yield each
+                # Gradio sends the last once more, which may then be too late.
+                yield shown({})
             finally:
                 self.visitors.end(visitor, ask)
 
@@ -162,34 +164,27 @@ class CompareEvents:
         self, ask: Ask, form: Form, new: bool
     ) -> AsyncIterator[list[Any]]:
         """What the page shows while the answers come, and keeps at the end."""
-        titles, answers = self._titles(form), {}
+        titles = self._titles(form)
         async for answers in ask.read():
-            yield shown(
-                {
-                    index: of_pane(
-                        titles[index],
-                        found,
-                        ask.question,
-                        ask.asked[index].turns,
-                        form.plain,
-                    )
-                    for index, found in answers.items()
-                }
-            )
-        kept = {
-            str(index): {
-                "question": dataclasses.asdict(ask.question),
-                "choice": dataclasses.asdict(ask.asked[index].choice),
-                "turns": [list(turn) for turn in ask.asked[index].turns],
-                "answer": dataclasses.asdict(found),
+            kept = {
+                index: _kept(ask, index, found) if ask.over else None
+                for index, found in answers.items()
             }
-            for index, found in answers.items()
-            if index in ask.panes
-        }
-        if kept:
-            skipped = [gr.skip()] * 3
-            panes = {int(i): [*skipped, own] for i, own in kept.items()}
-            yield shown(panes, {"panes": kept, "new": new})
+            panes = {
+                index: of_pane(
+                    titles[index],
+                    found,
+                    ask.question,
+                    ask.asked[index].turns,
+                    form.plain,
+                    kept[index],
+                )
+                for index, found in answers.items()
+            }
+            ended = {str(index): own for index, own in kept.items()}
+            yield shown(
+                panes, {"panes": ended, "new": new} if ask.over else None
+            )
 
     def _titles(self, form: Form) -> list[str]:
         """The names of the panes, each its own."""
@@ -239,13 +234,13 @@ class CompareEvents:
         """End the visitor's own answers where they are."""
         self.visitors.stop(str(request.session_hash))
 
-    def new_chat(self, request: gr.Request) -> list[Any]:
+    async def new_chat(self, request: gr.Request) -> list[Any]:
         """Empty the panes, whatever is still being written."""
-        self.visitors.leave(str(request.session_hash))
+        await self.visitors.clear(str(request.session_hash), range(PANES))
         empty = [pane.answer("Chat", Answer()), "", gr.Button(visible=False)]
         return shown({i: [*empty, None] for i in range(PANES)})[:-1]
 
-    def from_history(
+    async def from_history(
         self,
         request: gr.Request,
         index: int,
@@ -256,7 +251,7 @@ class CompareEvents:
         """Settings, answers and models of an earlier question."""
         item = history[index]
         answers = {int(n): of_kept(own, plain) for n, own in item.items()}
-        self.visitors.drop(str(request.session_hash), answers)
+        await self.visitors.clear(str(request.session_hash), answers)
         settings = question_of(item)
         return [
             *(settings[name] for name in SETTINGS),
@@ -279,3 +274,14 @@ class CompareEvents:
             gr.Dropdown(choices=choices),
             rows.ends_with_line(self.models.runs),
         ]
+
+
+def _kept(ask: Ask, pane: int, found: Answer) -> Kept:
+    """What a pane was asked and how it was answered, as the page keeps it."""
+    own = ask.asked[pane]
+    return {
+        "question": dataclasses.asdict(ask.question),
+        "choice": dataclasses.asdict(own.choice),
+        "turns": [list(turn) for turn in own.turns],
+        "answer": dataclasses.asdict(found),
+    }

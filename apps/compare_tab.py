@@ -194,7 +194,7 @@ def build(
     examples.input(
         lambda text: [text, None], examples, [prompt, examples], **QUIET
     )
-    own.clear.click(events.new_chat, None, outputs, **QUIET)
+    own.clear.click(events.new_chat, None, outputs, **ANSWERED)
     link.click(link_of, form, link_box, **QUIET).then(
         None, link_box, link_box, js=_LINK
     )
@@ -205,7 +205,7 @@ def build(
         events.from_history,
         [past, history, own.plain, opened],
         [*fields, *outputs, *tab.placed, *own.mix, tab.mixed],
-        **QUIET,
+        **ANSWERED,
     )
     again = gr.Number(0, visible=False)
     gr.on(

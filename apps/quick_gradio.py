@@ -29,7 +29,8 @@ QUIET: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-# For events that models answer, each in turn: nobody waits in Gradio's queue.
+# For events that fill the panes of answers. Nobody waits in Gradio's queue, and
+# what goes through it arrives in its order.
 ANSWERED: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",

@@ -1,7 +1,6 @@
 """Answers in turn, with models of straw: no pane and no visitor waits long."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keras_grow.app.answers import LIMITS
@@ -13,6 +12,7 @@ from keras_grow.app.asking import Visitors
 from keras_grow.app.asking import begin
 from keras_grow.app.catalog import Choice
 from straw_models import StrawModels
+from straw_models import ended
 
 from keras_grow.app import pane
 
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.no_backend
 
 def asked(*keys):
     return {index: Asked(Choice(key)) for index, key in enumerate(keys)}
-
-
-def ended(coroutine):
-    """What it returns; browser tests leave a loop in this thread."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 def answers(models, *keys, turns=100, then=lambda ask: None):
@@ -182,6 +176,33 @@ def test_a_new_question_takes_the_place_of_the_old_in_its_panes_alone():
     assert ask.left
 
 
+def test_a_cleared_pane_waits_for_what_is_on_its_way_to_the_page():
+    visitors = Visitors()
+
+    async def run():
+        ask = visitors.begin("a", Question("one"), asked("base", "grown"))
+        reader, seen = ask.read(), []
+        for panes in ([1], [0]):
+            assert set(await anext(reader)) >= set(panes)
+            clearing = asyncio.create_task(visitors.clear("a", panes))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            seen.append(clearing.done())  # The page has not got it yet.
+            if panes == [1]:
+                assert set(await anext(reader)) == {0}
+                follows = asyncio.create_task(anext(reader))
+                await clearing
+                follows.cancel()
+            else:
+                visitors.end("a", ask)
+                await clearing
+            reader = ask.read()
+        await visitors.clear("a", range(4))  # Nothing is left to wait for.
+        return seen
+
+    assert ended(run()) == [False, False]
+
+
 def test_drift_is_not_measured_where_the_base_would_read_more():
     models = StrawModels({"grown": "abc"})
     models.cut = 7
@@ -192,12 +213,12 @@ def test_drift_is_not_measured_where_the_base_would_read_more():
 
 def test_notes_say_what_happened():
     done = Answer("done", "a b", token_ids=(1, 2), first=0.4, rate=8.0)
-    for ended, words in (
+    for end, words in (
         ("end", "The model ended it."),
         ("stop", "at the first line break"),
         ("length", "Continue?"),
     ):
-        written = Answer(**{**vars(done), "ended": ended})
+        written = Answer(**{**vars(done), "ended": end})
         assert words in pane.note(written)
     assert "the first after 0.4 s, then 8.0 per second" in pane.note(done)
     assert "Stopped by you" in pane.note(Answer("stopped", "a"))

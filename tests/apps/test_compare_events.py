@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
@@ -19,6 +18,7 @@ from keras_grow.app.links import linked
 from keras_grow.app.placing import offers
 from starlette.datastructures import QueryParams
 from straw_models import StrawModels
+from straw_models import ended
 
 from keras_grow.app import blind
 from keras_grow.app import blind_tab
@@ -62,13 +62,13 @@ def run(models, *handlers):
             task.result()
         return shown
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, all_of()).result()
+    return ended(all_of())
 
 
 def kept(shown):
     """What the panes keep at the end, and what goes to the history."""
-    last = shown[-1]
+    *_, last, nothing = shown
+    assert all("__type__" in own for own in nothing)
     return [own if "__type__" not in own else None for own in last[12:]]
 
 
@@ -116,7 +116,7 @@ def test_what_goes_on_or_is_asked_again_takes_its_place_in_the_history():
     assert longer[0]["0"] == history[0]["0"]
     assert longer[1] == history[1]
     # An earlier prompt comes back with its button, settings and all.
-    back = events.from_history(VISITOR, 1, history, False, [True] * 4)
+    back = ended(events.from_history(VISITOR, 1, history, False, [True] * 4))
     assert back[: len(SETTINGS)] == SETTINGS
     texts, buttons = back[len(SETTINGS) :][:4], back[len(SETTINGS) :][8:12]
     assert texts[1].count("kg-point") == len("defg")
@@ -130,7 +130,8 @@ def test_an_earlier_prompt_comes_back_with_the_models_that_it_was_asked_with():
     (shown,) = run(models, events.asking(range(PANES))(VISITOR, *asked))
     history = remembered(kept(shown)[-1], [])
     opened = [True, False, False, False]
-    back = events.from_history(VISITOR, 0, history, False, opened)[-18:]
+    back = ended(events.from_history(VISITOR, 0, history, False, opened))
+    back = back[-18:]
     choosers, dials, mix = back[4:8], back[8:12], back[13:17]
     assert [each.value for each in choosers[:3]] == ["tuned", "grown", MIXED]
     assert [each.visible for each in dials[:3]] == [False, True, False]
@@ -139,7 +140,7 @@ def test_an_earlier_prompt_comes_back_with_the_models_that_it_was_asked_with():
     # A pane that was not asked stays as it is, as does one without its model.
     assert isinstance(choosers[3], dict)
     del models.texts["tuned"]
-    back = events.from_history(VISITOR, 0, history, False, opened)
+    back = ended(events.from_history(VISITOR, 0, history, False, opened))
     gone, *there = (isinstance(each, dict) for each in back[-14:-11])
     assert gone
     assert not any(there)
@@ -150,10 +151,13 @@ def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():
     events = CompareEvents(models, Visitors())
     (shown,) = run(models, events.asking(range(PANES))(VISITOR, *form()))
     own = kept(shown)[1]
-    switch = events.switched(1)
+
+    def switch(*values):
+        return ended(events.switched(1)(VISITOR, *values))
+
     for key in ("grown", None):  # The same one, or one that has gone.
-        assert all("__type__" in v for v in switch(VISITOR, key, own, False))
-    text, note, button, now = switch(VISITOR, "tuned", own, False)
+        assert all("__type__" in v for v in switch(key, own, False))
+    text, note, button, now = switch("tuned", own, False)
     assert "No answer yet" in text
     assert "Name of tuned" in text
     assert (note, button.visible, now["answer"]["text"]) == ("", False, "")
@@ -166,7 +170,7 @@ def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():
     assert kept(shown)[1]["answer"]["text"] == "hij"
     # A chat goes on with the new model, and says who wrote until now.
     chat = {**own, "question": {**own["question"], "chat": True}}
-    text, note, _, now = switch(VISITOR, "tuned", chat, True)
+    text, note, _, now = switch("tuned", chat, True)
     assert '<p class="kg-said">hello</p>' in text
     assert text.count("kg-point") == len("defg")
     assert "Written by grown" in note
@@ -179,7 +183,8 @@ def test_a_model_that_is_switched_while_it_writes_is_not_waited_for():
     switched = []
 
     async def switch():
-        switched.append(events.switched(1)(VISITOR, "tuned", None, False))
+        now = await events.switched(1)(VISITOR, "tuned", None, False)
+        switched.append(now)
         yield []
 
     shown, _ = run(

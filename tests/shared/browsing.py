@@ -40,8 +40,18 @@ def upload(page, path):
 
 
 def ask(page, prompt, button="ask"):
-    """Ask all models, or those of another button."""
+    """Ask all models, or those of another button.
+
+    What stands under earlier answers is taken away, so that nobody who waits
+    for the new ones is satisfied with it.
+    """
     page.locator("#prompt textarea").fill(prompt)
+    notes = "note" if button == "ask" else button.replace("ask", "note")
+    page.evaluate(
+        "start => document.querySelectorAll(`[id^='${start}'] .kg-note`)"
+        ".forEach(note => { note.textContent = ''; })",
+        notes,
+    )
     page.locator(f"#{button}").click()
 
 

@@ -1,12 +1,20 @@
 """Fake models for the app's tests, with given answers."""
 
+import asyncio
 from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 from keras_grow.app.catalog import Part
 from keras_grow.app.catalog import Unavailable
 from keras_grow.app.catalog import Writing
 from keras_grow.app.owner import Owner
+
+
+def ended(coroutine):
+    """What it returns; browser tests leave a loop in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 class StrawWhole:
