@@ -19,18 +19,23 @@ def charts(rows: Rows, shown: list[str] | None = None) -> str:
     if not rows:
         return words.note("info", "No results yet.")
     drawn = _all(rows, shown)
-    figures = "".join(
-        chart.curves(
-            title(rows, score), kept, order, bounds=bounds(rows, score)
-        )
-        for score, kept in drawn
-    )
     about = ""
     if any(p.up for _, kept in drawn for each in kept.values() for p in each):
         about = f'<p class="kg-about">{escape(_bars(rows))}</p>'
     return (
         f"<h2>Curves</h2>{chart.legend(order)}{about}"
-        f'<div class="kg-charts">{figures}</div>'
+        f'<div class="kg-charts">{figures(rows, shown)}</div>'
+    )
+
+
+def figures(rows: Rows, shown: list[str] | None = None) -> str:
+    """The charts alone, on axes that belong to their scores."""
+    order = results.methods_of(rows)
+    return "".join(
+        chart.curves(
+            title(rows, score), kept, order, bounds=bounds(rows, score)
+        )
+        for score, kept in _all(rows, shown)
     )
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from . import chart
 from . import curves
-from . import results
 from . import uploads
 from . import words
 from .forecast import duration
@@ -92,17 +91,7 @@ def _curves(now: TrainingStatus) -> str:
         return ""
     title = "Training loss (lower is better)"
     loss = chart.curves(title, {title: thinned(now.losses)}, [title])
-    rows = list(now.rows)
-    if not rows:
-        return f'<div class="kg-charts">{loss}</div>'
-    order = results.methods_of(rows)
-    drawn = [
-        chart.curves(
-            curves.title(rows, score), curves.points(rows, score), order
-        )
-        for score in rows[0]["scores"]
-    ]
-    return f'<div class="kg-charts">{loss}{"".join(drawn)}</div>'
+    return f'<div class="kg-charts">{loss}{curves.figures([*now.rows])}</div>'
 
 
 def thinned(points: chart.Points) -> chart.Points:

@@ -162,6 +162,8 @@ def _metrics_kept(model: keras.Model) -> Iterator[None]:
         for metric in model.metrics
         for variable in metric.variables
     ]
-    yield
-    for variable, value in kept:
-        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)

@@ -209,3 +209,19 @@ def test_a_long_curve_is_drawn_with_few_points():
         TrainingStatus("running", losses=losses, updates=2000), "ann"
     )[1]
     assert drawn.count("kg-point") == len(kept)
+
+
+def test_a_score_that_is_a_share_is_drawn_from_none_to_all():
+    rows = [
+        {
+            "method": "growth",
+            "seed": 0,
+            "step": step,
+            "scores": {"new_skill": value},
+            "details": {"new_skill": {"metric": "exact_match"}},
+        }
+        for step, value in ((0, 0.40), (10, 0.41))
+    ]
+    drawn = shown(TrainingStatus("running", rows=rows, updates=10), "ann")[1]
+    for tick in ("0.0", "0.5", "1.0"):
+        assert f">{tick}</text>" in drawn

@@ -118,6 +118,23 @@ def test_a_score_that_evaluates_leaves_the_means_of_the_epoch():
     assert losses([EvaluateDuringFit(scores, every=2)]) == losses([])
 
 
+def test_a_score_that_fails_leaves_the_means_of_the_epoch():
+    x = np.ones((12, 3), dtype="float32")
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    seen = []
+
+    def fails(model):
+        seen.append(float(model.metrics[0].result()))
+        model.evaluate(x, x[:, :1], verbose=0, batch_size=1)
+        raise OSError("no room")
+
+    watch = EvaluateDuringFit({"own": fails}, every=2, at_start=False)
+    with pytest.raises(OSError, match="no room"):
+        fit(model, x, x[:, :1], [watch])
+    assert [float(model.metrics[0].result())] == seen
+
+
 @pytest.mark.no_backend
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match="at least one score"):
