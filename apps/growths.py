@@ -22,13 +22,6 @@ class Growths:
         self._router: Any = None
         self._prompts: dict[str, list[str]] = {}
 
-    @property
-    def report(self) -> str:
-        """What they add to the base."""
-        import keras_grow
-
-        return str(keras_grow.growth_report(self._lm)) if self.names else ""
-
     def make_room(self) -> list[str]:
         """Remove the least recently used to make room; return their keys."""
         import keras_grow
@@ -39,16 +32,18 @@ class Growths:
             self._router = None
         return gone
 
-    def load(self, key: str, file: Path) -> None:
-        """Load a growth, off at first."""
+    def load(self, key: str, file: Path) -> str:
+        """Load a growth, off at first; return the report of it, on."""
         import keras_grow
 
         self._made += 1
         name = f"growth_{self._made}"
         keras_grow.load_growth(self._lm, file, name)
+        report = str(keras_grow.growth_report(self._lm))
         keras_grow.set_growths(self._lm, {})
         self.names[key] = name
         self._router = None
+        return report
 
     def scales(
         self, dials: Mapping[str, float], labels: Mapping[str, str]

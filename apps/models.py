@@ -230,9 +230,9 @@ class Models(Catalog):
         file = (entry.growth_file if entry else None) or self.uploads[key]
         self._gone(self._growths.make_room())
         before = bytes_of(self._base.lm)
-        self._growths.load(key, file)
+        report = self._growths.load(key, file)
         if len(self._growths.names) == 1:
-            self.reports[key] = self._growths.report
+            self.reports[key] = report
         if entry:
             self._growths.learn(key, rows.prompts(entry.folder))
         yield None

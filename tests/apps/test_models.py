@@ -194,10 +194,11 @@ def test_a_growth_that_cannot_be_loaded_leaves_the_others(monkeypatch):
     )
     monkeypatch.setattr(keras_grow, "remove_growth", lambda *_: None)
     monkeypatch.setattr(keras_grow, "set_growths", lambda *_: None)
+    monkeypatch.setattr(keras_grow, "growth_report", lambda _: "wider")
     growths = Growths(SimpleNamespace(lm=None))
     for key in "abcd":
         assert growths.make_room() == []
-        growths.load(key, key)
+        assert growths.load(key, key) == "wider"
     growths.scales({"a": 1.0}, {})
     # Who makes room is known before the file is read, which may be torn.
     assert growths.make_room() == ["b"]

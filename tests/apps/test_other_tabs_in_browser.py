@@ -36,6 +36,8 @@ def test_see_draws_the_run_and_gives_its_data(app, visit, run_folder):
     assert page.locator("#see-curves .kg-point").count() == 3 * 2 * 2
     assert "2 of 3 blocks grown" in page.inner_text("#see-blocks")
     assert page.locator("#see-blocks .kg-on").count() == 2
+    # The report is of the growth at work, which is off until it is asked.
+    assert "scale 1" in page.inner_text("#see-blocks")
     analyses = page.inner_text("#see-analyses")
     assert "Layer scores (update): an example" in analyses
     assert "Rank map" in analyses
