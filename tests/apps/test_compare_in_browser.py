@@ -61,11 +61,10 @@ def test_three_models_answer_above_the_fold_as_without_the_page(
     assert answers(page) == {
         name: expected[name] for name in ("base", "tuned", "grown")
     }
+    # Down to the last line of a pane, under its dial.
     for index in range(3):
-        box = page.locator(f"#answer-{index}").bounding_box()
+        box = page.locator(f"#ask-{index}").bounding_box()
         assert box["y"] + box["height"] < FOLD
-    dial = page.locator("#dial-2").bounding_box()
-    assert dial["y"] + dial["height"] < FOLD
     assert "a second model" in page.inner_text("#pane-1")
     assert "of new slices" in page.inner_text("#pane-2")
     note = page.inner_text("#note-2")
