@@ -207,10 +207,24 @@ class Passes:
         return functions_of(self.lm, self._head, self.max_length)
 
 
+class _CacheOf(keras.Operation):
+    """The cache of a prompt, of which only the shapes are asked."""
+
+    def __init__(self, lm: keras.Model) -> None:
+        super().__init__()
+        self._lm = lm
+
+    def call(self, token_ids: Any) -> Any:
+        return cache_of(self._lm, token_ids)
+
+
 def _parts(lm: keras.Model) -> Any:
     """What a cache is made of, by comparing those of two and three tokens."""
     two, three = [
-        cache_of(lm, ops.zeros((1, length), "int32")) for length in (2, 3)
+        _CacheOf(lm).compute_output_spec(
+            keras.KerasTensor((1, length), "int32")
+        )
+        for length in (2, 3)
     ]
 
     def part(few: Any, more: Any) -> _Part:

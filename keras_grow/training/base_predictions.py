@@ -117,6 +117,8 @@ class _Reader(keras.Model):
         self.backbone = lm.backbone
         self.head = OutputHead(lm)
         self.function = function
+        # Or `predict` would first run it operation by operation on JAX.
+        self.built = True
 
     def call(self, inputs: dict[str, Any]) -> Any:
         hidden = self.backbone(text_inputs(self.backbone, inputs))

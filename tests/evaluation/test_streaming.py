@@ -9,6 +9,7 @@ from family_models import few_programs
 from family_models import speaking_family
 from family_models import tiny_family
 from keras import ops
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 
 from keras_grow import grow_model
@@ -199,7 +200,7 @@ def test_scoring_and_generation_stay_within_the_models_positions():
 
 def _log_probs(lm, ids):
     x = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)))}
-    logits = ops.convert_to_numpy(lm(x))[0].astype("float64")
+    logits = compiled_outputs(lm, x)[0].astype("float64")
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
@@ -273,7 +274,7 @@ def likeliest(lm, tokens, answer):
         x = {"token_ids": padded, "padding_mask": padded > 0}
         if "position_ids" in lm.input:
             x["position_ids"] = np.arange(16, dtype="int32")[None]
-        logits = ops.convert_to_numpy(lm(x))[0, len(tokens) - 1]
+        logits = compiled_outputs(lm, x)[0, len(tokens) - 1]
         assert found == logits.argmax()
         total += logits[found] - np.log(np.exp(logits.astype("float64")).sum())
         tokens = [*tokens, found]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -44,8 +45,7 @@ def to_numpy(value):
 
 def expected_loss(lm, batch):
     """Cross-entropy of the model's own logits, in NumPy."""
-    logits = to_numpy(lm(batch["x"]))
-    logits = logits.astype("float64")
+    logits = compiled_outputs(lm, batch["x"]).astype("float64")
     log_z = np.log(np.exp(logits).sum(-1))
     chosen = np.take_along_axis(logits, batch["y"][..., None], -1)[..., 0]
     return ((log_z - chosen) * batch["sample_weight"]).mean()
@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_logits(floatx):
         "token_ids": np.array([tokens[:-1]], "int32"),
         "padding_mask": np.ones((1, 3), bool),
     }
-    logits = to_numpy(lm(x))[0, 1:]
+    logits = compiled_outputs(lm, x)[0, 1:]
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     expected = log_p[0, tokens[2]] + log_p[1, tokens[3]]
     np.testing.assert_allclose(score.logprob, [expected], rtol=0.02)
