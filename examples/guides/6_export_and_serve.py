@@ -99,8 +99,10 @@ print((FOLDER / "plants.gguf.Modelfile").read_text("utf-8"))
 
 # %% [markdown]
 # `verify=True` loads what was written with transformers and reports the largest
-# difference of a logit. `AutoModelForCausalLM.from_pretrained(folder)` and
-# `vllm serve folder` take it from there.
+# difference of a logit: about 1e-4 in float32, as here. Types of less than 32
+# bits round the weights: 0.7 in bf16 and 1.9 in q8_0 are no error.
+# `AutoModelForCausalLM.from_pretrained(folder)` and `vllm serve folder` take it
+# from there.
 
 # %%
 folder = FOLDER / "plants"
