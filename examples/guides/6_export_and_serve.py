@@ -6,9 +6,10 @@
 # At the end you have a GGUF file that Ollama and llama.cpp run, and a folder
 # that transformers and vLLM load, both made from a file of chats. Growths are
 # merged by the export, at the scale that you set. The check with transformers
-# needs `pip install transformers torch accelerate` (in the Python that runs
-# this guide). The guide takes some two minutes on two cores and 2 GB of disk.
-# A torch with CUDA, which pip installs on Linux, takes 5 GB more.
+# needs `pip install transformers torch` (in the Python that runs this guide);
+# to check a GGUF file in the same way, also `accelerate`. The guide takes some
+# two minutes on two cores and 2 GB of disk. A torch with CUDA, which pip
+# installs on Linux, takes 5 GB more.
 
 # %%
 import json
