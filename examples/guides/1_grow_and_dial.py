@@ -5,9 +5,8 @@
 #
 # At the end you have a growth that translates a little, a table of what each
 # scale of it gains and costs, and the largest scale that costs at most 2%.
-# It takes 6 minutes of processor time, which is less than 10 minutes on two
-# quiet cores. `README.md` beside this file says how to run it on another model
-# or with fewer rows.
+# It takes some six minutes on two cores. `README.md` beside this file says how
+# to run it on another model or with fewer rows.
 
 # %%
 import os
@@ -112,10 +111,10 @@ with keras_grow.growth_disabled(lm):
     print("base:", lm.generate(held_out[0].prompt, max_length=48))
 
 # %% [markdown]
-# Printed on Gemma 3 270M (JAX, two very busy CPU cores: 23 minutes; 6 minutes
-# of processor time). The training ran a little too long: on these 32 held-out
-# pairs the chosen scale has a lower loss than scale 1, and it costs less of the
-# old skill. No training was needed to find it.
+# Printed on Gemma 3 270M (JAX, two CPU cores that other work used as well, 5
+# minutes and 42 seconds). The training ran a little too long: on these 32
+# held-out pairs the chosen scale has a lower loss than scale 1, and it costs
+# less of the old skill. No training was needed to find it.
 #
 # ```
 # bit for bit the base: largest difference 0 on outputs up to 22.4, same top
@@ -127,7 +126,7 @@ with keras_grow.growth_disabled(lm):
 #   training state              2.205 GB  (SFT in float32: 4.290 GB)
 #   forward FLOPs                  1.247  of the base's, at 512 tokens
 #   step FLOPs                     0.923  of SFT's
-# 16/16 - 703s - 44s/step - loss: 0.3756 - sparse_categorical_accuracy: 0.5854
+# 16/16 - 164s - 10s/step - loss: 0.3756 - sparse_categorical_accuracy: 0.5854
 # scale 0.0: English: copying downloadable files...
 # French: copier
 # Spanish: copier

@@ -104,8 +104,9 @@ keras.Model.fit(
 # ```
 
 # %% [markdown]
-# An answer ends at the end of its turn. With the growth off, the base model,
-# which never learned to chat, rambles on.
+# An answer ends at the end of its turn. `generate` also ends it at a line
+# break: if your answers have several lines, pass `stop=()`. With the growth
+# off, the base model, which never learned to chat, does not answer.
 
 # %%
 asked = [row.prompt for row in task.validation[:2]]

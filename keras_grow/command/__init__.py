@@ -42,7 +42,13 @@ def status_of(run: Callable[[], None]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command. It imports no Keras."""
-    whole = argparse.ArgumentParser(prog="keras-grow", description=__doc__)
+    whole = argparse.ArgumentParser(
+        prog="keras-grow",
+        description=(
+            "Teach KerasHub language models new skills in new weights. "
+            "`keras-grow COMMAND --help` explains a command."
+        ),
+    )
     subparsers = whole.add_subparsers(required=True)
     for command in (app, compare, dial, export, rank):
         command.add_parser(subparsers)

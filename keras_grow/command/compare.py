@@ -20,9 +20,13 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "compare",
         help="train and score methods on the same task, data and updates",
-        description="If it is interrupted, the same command resumes it.",
+        description=(
+            "Train and score methods on the same task, data and updates, and "
+            "write a report. If it is interrupted, the same command resumes "
+            "it."
+        ),
     )
-    parser.add_argument("folder", help="where results go")
+    parser.add_argument("folder", help="where the report and runs go")
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -30,17 +34,24 @@ def add_parser(subparsers: "Subparsers") -> None:
         type=_method,
         metavar="KIND[:key=value,...]",
         help=f"one or more of {', '.join(KINDS)}; for example "
-        "g_freeze:learning_rate=2e-4,layers=10",
+        "g_freeze:learning_rate=2e-4,layers=10. Kinds are described in "
+        "keras_grow.comparison.KINDS, keys are the fields of "
+        "keras_grow.comparison.Method; learning_rate=1e-5+5e-5 tries both "
+        "rates, layers=0+4 means blocks 0 and 4",
     )
     add_options(parser, Plan, ("methods",))
     parser.add_argument(
         "--layer-counts",
         nargs="+",
         type=int,
-        help="run every growth once per number of blocks, the best ones of "
-        "--ranking (in the paper: 1 3 5 7 10 15 20)",
+        help="run every growth once for each of these numbers of blocks, "
+        "with the best blocks of --ranking (in the paper: 1 3 5 7 10 15 20)",
     )
-    parser.add_argument("--ranking", help="JSON file of `keras-grow rank`")
+    parser.add_argument(
+        "--ranking",
+        metavar="FILE",
+        help="ranking of the blocks that `keras-grow rank --save FILE` wrote",
+    )
     parser.set_defaults(run=run)
 
 

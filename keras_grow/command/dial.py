@@ -39,17 +39,19 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--old",
         required=True,
-        help="text of the old skill, for its perplexity; WikiText is split "
-        "into articles",
+        metavar="FILE",
+        help="text file of the old skill, for its perplexity; WikiText is "
+        "split into articles",
     )
     parser.add_argument(
         "--budget",
         type=_share,
         default=0.02,
-        help="how much its perplexity may rise: 2%% (default) or 0.02",
+        help="how much its perplexity may rise, as 2%% (default) or 0.02",
     )
     parser.add_argument(
         "--new",
+        metavar="FILE",
         help="rows of the new skill (.jsonl or .csv), whose loss is reported",
     )
     parser.add_argument(

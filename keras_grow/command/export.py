@@ -83,7 +83,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="load what was written with transformers and compare logits",
+        help="load what was written with transformers and print the largest "
+        "difference of a logit; bfloat16, f16, bf16 and q8_0 round the "
+        "weights, and so differ by much more than float32",
     )
     parser.set_defaults(run=run)
 

@@ -23,7 +23,8 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "checkpoints",
         nargs="+",
-        help="BEFORE AFTER for --method update, one for signal_to_noise",
+        help="for --method update two, before and after fine-tuning; for "
+        "signal_to_noise one",
     )
     parser.add_argument(
         "--method",
@@ -34,7 +35,8 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--over",
         default="mlp",
-        help="mlp (default), up, all, or slots such as "
+        help="which weights to rank by: mlp (default), up (its up-projections "
+        "alone), all (MLP and attention), or slots such as "
         "gating_ffw,attention.query_dense",
     )
     parser.add_argument(
@@ -42,9 +44,17 @@ def add_parser(subparsers: "Subparsers") -> None:
         action="store_true",
         help="do not divide the change by the norm of the weights before it",
     )
-    parser.add_argument("--top", type=int, help="keep this many blocks")
-    parser.add_argument("--save", metavar="FILE", help="write JSON")
-    parser.add_argument("--plot", metavar="FILE", help="draw bars (.png, .pdf)")
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="keep the N best blocks alone"
+    )
+    parser.add_argument(
+        "--save",
+        metavar="FILE",
+        help="write the ranking as JSON, for `keras-grow compare --ranking`",
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw the ranking as bars (.png, .pdf)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -40,11 +40,11 @@ class Plan:
             comma-separated files: train, validation, test. See
             `keras_grow.tasks.load_task`.
         methods: the methods.
-        retention: tests of what the base can do: names of tasks, scored by
-            their own metric, or as `perplexity:TASK` by the perplexity of
-            their prompts (of plain texts, the texts), or paths of `.txt`
-            files, scored by perplexity. Of a single file of rows, they are
-            the set.
+        retention: tests of what the base can do, each one of: a task, scored
+            by its own metric; `perplexity:TASK`, scored by the perplexity of
+            the task's prompts, or of its texts if it has no prompts; the path
+            of a `.txt` file, scored by perplexity. Of a task that is a single
+            file, all rows count.
         anchor_text: name of a task whose prompts are the anchor text of
             anchored methods, or `"base"` for text that the base writes. The
             text should not be among the retention sets.
@@ -71,9 +71,9 @@ class Plan:
             rows that is held out, such as 0.1, see
             `keras_grow.tasks.file_task`.
         sweep_updates: updates of each run that only tries a learning rate;
-            by default, `updates`.
-        shares: shares of each run's change to score at the end, without
-            training; the report plots them.
+            by default, as many as `updates`.
+        shares: shares of each run's change of the base to keep and score at
+            the end, without training; the report plots them.
         keep_weights: whether the weights of finished runs are kept.
     """
 

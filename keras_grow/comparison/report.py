@@ -51,9 +51,9 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         "",
         f"{plan.updates} updates of {plan.batch_size} examples, Adam, seeds "
         f"{', '.join(map(str, plan.seeds))}; scores over up to "
-        f"{plan.examples} examples per set. Mean over seeds. In brackets, the "
-        "change of an old skill from the base: in points, or for a perplexity "
-        "in percent (as a factor if it is ten or more).",
+        f"{plan.examples} examples per set. Mean over seeds. In parentheses, "
+        "the change of an old skill from the base: in points, or for a "
+        "perplexity in percent (as a factor if it is ten or more).",
         "",
         *_table(plan, folder, rows),
         "",
@@ -82,7 +82,7 @@ def _front(plan: Plan, folder: Path) -> list[str]:
         "## Shares of the change",
         "",
         "Without training: a growth by its dial, LoRA by its scale, all others "
-        "by interpolating weights with the base's (WiSE-FT). Brackets are "
+        "by interpolating weights with the base's (WiSE-FT). In parentheses, "
         "95% bootstrap intervals over examples of the change from the base; a "
         "single text has none.",
         "",
