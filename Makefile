@@ -121,6 +121,9 @@ docs: .venv/docs
 	touch $@
 
 .venv/python: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or \
+		sys.exit("TensorFlow needs Python 3.11 to 3.13. Received: $(PYTHON), " \
+		+ sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP_INSTALL) --upgrade pip
 	touch $@
