@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_grow.evaluation.compiled import compile_over
 from keras_grow.growth.families import backbone_of
 
 _PROMPTS = (
@@ -89,11 +90,18 @@ def logits(model: keras.Model, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row
         mask[index, : len(row)] = 1
-    outputs = model({"token_ids": ids, "padding_mask": mask})
     backbone = backbone_of(model)
-    if model is backbone:
-        outputs = backbone.token_embedding(outputs, reverse=True)
-    outputs = keras.ops.cast(outputs, "float32")
+
+    def forward(token_ids: Any, padding_mask: Any) -> Any:
+        outputs = model({"token_ids": token_ids, "padding_mask": padding_mask})
+        if model is backbone:
+            outputs = backbone.token_embedding(outputs, reverse=True)
+        return keras.ops.cast(outputs, "float32")
+
+    # As one program: JAX would compile every operation of a call by itself.
+    outputs = compile_over(forward, model)(
+        *map(keras.ops.convert_to_tensor, (ids, mask))
+    )
     found: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(outputs)
     return found
 
