@@ -2,6 +2,7 @@
 
 import threading
 
+import keras
 import numpy as np
 import pytest
 from family_models import CONFIGS
@@ -19,9 +20,12 @@ from keras_grow import set_growths
 from keras_grow.evaluation import Scorer
 from keras_grow.evaluation import generate
 from keras_grow.evaluation import stream
+from keras_grow.evaluation.compiled import compile_over
+from keras_grow.evaluation.passes import Passes
 from keras_grow.evaluation.sampling import Sampling
 from keras_grow.evaluation.streaming import Streamer
 from keras_grow.growth.state import grown_state
+from keras_grow.keras_internals import cache_of
 
 SCALES = {True: None, False: {}}
 PROMPTS = [
@@ -206,6 +210,23 @@ def _log_probs(lm, ids):
 
 # Every input of PaliGemma has an image; see the last test.
 FAMILIES = sorted(CONFIGS.keys() - {"PaliGemma"})
+
+
+@pytest.mark.parametrize("name", ["GPT-2", "Gemma 4", "Qwen 3.5"])
+def test_an_empty_cache_has_the_shapes_of_one_that_the_task_builds(name):
+    with few_programs():
+        lm = speaking_family(name)
+        build = compile_over(lambda tokens: cache_of(lm, tokens), lm)
+        wanted = build(ops.zeros((2, 6), "int32"))
+    found = Passes(lm, max_length=6, piece=2).empty_cache(2)
+
+    def described(cache):
+        return keras.tree.map_structure(
+            lambda t: (*t.shape, keras.backend.standardize_dtype(t.dtype)),
+            cache,
+        )
+
+    assert described(found) == described(wanted)
 
 
 # TensorFlow traces anew for another number of answers, with rows unknown.
