@@ -8,9 +8,9 @@ first.
 
 _JAX = {
     "tests/growth/test_every_family.py": 355.0,
-    "tests/evaluation/test_streaming.py": 265.0,
     "tests/apps/test_compare_in_browser.py": 135.0,
     "tests/growth/test_grow_model.py": 130.0,
+    "tests/evaluation/test_streaming.py": 130.0,
     "tests/test_readme.py": 125.0,
     "tests/export/test_export_real.py": 125.0,
     "tests/growth/test_training.py": 115.0,
@@ -122,6 +122,7 @@ _TENSORFLOW = {
     "tests/saving/test_keras_saving.py": 50.0,
     "tests/training/test_optimizers.py": 50.0,
     "tests/evaluation/test_harness.py": 45.0,
+    "tests/growth/test_real_model.py": 50.0,
     "tests/loading/test_gemma3_gguf.py": 45.0,
     "tests/test_examples.py": 40.0,
     "tests/training/test_first_call.py": 40.0,
