@@ -90,10 +90,9 @@ class Ask:
 
     def drop(self, panes: Iterable[int]) -> None:
         """Leave panes to another question; the others go on."""
-        dropped = self.panes.intersection(panes)
-        if dropped:
+        if not self.panes.isdisjoint(panes):
             self._cleared.clear()
-        self.panes -= dropped
+        self.panes.difference_update(panes)
         self.stopped = self.stopped or self.left
         self._wake()
 
@@ -152,7 +151,7 @@ class Visitors:
     async def clear(self, visitor: str, panes: Iterable[int]) -> None:
         """Leave panes, and wait until no answer of them comes any more."""
         asks = [*self._asks.get(visitor, [])]
-        self.drop(visitor, [*panes])
+        self.drop(visitor, panes)
         for ask in asks:
             await ask.cleared()
 

@@ -166,10 +166,8 @@ class CompareEvents:
         """What the page shows while the answers come, and keeps at the end."""
         titles = self._titles(form)
         async for answers in ask.read():
-            kept = {
-                index: _kept(ask, index, found) if ask.over else None
-                for index, found in answers.items()
-            }
+            ended = answers if ask.over else {}
+            kept = {index: _kept(ask, index, ended[index]) for index in ended}
             panes = {
                 index: of_pane(
                     titles[index],
@@ -177,13 +175,13 @@ class CompareEvents:
                     ask.question,
                     ask.asked[index].turns,
                     form.plain,
-                    kept[index],
+                    kept.get(index),
                 )
                 for index, found in answers.items()
             }
-            ended = {str(index): own for index, own in kept.items()}
+            latest = {str(index): own for index, own in kept.items()}
             yield shown(
-                panes, {"panes": ended, "new": new} if ask.over else None
+                panes, {"panes": latest, "new": new} if latest else None
             )
 
     def _titles(self, form: Form) -> list[str]:

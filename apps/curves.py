@@ -12,30 +12,33 @@ from . import chart
 from . import results
 from . import words
 
+# A score and the points of every method.
+Drawn = tuple[str, dict[str, list[chart.Point]]]
+
 
 def charts(rows: Rows, shown: list[str] | None = None) -> str:
     """A chart for each score, with a legend for all."""
     order = results.methods_of(rows)
     if not rows:
         return words.note("info", "No results yet.")
-    drawn = _all(rows, shown)
+    drawn = by_score(rows, shown)
     about = ""
     if any(p.up for _, kept in drawn for each in kept.values() for p in each):
         about = f'<p class="kg-about">{escape(_bars(rows))}</p>'
     return (
         f"<h2>Curves</h2>{chart.legend(order)}{about}"
-        f'<div class="kg-charts">{figures(rows, shown)}</div>'
+        f'<div class="kg-charts">{figures(rows, drawn)}</div>'
     )
 
 
-def figures(rows: Rows, shown: list[str] | None = None) -> str:
+def figures(rows: Rows, drawn: Sequence[Drawn]) -> str:
     """The charts alone, on axes that belong to their scores."""
     order = results.methods_of(rows)
     return "".join(
         chart.curves(
             title(rows, score), kept, order, bounds=bounds(rows, score)
         )
-        for score, kept in _all(rows, shown)
+        for score, kept in drawn
     )
 
 
@@ -51,7 +54,7 @@ def as_svg(rows: Rows, shown: list[str] | None = None) -> str:
         for number, name in enumerate(kept_names)
     ]
     top = len(key) * 18 + 8
-    drawn = _all(rows, shown)
+    drawn = by_score(rows, shown)
     for number, (score, kept) in enumerate(drawn):
         name = title(rows, score)
         picture = chart.svg(name, kept, order, bounds=bounds(rows, score))
@@ -131,9 +134,7 @@ def _point(
     return chart.Point(step, mean, span, words=f"{said} at {step:g} updates")
 
 
-def _all(
-    rows: Rows, shown: Sequence[str] | None
-) -> list[tuple[str, dict[str, list[chart.Point]]]]:
+def by_score(rows: Rows, shown: Sequence[str] | None = None) -> list[Drawn]:
     """Every score and the points of the methods that are shown."""
     scores = rows[0]["scores"] if rows else ()
     return [

@@ -33,13 +33,16 @@ class Growths:
         return gone
 
     def load(self, key: str, file: Path) -> str:
-        """Load a growth, off at first; return the report of it, on."""
+        """Load a growth, off at first.
+
+        Returns the report of it, on, where there is no other to be reported.
+        """
         import keras_grow
 
         self._made += 1
         name = f"growth_{self._made}"
         keras_grow.load_growth(self._lm, file, name)
-        report = str(keras_grow.growth_report(self._lm))
+        report = "" if self.names else str(keras_grow.growth_report(self._lm))
         keras_grow.set_growths(self._lm, {})
         self.names[key] = name
         self._router = None

@@ -231,7 +231,7 @@ class Models(Catalog):
         self._gone(self._growths.make_room())
         before = bytes_of(self._base.lm)
         report = self._growths.load(key, file)
-        if len(self._growths.names) == 1:
+        if report:
             self.reports[key] = report
         if entry:
             self._growths.learn(key, rows.prompts(entry.folder))

@@ -91,7 +91,9 @@ def _curves(now: TrainingStatus) -> str:
         return ""
     title = "Training loss (lower is better)"
     loss = chart.curves(title, {title: thinned(now.losses)}, [title])
-    return f'<div class="kg-charts">{loss}{curves.figures([*now.rows])}</div>'
+    rows = list(now.rows)
+    scores = curves.figures(rows, curves.by_score(rows))
+    return f'<div class="kg-charts">{loss}{scores}</div>'
 
 
 def thinned(points: chart.Points) -> chart.Points:

@@ -61,10 +61,12 @@ def test_three_models_answer_above_the_fold_as_without_the_page(
     assert answers(page) == {
         name: expected[name] for name in ("base", "tuned", "grown")
     }
-    # Down to the last line of a pane, under its dial.
     for index in range(3):
-        box = page.locator(f"#ask-{index}").bounding_box()
-        assert box["y"] + box["height"] < FOLD
+        for part in ("answer", "ask"):  # The button is the last of a pane.
+            box = page.locator(f"#{part}-{index}").bounding_box()
+            assert box["y"] + box["height"] < FOLD
+    dial = page.locator("#dial-2").bounding_box()
+    assert dial["y"] + dial["height"] < FOLD
     assert "a second model" in page.inner_text("#pane-1")
     assert "of new slices" in page.inner_text("#pane-2")
     note = page.inner_text("#note-2")
@@ -174,8 +176,13 @@ def test_a_chat_has_turns_in_the_familys_template(app, visit, run_folder):
     page.locator("#chatting button").first.click()
     page.wait_for_timeout(500)
     page.locator("#chat input").check()
-    for turn in ("the fox", "a dog"):
+    for count, turn in enumerate(("the fox", "a dog"), 1):
         ask(page, turn)
+        page.wait_for_function(
+            "count => document.querySelectorAll('#answer-0 .kg-said').length "
+            "=== count",
+            arg=count,
+        )
         answers(page)
     said = page.locator("#answer-0 .kg-said").all_text_contents()
     assert said == ["the fox", "a dog"]
@@ -192,7 +199,9 @@ def test_a_chat_has_turns_in_the_familys_template(app, visit, run_folder):
     settings(page, 200)
     ask(page, "the fox")
     says(page, "note-0", "Writing")
-    page.locator("#new-chat").click()
+    # In the queue, as answers are: nothing of them comes after it.
+    with page.expect_request("**/queue/join*"):
+        page.locator("#new-chat").click()
     page.locator("#answer-0 .kg-said").first.wait_for(state="detached")
     page.wait_for_timeout(500)
     assert page.locator(".kg-said").count() == 0
