@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -27,9 +28,7 @@ def numpy(x):
 
 
 def logits(lm, batch=None):
-    # A task's own `predict` would preprocess token ids.
-    outputs = keras.Model.predict_on_batch(lm, batch or token_batch())
-    return numpy(outputs)
+    return compiled_outputs(lm, batch or token_batch())
 
 
 def perturb(lm, size=0.3):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -24,7 +25,7 @@ def outputs(model):
 
 
 def predicted(model):
-    return ops.convert_to_numpy(keras.Model.predict_on_batch(model, BATCH))
+    return compiled_outputs(model, BATCH)
 
 
 def move(lm, name, seed):

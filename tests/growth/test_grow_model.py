@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 from keras_hub import models
 from tiny_models import GEMMA
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -24,9 +25,7 @@ def outputs(model, **kwargs):
 
 
 def predicted(model):
-    # `predict` of a task would run its preprocessor over token ids.
-    logits = keras.Model.predict_on_batch(model, BATCH)
-    return ops.convert_to_numpy(ops.cast(logits, "float32"))
+    return compiled_outputs(model, BATCH)
 
 
 def answers(model):

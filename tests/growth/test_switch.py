@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 from tiny_models import GEMMA3
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -36,7 +37,7 @@ def called(model):
 
 
 def predicted(model):
-    return ops.convert_to_numpy(keras.Model.predict_on_batch(model, BATCH))
+    return compiled_outputs(model, BATCH)
 
 
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_models import compiled_outputs
 from tiny_models import tiny_lm
 from tiny_models import token_batch
 
@@ -51,7 +52,7 @@ def computed(model):
 
 
 def predicted(model):
-    return ops.convert_to_numpy(keras.Model.predict_on_batch(model, BATCH))
+    return compiled_outputs(model, BATCH)
 
 
 def anchored(lm):
