@@ -110,7 +110,7 @@ class CompareEvents:
             else:
                 writes = kept["choice"]["key"] if kept else None
             if key is None or writes in (None, key):
-                return [gr.skip()] * 4
+                return [gr.skip()] * 3
             await self.visitors.clear(visitor, [index])
             if kept and kept["question"]["chat"]:
                 return of_kept(kept, plain)
@@ -118,7 +118,6 @@ class CompareEvents:
             return [
                 pane.answer(self.models.label(key), Answer()),
                 "",
-                gr.Button(visible=False),
                 {**kept, "answer": empty} if kept else None,
             ]
 
@@ -235,8 +234,8 @@ class CompareEvents:
     async def new_chat(self, request: gr.Request) -> list[Any]:
         """Empty the panes, whatever is still being written."""
         await self.visitors.clear(str(request.session_hash), range(PANES))
-        empty = [pane.answer("Chat", Answer()), "", gr.Button(visible=False)]
-        return shown({i: [*empty, None] for i in range(PANES)})[:-1]
+        empty = [pane.answer("Chat", Answer()), "", None]
+        return shown(dict.fromkeys(range(PANES), empty))[:-1]
 
     async def from_history(
         self,

@@ -138,7 +138,7 @@ def build(
     fields = [prompt, *own.fields]
     form = [*kept, opened, *tab.choosers, *tab.dials, tab.mixed, *own.mix]
     form += [own.plain, *fields]
-    outputs = [*tab.texts, *tab.notes, *tab.more, *kept]
+    outputs = [*tab.texts, *tab.notes, *kept]
     latest = gr.State(None)
     blind_tab.build(events, form, history, votes)
 

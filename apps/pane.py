@@ -13,6 +13,10 @@ from .catalog import Part
 
 # From here on a token counts as drifted; colors have two steps above it.
 _STEPS = (0.1, 0.5, 1.5)
+# Marks an answer that can go on: `style.css` hides "Continue" without it. Gradio
+# could lose an update of the button itself, for its page applies what comes
+# next to updates that it has not shown yet.
+CUT = '<span hidden data-part="cut"></span>'
 _ENDINGS = {
     "end": "The model ended it.",
     "stop": "Ended at the first line break.",
@@ -139,6 +143,8 @@ def note(found: Answer) -> str:
         said += f" Written by {found.model}."
     kind = "good" if found.state == "done" else "warning"
     line = words.note(kind, said, quiet=True)
+    if found.state == "done" and found.ended == "length":
+        line += CUT
     if found.mean_drift is None:
         return line
     return line + (

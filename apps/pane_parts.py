@@ -38,7 +38,6 @@ def build(models: Models, index: int, placed: Pane) -> list[Any]:
                     f"{label} model {index + 1}",
                     size="sm",
                     min_width=60,
-                    visible=label != "Continue",
                     elem_id=f"{short}-{index}",
                 )
                 for label, short in (

@@ -21,7 +21,7 @@ def of_pane(
     plain: bool = False,
     kept: Any = None,
 ) -> list[Any]:
-    """Answer, note and button of a pane, and what it keeps."""
+    """Answer and note of a pane, and what it keeps."""
     said = [(one, other) for one, other in turns]
     chat = question is not None and question.chat
     if question and chat:
@@ -29,7 +29,6 @@ def of_pane(
     return [
         html.answer(title, found, said, chat and not plain),
         html.note(found),
-        gr.Button(visible=found.ended == "length" and found.state == "done"),
         kept or gr.skip(),
     ]
 
@@ -41,7 +40,7 @@ def of_kept(kept: Kept, plain: bool) -> list[Any]:
 
 
 def shown(panes: Mapping[int, list[Any]], latest: Any = None) -> list[Any]:
-    """All answers, notes, buttons and what is kept, then what has ended."""
-    each = [panes.get(index, [gr.skip()] * 4) for index in range(PANES)]
+    """All answers, notes and what is kept, then what has ended."""
+    each = [panes.get(index, [gr.skip()] * 3) for index in range(PANES)]
     columns = zip(*each, strict=True)
     return [*(own for column in columns for own in column), latest or gr.skip()]

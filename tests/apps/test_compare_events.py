@@ -15,6 +15,7 @@ from keras_grow.app.history import remembered
 from keras_grow.app.links import follow_link
 from keras_grow.app.links import link
 from keras_grow.app.links import linked
+from keras_grow.app.pane import CUT
 from keras_grow.app.placing import offers
 from starlette.datastructures import QueryParams
 from straw_models import StrawModels
@@ -69,7 +70,7 @@ def kept(shown):
     """What the panes keep at the end, and what goes to the history."""
     *_, last, nothing = shown
     assert all("__type__" in own for own in nothing)
-    return [own if "__type__" not in own else None for own in last[12:]]
+    return [own if "__type__" not in own else None for own in last[8:]]
 
 
 def test_a_dial_that_is_turned_while_its_pane_is_answered_reaches_the_model():
@@ -115,12 +116,12 @@ def test_what_goes_on_or_is_asked_again_takes_its_place_in_the_history():
     assert longer[0]["1"]["answer"]["text"] == "defghi"
     assert longer[0]["0"] == history[0]["0"]
     assert longer[1] == history[1]
-    # An earlier prompt comes back with its button, settings and all.
+    # An earlier prompt comes back with its settings, and can still go on.
     back = ended(events.from_history(VISITOR, 1, history, False, [True] * 4))
     assert back[: len(SETTINGS)] == SETTINGS
-    texts, buttons = back[len(SETTINGS) :][:4], back[len(SETTINGS) :][8:12]
+    texts, notes = back[len(SETTINGS) :][:4], back[len(SETTINGS) :][4:8]
     assert texts[1].count("kg-point") == len("defg")
-    assert buttons[1].visible
+    assert CUT in notes[1]
 
 
 def test_an_earlier_prompt_comes_back_with_the_models_that_it_was_asked_with():
@@ -157,10 +158,10 @@ def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():
 
     for key in ("grown", None):  # The same one, or one that has gone.
         assert all("__type__" in v for v in switch(key, own, False))
-    text, note, button, now = switch("tuned", own, False)
+    text, note, now = switch("tuned", own, False)
     assert "No answer yet" in text
     assert "Name of tuned" in text
-    assert (note, button.visible, now["answer"]["text"]) == ("", False, "")
+    assert (note, now["answer"]["text"]) == ("", "")
     # A dial that is turned still asks what was asked before.
     keys = ("base", "grown 2", "tuned", "base")
     again = events.asking([1], "again")
@@ -170,7 +171,7 @@ def test_a_pane_of_another_model_does_not_keep_the_old_ones_answer():
     assert kept(shown)[1]["answer"]["text"] == "hij"
     # A chat goes on with the new model, and says who wrote until now.
     chat = {**own, "question": {**own["question"], "chat": True}}
-    text, note, _, now = switch("tuned", chat, True)
+    text, note, now = switch("tuned", chat, True)
     assert '<p class="kg-said">hello</p>' in text
     assert text.count("kg-point") == len("defg")
     assert "Written by grown" in note
@@ -190,7 +191,7 @@ def test_a_model_that_is_switched_while_it_writes_is_not_waited_for():
     shown, _ = run(
         models, events.asking(range(PANES))(VISITOR, *form()), switch()
     )
-    ((text, _, _, own),) = switched
+    ((text, _, own),) = switched
     assert "No answer yet" in text
     assert own is None
     *panes, latest = kept(shown)
