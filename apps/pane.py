@@ -13,9 +13,9 @@ from .catalog import Part
 
 # From here on a token counts as drifted; colors have two steps above it.
 _STEPS = (0.1, 0.5, 1.5)
-# Marks an answer that can go on: `style.css` hides "Continue" without it. Gradio
-# could lose an update of the button itself, for its page applies what comes
-# next to updates that it has not shown yet.
+# Marks an answer that can go on: `style.css` hides "Continue" without it.
+# Gradio could lose an update of the button itself, for its page applies what
+# comes next to updates that it has not shown yet.
 CUT = '<span hidden data-part="cut"></span>'
 _ENDINGS = {
     "end": "The model ended it.",
