@@ -171,7 +171,10 @@ def report(data: Front, title: str, gains: tuple[float, ...]) -> str:
     runs = [run for runs in data.runs.values() for run in runs.values()]
     meta = runs[0]["meta"]
     cards = Counter(run["meta"]["device"] for run in runs)
-    where = ", ".join(f"{n} on one {card}" for card, n in cards.items())
+    where = ", ".join(
+        f"{n} on one {'CPU' if card == 'cpu' else card}"
+        for card, n in cards.items()
+    )
     seconds = sum(
         run["meta"]["training_seconds"] + run["meta"]["scoring_seconds"]
         for run in runs
@@ -183,7 +186,7 @@ def report(data: Front, title: str, gains: tuple[float, ...]) -> str:
             "",
             f"{len(runs)} runs of {meta['updates']} updates, {where}, JAX "
             f"{meta['jax']}, Keras {meta['keras']}; {seconds / 3600:.1f} hours "
-            "of runs, seven to twelve at once. Made from the rows "
+            "of runs, seven to twelve at once on a GPU. Made from the rows "
             "beside it by `python examples/front/report.py`.",
             "",
             "Brackets are 95 % paired bootstrap intervals over examples (500 "

@@ -99,12 +99,13 @@ class Runs:
             data["anchor_ids"],
         )
         self._say("prepared")
-        self.scoring = scoring.Scoring(lm, data)
+        self.sets = tuple(arguments.sets)
+        self.scoring = scoring.Scoring(lm, data, self.sets)
         self.method.at(0.0, self.method.start)
         self.scoring.keep_base()
         base = arguments.runs / "base.npz"
         if not base.is_file():
-            save(base, {"method": "base"}, _stack([self.scoring.run("base")]))
+            save(base, {"method": "base"}, _stack([self._score("base")]))
         self._say("ready")
 
     def run(self, rate: float, seed: int) -> float | None:
@@ -130,6 +131,7 @@ class Runs:
                 "tuning_nll"
             ]
             curve.append(round(self._mean(found), 4))
+            self._say(f"{name}: {stop} updates, tuning loss {curve[-1]}")
         trained = time.monotonic()
         ranking = self.arguments.runs / "ranking.json"
         if self.arguments.method == "sft" and not ranking.is_file():
@@ -138,7 +140,8 @@ class Runs:
         scores = []
         for share in method.shares:
             method.at(share, tuned)
-            scores.append(self.scoring.run(method.state(share)))
+            scores.append(self._score(method.state(share)))
+            self._say(f"{name}: scored at {share:g}")
         meta = {
             "method": self.arguments.method,
             "rate": rate,
@@ -162,6 +165,9 @@ class Runs:
             self.longest = 1e-9
         self._say(f"{name} {curve} {time.monotonic() - began:.1f} s")
         return _tuning(path)
+
+    def _score(self, state: str) -> dict[str, np.ndarray]:
+        return self.scoring.run(state, self.sets)
 
     def _mean(self, nll: np.ndarray) -> float:
         tokens = self.scoring.data["tuning_length"]
@@ -233,6 +239,10 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", metavar="RATE/SEED", help="these runs, no others"
     )
+    parser.add_argument(
+        "--sets", nargs="*", choices=scoring.SETS, default=scoring.SETS,
+        help="what is scored; a front needs tuning, validation and wikitext",
+    )  # fmt: skip
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--tiny-rows", type=int, default=0)
     arguments = parser.parse_args()
