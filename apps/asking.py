@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from .answers import Answer
@@ -88,7 +88,7 @@ class Ask:
                 self.fail(pane, "Stopped before it began.", "empty")
                 self.close(pane)
 
-    def drop(self, panes: Iterable[int]) -> None:
+    def drop(self, panes: Collection[int]) -> None:
         """Leave panes to another question; the others go on."""
         if not self.panes.isdisjoint(panes):
             self._cleared.clear()
@@ -143,12 +143,12 @@ class Visitors:
         own.append(Ask(question, asked))
         return own[-1]
 
-    def drop(self, visitor: str, panes: Iterable[int]) -> None:
+    def drop(self, visitor: str, panes: Collection[int]) -> None:
         """Leave panes of a visitor to what is shown there next."""
         for ask in self._asks.get(visitor, []):
             ask.drop(panes)
 
-    async def clear(self, visitor: str, panes: Iterable[int]) -> None:
+    async def clear(self, visitor: str, panes: Collection[int]) -> None:
         """Leave panes, and wait until no answer of them comes any more."""
         asks = [*self._asks.get(visitor, [])]
         self.drop(visitor, panes)

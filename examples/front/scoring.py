@@ -6,6 +6,8 @@ divergence is over the whole vocabulary.
 """
 
 import functools
+from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -72,14 +74,14 @@ class Scoring:
     Args:
         lm: the model.
         data: what `encode.py` wrote.
-        names: sets that are ever scored.
+        names: sets that are ever scored; by default, all.
     """
 
     def __init__(
         self,
         lm: Any,
         data: dict[str, np.ndarray],
-        names: tuple[str, ...] = SETS,
+        names: Sequence[str] = SETS,
     ) -> None:
         self.lm, self.head = lm, OutputHead(lm)
         self.variables = list(lm.variables)
@@ -108,18 +110,18 @@ class Scoring:
         self.base_head = [jnp.array(v.value) for v in _variables_of(self.head)]
 
     def run(
-        self, state: str, names: tuple[str, ...] = SETS
+        self, state: str, names: Iterable[str] | None = None
     ) -> dict[str, np.ndarray]:
         """Sums over each row: `SET_nll`, some `SET_kl`, and `SET_right`.
 
         Args:
             state: what is traced apart: a growth at scale 0, 1 or between.
-            names: sets to score.
+            names: sets to score; by default, those that are ever scored.
         """
         scores: dict[str, np.ndarray] = {}
         values = self._values()
         head = [variable.value for variable in _variables_of(self.head)]
-        for name in names:
+        for name in names or self.batches:
             count = len(self.data[f"{name}_length"])
             nll, kl, wrong = (np.zeros(count) for _ in range(3))
             waiting = []

@@ -99,13 +99,12 @@ class Runs:
             data["anchor_ids"],
         )
         self._say("prepared")
-        self.sets = tuple(arguments.sets)
-        self.scoring = scoring.Scoring(lm, data, self.sets)
+        self.scoring = scoring.Scoring(lm, data, arguments.sets)
         self.method.at(0.0, self.method.start)
         self.scoring.keep_base()
         base = arguments.runs / "base.npz"
         if not base.is_file():
-            save(base, {"method": "base"}, _stack([self._score("base")]))
+            save(base, {"method": "base"}, _stack([self.scoring.run("base")]))
         self._say("ready")
 
     def run(self, rate: float, seed: int) -> float | None:
@@ -140,7 +139,7 @@ class Runs:
         scores = []
         for share in method.shares:
             method.at(share, tuned)
-            scores.append(self._score(method.state(share)))
+            scores.append(self.scoring.run(method.state(share)))
             self._say(f"{name}: scored at {share:g}")
         meta = {
             "method": self.arguments.method,
@@ -165,9 +164,6 @@ class Runs:
             self.longest = 1e-9
         self._say(f"{name} {curve} {time.monotonic() - began:.1f} s")
         return _tuning(path)
-
-    def _score(self, state: str) -> dict[str, np.ndarray]:
-        return self.scoring.run(state, self.sets)
 
     def _mean(self, nll: np.ndarray) -> float:
         tokens = self.scoring.data["tuning_length"]

@@ -244,7 +244,7 @@ def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
         np.testing.assert_array_equal(logits(lm), before)
 
 
-@EAGER
+@pytest.mark.exact
 def test_mlp_and_attention_grown_together_both_train():
     lm = small_lm("gemma3")
     before = logits(lm)
@@ -293,7 +293,7 @@ def test_lora_that_would_stop_the_new_slices_is_refused():
     assert [weight.path for weight in lm.trainable_weights] == trained
 
 
-@EAGER
+@pytest.mark.exact
 def test_weights_load_into_a_base_that_is_grown_alike(tmp_path):
     lm = perturb(grow_attention(small_lm("gemma3"), "head_dim"))
     lm.save_weights(tmp_path / "grown.weights.h5")

@@ -49,7 +49,7 @@ def _log_probs(lm, data, name):
 def test_scores_are_those_of_the_full_logits(made, share):
     lm, method, scores, data, base = made
     method.at(share, [])
-    found = scores.run(method.state(share), tuple(scores.batches))
+    found = scores.run(method.state(share))
     for name in ("lambada", "validation"):
         log_probs, ids = _log_probs(lm, data, name), data[f"{name}_ids"]
         for row in range(4):
