@@ -103,9 +103,8 @@ def pytest_runtest_setup(item):
 def _of_programs(item):
     """Whether a test is about compiled programs."""
     folder = _file(item).split("/")[1]
-    exact = item.get_closest_marker("exact")
     return (
-        (exact is not None and exact.kwargs.get("graph", True))
+        item.get_closest_marker("exact") is not None
         or item.get_closest_marker("real") is not None
         or folder in ("training", "evaluation")
     )

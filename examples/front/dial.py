@@ -68,7 +68,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     scores = scoring.Scoring(lm, data, SETS)
     method.at(0.0, method.start)
     scores.keep_base()
-    found = {"base": scores.run("base", SETS)}
+    found = {"base": scores.run("base")}
     rate = RATES[name]
     method.reset(rate, 0)
     for start in range(0, arguments.updates, train.CURVE):
@@ -76,12 +76,12 @@ def run(name: str, arguments: argparse.Namespace) -> None:
         loss = method.train(train.BATCH, 0, start, stop)
         print(f"{name}: {stop} updates, loss {loss:.3f}", flush=True)
     tuned = [keras.ops.copy(v.value) for v in method.trained]
-    found["whole"] = scores.run(method.state(1.0), SETS)
+    found["whole"] = scores.run(method.state(1.0))
     for share in SHARES:
         method.at(share, tuned)
-        found[f"dial-{share}"] = scores.run(method.state(share), SETS)
+        found[f"dial-{share}"] = scores.run(method.state(share))
         interpolate(method, share, tuned)
-        found[f"weights-{share}"] = scores.run(method.state(1.0), SETS)
+        found[f"weights-{share}"] = scores.run(method.state(1.0))
         print(f"{name}: share {share} is scored", flush=True)
     arrays = {
         f"{way}/{key}": values

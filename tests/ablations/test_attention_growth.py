@@ -15,7 +15,6 @@ from keras_grow.ablations.attention import attention_slices
 
 FAMILIES = ("gemma", "gemma2", "gemma3")
 GROWS = ("heads", "head_dim")
-EAGER = pytest.mark.exact(graph=False)
 # Of the largest logit. Copies are exact; sums over them round.
 TOLERANCE = 5e-5
 
@@ -192,13 +191,14 @@ def test_trained_head_dims_are_the_mean_of_scores_over_the_copies(family):
     assert_close(numpy(actual), expected)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("family", "grows", "layers"),
     [
-        pytest.param("gemma", "heads", [0], marks=EAGER),
-        pytest.param("gemma2", "head_dim", None, marks=EAGER),
-        pytest.param("gemma3", "heads", None, marks=pytest.mark.exact),
-        pytest.param("gemma3", "head_dim", [1], marks=EAGER),
+        ("gemma", "heads", [0]),
+        ("gemma2", "head_dim", None),
+        ("gemma3", "heads", None),
+        ("gemma3", "head_dim", [1]),
     ],
 )
 def test_generate_with_the_cache_is_greedy_decoding_without(
@@ -216,13 +216,8 @@ def test_generate_refuses_longer_keys_in_some_blocks_of_one_array():
         cached_greedy(lm, token_batch()["token_ids"][:1], 14)
 
 
-@pytest.mark.parametrize(
-    ("grows", "factor"),
-    [
-        pytest.param("heads", 3, marks=pytest.mark.exact),
-        pytest.param("head_dim", 2, marks=EAGER),
-    ],
-)
+@pytest.mark.exact
+@pytest.mark.parametrize(("grows", "factor"), [("heads", 3), ("head_dim", 2)])
 def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
     lm = small_lm("gemma3")
     before = logits(lm)

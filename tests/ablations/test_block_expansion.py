@@ -14,18 +14,6 @@ from keras_grow.ablations import expand_blocks
 from keras_grow.ablations import grow_attention
 
 FAMILIES = ("gemma", "gemma2", "gemma3")
-EAGER = pytest.mark.exact(graph=False)
-
-
-def with_gemma3(other):
-    """Try Gemma 3, and another family where no graph is needed again."""
-    return pytest.mark.parametrize(
-        "family",
-        [
-            pytest.param(other, marks=EAGER),
-            pytest.param("gemma3", marks=pytest.mark.exact),
-        ],
-    )
 
 
 def numpy(x):
@@ -115,7 +103,7 @@ def test_blocks_above_an_inserted_one_stay_local_or_global():
     assert whole.attention.rope_layer.max_wavelength == 1_000_000
 
 
-@EAGER
+@pytest.mark.exact
 def test_a_new_block_is_the_block_below_with_zero_output_projections():
     lm = expand_blocks(tiny_lm("gemma2"), after=[1], post_norms=True)
     below, new = lm.backbone.transformer_layers[1:3]
@@ -125,7 +113,8 @@ def test_a_new_block_is_the_block_below_with_zero_output_projections():
         np.testing.assert_array_equal(numpy(weight), expected)
 
 
-@with_gemma3("gemma")
+@pytest.mark.exact
+@pytest.mark.parametrize("family", ["gemma", "gemma3"])
 def test_only_new_blocks_train_and_growth_off_is_the_base(family):
     lm = small_lm(family)
     before = logits(lm)
@@ -154,7 +143,8 @@ def test_with_post_norms_the_first_small_step_is_large():
     assert first_step(post_norms=True) > 20 * first_step(post_norms=False)
 
 
-@with_gemma3("gemma")
+@pytest.mark.exact
+@pytest.mark.parametrize("family", ["gemma", "gemma3"])
 def test_generate_with_the_cache_is_greedy_decoding_without(family):
     lm = perturb(expand_blocks(small_lm(family), after=[0]))
     prompt = token_batch(length=7)["token_ids"][:1]
@@ -179,7 +169,8 @@ def test_generate_with_the_cache_is_greedy_decoding_without(family):
         np.testing.assert_array_equal(generated(), greedy())
 
 
-@with_gemma3("gemma2")
+@pytest.mark.exact
+@pytest.mark.parametrize("family", ["gemma2", "gemma3"])
 @pytest.mark.filterwarnings("ignore:`compile.*was not called:UserWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_keras_files_and_presets_hold_the_expanded_model(family, tmp_path):
