@@ -191,7 +191,6 @@ def test_trained_head_dims_are_the_mean_of_scores_over_the_copies(family):
     assert_close(numpy(actual), expected)
 
 
-@pytest.mark.exact
 @pytest.mark.parametrize(
     ("family", "grows", "layers"),
     [
@@ -216,7 +215,6 @@ def test_generate_refuses_longer_keys_in_some_blocks_of_one_array():
         cached_greedy(lm, token_batch()["token_ids"][:1], 14)
 
 
-@pytest.mark.exact
 @pytest.mark.parametrize(("grows", "factor"), [("heads", 3), ("head_dim", 2)])
 def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
     lm = small_lm("gemma3")
@@ -239,7 +237,6 @@ def test_only_the_slices_train_and_growth_off_is_the_base(grows, factor):
         np.testing.assert_array_equal(logits(lm), before)
 
 
-@pytest.mark.exact
 def test_mlp_and_attention_grown_together_both_train():
     lm = small_lm("gemma3")
     before = logits(lm)
@@ -288,7 +285,6 @@ def test_lora_that_would_stop_the_new_slices_is_refused():
     assert [weight.path for weight in lm.trainable_weights] == trained
 
 
-@pytest.mark.exact
 def test_weights_load_into_a_base_that_is_grown_alike(tmp_path):
     lm = perturb(grow_attention(small_lm("gemma3"), "head_dim"))
     lm.save_weights(tmp_path / "grown.weights.h5")

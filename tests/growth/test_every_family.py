@@ -81,6 +81,12 @@ def trained(request):
     )
 
 
+@pytest.fixture(scope="module")
+def untouched(trained):
+    """The base of `trained`; tests must not change it."""
+    return tiny_family(trained.name)
+
+
 @pytest.mark.exact
 @pytest.mark.parametrize("name", CONFIGS)
 def test_growing_preserves_the_compiled_function(name):
@@ -138,14 +144,14 @@ def test_a_growth_fits_an_equal_base_whose_layers_have_other_names():
     assert base_fingerprint(second) == lone
 
 
-def test_the_report_counts_what_the_weights_count(trained):
+def test_the_report_counts_what_the_weights_count(trained, untouched):
     lm = trained.lm
     report = keras_grow.growth_report(lm)
 
     def count(weights):
         return sum(int(np.prod(w.shape)) for w in weights)
 
-    base = count(tiny_backbone(trained.name).weights)
+    base = count(untouched.backbone.weights)
     assert report.base_parameters == base
     trainable = count(lm.trainable_weights)
     assert report.trainable_parameters == trainable
@@ -211,17 +217,18 @@ def generated(lm, x, start=4):
     return ops.convert_to_numpy(generate(prompt, None)["token_ids"])
 
 
-def test_generation_chooses_the_likeliest_token_at_every_step(trained):
+def test_generation_chooses_the_likeliest_token_at_every_step(
+    trained, untouched
+):
     lm, start = trained.lm, 4
     if trained.name.startswith(("Qwen 3.5", "PaliGemma")):
         # KerasHub feeds the last token of a prompt, and what pads it, to the
         # state of linear attention twice: no base generates the likeliest. The
         # prompt of PaliGemma attends to itself both ways.
-        base = tiny_family(trained.name)
-        base.compile(sampler="greedy")
+        untouched.compile(sampler="greedy")
         with keras_grow.growth_disabled(lm):
             made = generated(lm, trained.x)
-        np.testing.assert_array_equal(made, generated(base, trained.x))
+        np.testing.assert_array_equal(made, generated(untouched, trained.x))
         assert (generated(lm, trained.x)[:, start:] != 0).any()
         return
     made = generated(lm, trained.x)
@@ -234,8 +241,8 @@ def test_generation_chooses_the_likeliest_token_at_every_step(trained):
     np.testing.assert_array_equal(made, tokens)
 
 
-def test_the_block_that_changed_is_ranked_first(trained, tmp_path):
-    before, after = tiny_family(trained.name), tiny_family(trained.name)
+def test_the_block_that_changed_is_ranked_first(trained, untouched, tmp_path):
+    after = tiny_family(trained.name)
     family = family_of(after.backbone)
     moved = family.blocks_of(after.backbone)[1]
     layers = family.mlp_of(moved)[:1]
@@ -243,14 +250,14 @@ def test_the_block_that_changed_is_ranked_first(trained, tmp_path):
     after.save(tmp_path / "before.keras")
     for layer, over in zip(layers, ("mlp", "all"), strict=False):
         layer.kernel.assign(layer.kernel * 1.5)
-        for old in (before, tmp_path / "before.keras"):
+        for old in (untouched, tmp_path / "before.keras"):
             scores = keras_grow.rank_layers(old, after, over=over)
             assert scores.blocks[0] == 1
             assert scores.scores[1] == 0.0
         layer.kernel.assign(layer.kernel / 1.5)
     if not family.attention:
         with pytest.raises(ValueError, match="whose row names none"):
-            keras_grow.rank_layers(before, after, over="all")
+            keras_grow.rank_layers(untouched, after, over="all")
 
 
 def test_every_kernel_of_a_family_has_a_device_layout(trained):

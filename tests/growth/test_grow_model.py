@@ -15,8 +15,6 @@ from keras_grow.growth.families import FAMILIES
 from keras_grow.growth.state import ModelState
 from keras_grow.saving.fingerprint import base_fingerprint
 
-pytestmark = pytest.mark.exact
-
 BATCH = token_batch()
 
 
@@ -33,6 +31,7 @@ def answers(model):
     return model.generate(["the quick", "bonjour le monde"], max_length=14)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("family", ["gemma2", "gemma3"])
 def test_at_factor_2_every_bit_is_that_of_the_base(family, dtype):
@@ -47,6 +46,7 @@ def test_at_factor_2_every_bit_is_that_of_the_base(family, dtype):
     assert keras_grow.verify_preserved(lm, BATCH).exact
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gemma_1_is_exact_except_in_graphs_of_tensorflow(dtype):
     # In a graph TensorFlow adds the residual inside the base's matrix product
@@ -60,6 +60,7 @@ def test_gemma_1_is_exact_except_in_graphs_of_tensorflow(dtype):
     assert answers(lm) == answered
 
 
+@pytest.mark.exact
 def test_gemma_1_agrees_within_rounding_in_any_graph():
     lm = tiny_lm("gemma", num_layers=2)
     compiled = predicted(lm)
@@ -67,6 +68,7 @@ def test_gemma_1_agrees_within_rounding_in_any_graph():
     np.testing.assert_allclose(predicted(lm), compiled, rtol=0, atol=5e-6)
 
 
+@pytest.mark.exact
 def test_a_model_that_is_not_jitted_is_exact_as_well():
     lm = tiny_lm("gemma3")
     lm.compile(jit_compile=False)
@@ -75,6 +77,7 @@ def test_a_model_that_is_not_jitted_is_exact_as_well():
     np.testing.assert_array_equal(predicted(lm), before)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     "options",
     [

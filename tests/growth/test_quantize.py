@@ -140,7 +140,6 @@ def test_the_report_counts_bytes_in_int8_and_parameters_as_before():
     assert report.weight_bytes < 0.6 * float_report.weight_bytes
 
 
-@pytest.mark.exact
 @not_on_torch
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_freeze_up", "g_train"])
 def test_growth_on_int8_is_saved_and_loaded(strategy, tmp_path):

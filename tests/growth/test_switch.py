@@ -14,8 +14,6 @@ from tiny_models import token_batch
 
 import keras_grow
 
-pytestmark = pytest.mark.exact
-
 BATCH = token_batch()
 TARGETS = np.roll(BATCH["token_ids"], -1, axis=1)
 PROMPTS = ["the quick", "bonjour"]
@@ -40,6 +38,7 @@ def predicted(model):
     return compiled_outputs(model, BATCH)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("strategy", ["g_freeze", "g_train"])
 def test_inside_the_block_every_call_computes_what_the_base_does(strategy):
     lm, base = trained(tokenizer=True, strategy=strategy)
@@ -84,6 +83,7 @@ def test_growth_comes_back_after_an_exception_and_nests():
     np.testing.assert_array_equal(called(lm), grown)
 
 
+@pytest.mark.exact
 def test_a_hundred_switches_compile_once_per_state_and_leak_nothing():
     lm, _ = trained()
     predicted(lm)
@@ -104,6 +104,7 @@ def test_a_hundred_switches_compile_once_per_state_and_leak_nothing():
     assert len(gc.get_objects()) - before < 100
 
 
+@pytest.mark.exact
 @pytest.mark.skipif(
     keras.config.backend() == "torch", reason="KerasHub compiles nothing there"
 )
@@ -140,6 +141,7 @@ def test_training_is_refused_inside_the_block_and_works_after_it():
     assert not np.array_equal(called(lm), before)
 
 
+@pytest.mark.exact
 def test_compiling_inside_the_block_drops_what_was_compiled_before():
     lm, base = trained()
     predicted(lm)
@@ -168,6 +170,7 @@ def test_strings_without_a_preprocessor_are_refused(part):
         keras_grow.verify_preserved(model, PROMPTS)
 
 
+@pytest.mark.exact
 def test_verify_preserved_returns_the_figures():
     lm, base = trained(tokenizer=True)
     report = keras_grow.verify_preserved(lm, BATCH)
@@ -202,6 +205,7 @@ def test_verify_preserved_refuses_inputs_that_are_all_padding(inputs, message):
         keras_grow.verify_preserved(lm, inputs)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("embedder", [False, True])
 def test_verify_preserved_compares_embeddings(embedder):
     models = keras_hub.models

@@ -10,8 +10,6 @@ from keras_grow import grow_mlp
 from keras_grow.layers.merged import merged_bias
 from keras_grow.layers.merged import merged_kernel
 
-pytestmark = pytest.mark.exact
-
 X = np.random.default_rng(0).normal(size=(3, 5, 6)).astype("float32")
 
 
@@ -49,6 +47,7 @@ def as_array(tensor):
     return ops.convert_to_numpy(ops.cast(tensor, "float32"))
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("make", [dense, einsum])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(
@@ -180,6 +179,7 @@ def test_a_functional_model_of_grown_layers_is_saved_and_loaded(tmp_path):
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("first", ["g_freeze", "g_freeze_up"])
 @pytest.mark.parametrize("second", ["g_freeze", "g_freeze_up"])
 def test_a_second_slice_leaves_every_bit_as_the_first_training_left_it(
@@ -205,6 +205,7 @@ if keras.config.backend() != "torch":
     WAYS.append({"jit_compile": True})
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("how", WAYS, ids=str)
 def test_a_pair_as_wide_as_gemmas_keeps_every_bit(how):
     # Sums over few numbers come out equal however they are split.
