@@ -16,9 +16,9 @@ BIN := .venv/bin
 # a minute to compile all of what is installed.
 export PYTHONDONTWRITEBYTECODE :=
 # Errors alone: pip warns of each place where it looks, and setuptools of every
-# editable install.
+# editable install. What is installed with --no-deps is no conflict.
 PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check \
-	--no-compile
+	--no-compile --no-warn-conflicts
 # A path to the clone, not a finder: or Python that is started in the folder above
 # a clone named keras_grow takes the clone itself for the package.
 EDITABLE := --config-settings editable_mode=compat --editable
