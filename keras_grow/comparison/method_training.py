@@ -28,6 +28,7 @@ from keras_grow.training.anchor_variants import target_masked
 from keras_grow.training.l2sp import L2SP
 from keras_grow.training.length_buckets import LengthBuckets
 from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import compiles_lengths
 from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import row_lengths
 from keras_grow.training.supervised import add_anchor
@@ -180,9 +181,11 @@ def lengths_of_updates(
 ) -> tuple[int, ...]:
     """The lengths that the updates of a run are cut to, ascending.
 
-    Each length is compiled once, so there are only as many as pay off within
-    the updates of this plan.
+    Where each length is compiled, there are only as many as pay off within the
+    updates of this plan.
     """
+    if not compiles_lengths():
+        return tuple(range(1, longest + 1))
     size = plan.batch_size
     drawn = min(plan.updates, _UPDATES_LOOKED_AT) * size
     rows = used[example_order(len(used), seed, 0, drawn)]

@@ -12,6 +12,7 @@ import keras
 from keras_grow.evaluation.tokens import bucketed
 from keras_grow.growth.in_fit import check_readable
 from keras_grow.keras_internals import flatten_layers
+from keras_grow.training.lengths import compiles_lengths
 
 T = TypeVar("T")
 _KEPT = 16
@@ -70,12 +71,9 @@ def _compile_jax(
 def compiled_length(length: int) -> int:
     """The length to pad rows of `length` tokens to.
 
-    One of a few sizes, each of which is compiled once; on PyTorch, which runs
-    eagerly, `length` itself.
+    One of a few sizes, where each is compiled once; else `length` itself.
     """
-    if keras.backend.backend() == "torch":
-        return length
-    return bucketed(length)
+    return bucketed(length) if compiles_lengths() else length
 
 
 class PerState(Generic[T]):

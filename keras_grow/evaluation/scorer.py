@@ -32,6 +32,7 @@ from keras_grow.tasks.start_token import start_token
 from keras_grow.training.head import OutputHead
 from keras_grow.training.head import label_log_probs
 from keras_grow.training.lengths import cheapest_lengths
+from keras_grow.training.lengths import compiles_lengths
 from keras_grow.training.lengths import length_for
 
 # Bytes of float32 logits that are formed at a time.
@@ -206,8 +207,7 @@ class Scorer:
         size = even_size(len(rows), self.batch_size)
         batches = [rows[n : n + size] for n in range(0, len(rows), size)]
         longest = [len(batch[0]) for batch in batches]
-        if keras.config.backend() == "torch" or not batches:
-            # Nothing is compiled there.
+        if not compiles_lengths() or not batches:
             return [
                 (batch, len(batch), length)
                 for batch, length in zip(batches, longest, strict=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from keras_grow.files.checked_json import check_int
 from keras_grow.training.drawing import check_loop
 from keras_grow.training.drawing import reads_shapes
-from keras_grow.training.lengths import cheapest_lengths
 from keras_grow.training.lengths import choose_lengths
+from keras_grow.training.lengths import compiles_lengths
 from keras_grow.training.lengths import example_order
 from keras_grow.training.lengths import length_for
 from keras_grow.training.lengths import row_lengths
@@ -49,9 +49,9 @@ class LengthBuckets(keras.utils.PyDataset):
         sample_weight: weights of the positions, `[N, S]`.
         batch_size: rows of a batch. Defaults to 8.
         lengths: the maximum number of lengths, or the lengths themselves. Given
-            a number, the lengths that pad least are chosen, in multiples of 8;
-            with `None`, as many as save more padding per epoch than compiling
-            them costs. Defaults to 4.
+            a number, the lengths that pad least are chosen, in multiples of 8.
+            Defaults to `None`: 4, but every length that occurs on PyTorch,
+            which compiles nothing.
         seed: seed of the order. Defaults to 0.
         group: whether rows of similar length share a batch. With `False`, each
             update has the examples that it would have without buckets, and only
@@ -97,7 +97,7 @@ class LengthBuckets(keras.utils.PyDataset):
         y: NDArray[Any],
         sample_weight: NDArray[Any],
         batch_size: int = 8,
-        lengths: int | Sequence[int] | None = 4,
+        lengths: int | Sequence[int] | None = None,
         seed: int = 0,
         group: bool = True,
         same_loss: bool = True,
@@ -259,7 +259,9 @@ def _lengths(
     lengths: int | Sequence[int] | None, rows: Rows, longest: int
 ) -> tuple[int, ...]:
     if lengths is None:
-        return cheapest_lengths(rows, multiple_of=8, longest=longest)
+        if not compiles_lengths():
+            return tuple(int(length) for length in np.unique(rows))
+        lengths = 4
     if not isinstance(lengths, Iterable):
         count = check_int(lengths, "lengths", 1)
         return choose_lengths(rows, count, longest=longest)

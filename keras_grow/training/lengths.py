@@ -4,8 +4,14 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
+
+
+def compiles_lengths() -> bool:
+    """Whether a batch of another length is compiled; not on PyTorch."""
+    return keras.config.backend() != "torch"
 
 
 def row_lengths(*marks: NDArray[Any]) -> NDArray[np.int64]:

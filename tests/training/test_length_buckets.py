@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from tiny_models import tiny_lm
-from tiny_rows import LENGTH
 from tiny_rows import rows_of_lengths
 
 from keras_grow import LengthBuckets
@@ -29,7 +28,7 @@ def drawn(data):
 def test_every_row_is_in_an_epoch_once_and_whole(group):
     x, y, weights = rows_of_lengths()
     data = LengthBuckets(
-        x, y, weights, batch_size=4, group=group, same_loss=False
+        x, y, weights, batch_size=4, lengths=4, group=group, same_loss=False
     )
     rows, batches = drawn(data)
     assert sorted(np.concatenate(rows)) == list(range(ROWS))
@@ -45,6 +44,21 @@ def test_every_row_is_in_an_epoch_once_and_whole(group):
         np.testing.assert_array_equal(targets[:real], y[own, :width])
         np.testing.assert_array_equal(some[:real], weights[own, :width])
         assert not some[real:].any()
+
+
+def test_there_are_four_lengths_but_every_one_where_none_is_compiled():
+    x, y, weights = rows_of_lengths(60)
+    data = LengthBuckets(x, y, weights, batch_size=2)
+    if keras.config.backend() != "torch":
+        assert data.lengths == LengthBuckets(x, y, weights, lengths=4).lengths
+        assert len(data.lengths) == 4
+        return
+    needed = x["padding_mask"].sum(axis=1)
+    assert data.lengths == tuple(np.unique(needed))
+    rows, batches = drawn(data)
+    assert sorted(np.concatenate(rows)) == list(range(60))
+    for own, (_, targets, _) in zip(rows, batches, strict=True):
+        assert targets.shape[1] == needed[own].max()
 
 
 def test_a_loop_over_the_batches_gets_an_epoch_of_whole_rows():
@@ -265,8 +279,6 @@ def test_a_new_length_must_save_what_compiling_it_is_worth():
     assert cheapest_lengths(rows, price=7919) == (32, 112)
     assert cheapest_lengths(rows, known=[32]) == (32, 112)
     assert cheapest_lengths([5], known=[64]) == (64,)
-    x, y, weights = rows_of_lengths(4)
-    assert LengthBuckets(x, y, weights, lengths=None).lengths == (LENGTH,)
 
 
 @pytest.mark.no_backend
