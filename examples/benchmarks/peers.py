@@ -74,6 +74,7 @@ COLUMNS = {
         "first_epoch_s": ("first epoch s", ".1f"),
         "tokens_a_s": ("useful tokens/s", ".1f"),
         "padding": ("padding", ".0%"),
+        "products_t": ("products, T", ".2f"),
         "peak_gb": ("peak GB", ".2f"),
         "trainable": ("trainable", ",d"),
         "loss": ("last loss", ".3f"),
@@ -117,14 +118,22 @@ def markdown(report):
             if "failed" in figures:
                 cells[0] = figures["failed"]
             lines.append(f"| {side} | {' | '.join(cells)} |")
-    lines += ["", "## ratios", "", "| | ratio | goal |", "| --- | ---: | --- |"]
+    lines += ["", "## ratios", "", "| | ratio | by products | goal |"]
+    lines.append("| --- | ---: | ---: | --- |")
     for part, ours, theirs, figure, goal in GOALS:
         sides = report["parts"].get(part, {})
-        both = [sides.get(side, {}).get(figure) for side in (ours, theirs)]
-        if None not in both:
+        found = [
+            _ratio(sides.get(ours, {}).get(name), sides.get(theirs, {}).get(name))
+            for name in (figure, "products_t")
+        ]
+        if found[0]:
             name = f"{part}: {figure} of {ours} / {theirs}"
-            lines.append(f"| {name} | {both[0] / both[1]:.2f} | {goal} |")
+            lines.append(f"| {name} | {' | '.join(found)} | {goal} |")
     return "\n".join(lines) + "\n"
+
+
+def _ratio(ours, theirs):
+    return "" if None in (ours, theirs) else f"{ours / theirs:.2f}"
 
 
 def _write(report, output):

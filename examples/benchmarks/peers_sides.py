@@ -41,21 +41,25 @@ def _export(arguments):
 
 
 def _train(side, arguments):
-    """Seconds of an epoch, useful tokens a second, peak, parameters, loss."""
+    """Seconds and products of an epoch, tokens a second, peak, loss."""
     import keras
     import numpy as np
 
-    from keras_grow import load_causal_lm
+    import keras_grow
+    from keras_grow.growth.costs import ModelShape
+    from keras_grow.growth.families import family_of
     from keras_grow.tasks import encode
     from keras_grow.tasks import load_task
 
     # Not later: TensorFlow would forget the tokenizer.
     keras.utils.set_random_seed(0)
     examples = load_task(arguments.data).train[: arguments.rows]
-    lm = load_causal_lm(arguments.model)
+    lm = keras_grow.load_causal_lm(arguments.model)
     encoded = encode(examples, lm.preprocessor.tokenizer, multiple_of=8)
     lengths = encoded.x["padding_mask"].sum(axis=1)
     useful = int(lengths.sum())
+    shape = ModelShape.of(lm.backbone, family_of(lm.backbone))
+    growths = ()
     if side in ("transformers_sft", "peft_lora8"):
         del lm
         ids, targets = encoded.x["token_ids"], encoded.y
@@ -70,6 +74,9 @@ def _train(side, arguments):
         done = peers_torch.train(side, folder_of(arguments), rows, arguments)
     else:
         done = _fit(side, lm, examples, encoded, arguments)
+        growths = [each.config for each in keras_grow.growths(lm).values()]
+    positions = done.pop("positions")
+    supervised = int((encoded.sample_weight > 0).sum())
     marks, processor = done.pop("wall"), done.pop("processor")
     epochs = np.diff(marks)
     return {
@@ -77,11 +84,31 @@ def _train(side, arguments):
         "processor_s": float(np.diff(processor)[-1]),
         "first_epoch_s": float(epochs[0]),
         "tokens_a_s": useful / float(epochs[-1]),
-        "padding": 1 - useful / done.pop("positions"),
+        "padding": 1 - useful / positions,
+        "products_t": products(shape, side, growths, positions, supervised),
         "useful_tokens": useful,
         "steps": math.ceil(len(examples) / arguments.batch),
         **done,
     }
+
+
+def products(shape, side, growths, positions, supervised):
+    """Tera-operations of an epoch's matrix products, by the model's shape.
+
+    Growth computes logits for supervised positions, the others for all. LoRA
+    needs no gradient of the frozen weights; its own products are left out, as
+    are the scores of attention.
+    """
+    from keras_grow.growth.costs import forward_flops
+    from keras_grow.growth.costs import growth_step_flops
+
+    if growths:
+        share = supervised / positions
+        each = growth_step_flops(shape, growths, 0, share)
+    else:
+        passes = 2 if "lora" in side else 3
+        each = passes * forward_flops(shape, (), 0)
+    return each * positions / 1e12
 
 
 def _targets(encoded, row, length):
