@@ -122,8 +122,9 @@ def markdown(report):
     lines.append("| --- | ---: | ---: | --- |")
     for part, ours, theirs, figure, goal in GOALS:
         sides = report["parts"].get(part, {})
+        both = [sides.get(side, {}) for side in (ours, theirs)]
         found = [
-            _ratio(sides.get(ours, {}).get(name), sides.get(theirs, {}).get(name))
+            _ratio(*(figures.get(name) for figures in both))
             for name in (figure, "products_t")
         ]
         if found[0]:
