@@ -51,8 +51,8 @@ app: .venv/app-$(BACKEND)
 
 check: lint collect
 	KERAS_BACKEND=jax $(QUICK) $(TWO) -m "not real and not exact" \
-		-k "(no_backend or layers or saving or test_training) \
-		and not in_browser"
+		-k "(no_backend or layers or saving or test_training \
+		or test_grow_model or test_switch) and not in_browser"
 	KERAS_BACKEND=jax $(TWO) -m "exact and not real" tests/layers \
 		tests/growth/test_grow_model.py tests/growth/test_switch.py
 
