@@ -182,7 +182,7 @@ def lengths_of_updates(
     """The lengths that the updates of a run are cut to, ascending.
 
     Where each length is compiled, there are only as many as pay off within the
-    updates of this plan.
+    updates of this plan; elsewhere all.
     """
     if not compiles_lengths():
         return tuple(range(1, longest + 1))
