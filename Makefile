@@ -4,7 +4,7 @@
 # make check  what to run before a commit: lint, types, that every test can be
 #             collected, and the tiny tests on JAX; 4 minutes on two quiet cores
 # make test   lint, types, every test on the three backends, and the lowest
-#             versions that pyproject.toml allows; 35 to 40 minutes on two cores
+#             versions that pyproject.toml allows; 35 to 70 minutes on two cores
 # make families  the commands and the app on every family; make test tries some
 # make docs   the reference, from docstrings and examples/reference, as pages
 #             in build/docs
