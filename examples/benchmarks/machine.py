@@ -86,9 +86,49 @@ def result_of(process):
     """Let a process go on; the result that it prints."""
     written, _ = process.communicate("go on\n")
     if process.returncode:
-        return {"failed": f"failed: exit status {process.returncode}"}
+        return _failed(process)
     line = written[written.index(MARK) :].splitlines()[0]
     return json.loads(line.removeprefix(MARK))
+
+
+def in_turns(processes):
+    """The results of processes that wait for a turn again and again.
+
+    One goes on while the others wait. If one fails, the others are ended.
+    """
+    for process in processes:
+        until_loaded(process)
+    results = [None for _ in processes]
+    while None in results:
+        for index, process in enumerate(processes):
+            if results[index] is None:
+                results[index] = _after_a_turn(process)
+                if "failed" in (results[index] or ()):
+                    for each in processes:
+                        each.kill()
+                    return [r or _failed(process) for r in results]
+    return results
+
+
+def _after_a_turn(process):
+    """The result of a process, or None where it waits again."""
+    try:
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass
+    for line in process.stdout:
+        if line.strip() == LOADED:
+            return None
+        if line.startswith(MARK):
+            process.wait()
+            return json.loads(line.removeprefix(MARK))
+    process.wait()
+    return _failed(process)
+
+
+def _failed(process):
+    return {"failed": f"failed: exit status {process.returncode}"}
 
 
 def resident_gb(peak=False):

@@ -5,9 +5,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import forget_peak
-from machine import resident_gb
-
 
 def load(folder):
     """The model in float32."""
@@ -29,7 +26,7 @@ def with_lora(model, **options):
     return peft.get_peft_model(model, config, **options)
 
 
-def train(side, folder, rows, arguments):
+def train(side, folder, rows, batch, turns):
     """Train with `Trainer`, its batches of rows of like length."""
     import transformers
 
@@ -38,63 +35,61 @@ def train(side, folder, rows, arguments):
     if side == "peft_lora8":
         model = with_lora(model)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    wall, processor, losses = [], [], []
-    positions = []
     collate = transformers.DataCollatorForSeq2Seq(tokenizer)
+    losses, positions = [], []
 
     def collated(features):
-        batch = collate(features)
-        positions.append(batch["input_ids"].numel())
-        return batch
+        made = collate(features)
+        positions.append(made["input_ids"].numel())
+        return made
 
     class Clock(transformers.TrainerCallback):
-        def stamp(self):
-            wall.append(time.perf_counter())
-            processor.append(time.process_time())
+        def on_train_begin(self, args, state, control, **_):
+            turns.begin(state.max_steps)
 
-        def on_train_begin(self, *_, **__):
-            self.stamp()
-
-        def on_epoch_end(self, *_, **__):
-            self.stamp()
+        def on_step_end(self, *_, **__):
+            turns.updated()
 
         def on_log(self, args, state, control, logs=None, **_):
             if "loss" in logs:
                 losses.append(logs["loss"])
 
-    with tempfile.TemporaryDirectory() as output:
-        trainer = transformers.Trainer(
-            model=model,
-            args=transformers.TrainingArguments(
-                output_dir=output,
-                per_device_train_batch_size=arguments.batch,
-                num_train_epochs=arguments.epochs,
-                learning_rate=1e-5,
-                lr_scheduler_type="constant",
-                train_sampling_strategy="group_by_length",
-                logging_strategy="epoch",
-                save_strategy="no",
-                report_to=[],
-                use_cpu=True,
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-            ),
-            train_dataset=rows,
-            data_collator=collated,
-            callbacks=[Clock()],
-        )
-        forget_peak()
-        trainer.train()
-    # A row's last token is a target only, as it is for the others.
+    def epoch(rows, callbacks):
+        with tempfile.TemporaryDirectory() as output:
+            transformers.Trainer(
+                model=model,
+                args=transformers.TrainingArguments(
+                    output_dir=output,
+                    per_device_train_batch_size=batch,
+                    num_train_epochs=1,
+                    learning_rate=1e-5,
+                    lr_scheduler_type="constant",
+                    train_sampling_strategy="group_by_length",
+                    logging_strategy="epoch",
+                    save_strategy="no",
+                    report_to=[],
+                    use_cpu=True,
+                    disable_tqdm=True,
+                    dataloader_pin_memory=False,
+                ),
+                train_dataset=rows,
+                data_collator=collated,
+                callbacks=callbacks,
+            ).train()
+
+    begin = time.perf_counter()
+    epoch(rows[:batch], [])
+    warmed = time.perf_counter() - begin
+    positions.clear()
+    epoch(rows, [Clock()])
     return {
-        "wall": wall,
-        "processor": processor,
-        "peak_gb": resident_gb(peak=True),
+        "first_s": warmed,
         "trainable": sum(
             p.numel() for p in model.parameters() if p.requires_grad
         ),
         "loss": losses[-1],
-        "positions": sum(positions) / arguments.epochs - len(rows),
+        # A row's last token is a target only, as it is for the others.
+        "positions": sum(positions) - len(rows),
     }
 
 
