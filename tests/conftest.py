@@ -37,6 +37,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 import pytest
 from budgets import budget
 from budgets import over_budget
+from jax_lowering import share_contexts
 from xdist.scheduler import LoadFileScheduling
 
 BACKEND = os.environ["KERAS_BACKEND"]
@@ -51,6 +52,8 @@ def pytest_configure(config):
     """
     if config.getoption("dist", "no") == "no":
         importlib.import_module("keras")
+        if BACKEND == "jax":
+            share_contexts()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
 
