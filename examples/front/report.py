@@ -18,6 +18,7 @@ from results import DRAWS
 from results import RESULTS
 from results import SHARES
 from results import Front
+from results import Run
 from results import pack
 
 from keras_grow.comparison.front import bracketed
@@ -27,6 +28,8 @@ from keras_grow.comparison.intervals import interval
 from keras_grow.comparison.intervals import ratio
 
 BUDGETS = (1.0, 2.0, 5.0)
+# A run may score some sets alone: `train.py --sets`.
+NOT_SCORED = "not scored"
 # Folder, name and the gains in loss that are looked at, of each task.
 TASKS = {
     "captions": ("front", "English-French captions", (1.0, 1.1, 1.2)),
@@ -95,6 +98,14 @@ def _show(value: float, drawn: Any, form: str = ".3f") -> str:
     return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
+def _gain(data: Front, run: Run, name: str, at: int, routes: Any = 1.0) -> str:
+    """Points of accuracy that a set gains, where the routes lead to the run."""
+    if f"{name}_right" not in run:
+        return NOT_SCORED
+    gain = routes * data.gain(run, name, at)
+    return _show(*data.mean(gain, name), "+.1f")
+
+
 def _whole_table(data: Front) -> list[str]:
     """Every score at share 1 and one half, best rate by the tuning loss."""
     lines = [
@@ -114,10 +125,12 @@ def _whole_table(data: Front) -> list[str]:
                 plain, drawn = data.curve(run, name)
                 cells.append(_show(plain[at + 1], drawn[:, at + 1], ".3f"))
             for name in ("lambada", "winogrande"):
-                gain = data.gain(run, name, at)
-                cells.append(_show(*data.mean(gain, name), "+.1f"))
-            plain, drawn = data.curve(run, "captions")
-            cells.append(_show(plain[at + 1], drawn[:, at + 1]))
+                cells.append(_gain(data, run, name, at))
+            if "captions_nll" in run:
+                plain, drawn = data.curve(run, "captions")
+                cells.append(_show(plain[at + 1], drawn[:, at + 1]))
+            else:
+                cells.append(NOT_SCORED)
             kl = run["validation_kl"][at]
             sizes = data.base["validation_tokens"]
             drawn = ratio(kl, sizes, data.draws["validation"])
@@ -154,12 +167,13 @@ def _routed_table(data: Front) -> list[str]:
     for method in data.runs:
         rate, run = data.best(method)
         plain, drawn = data.routed(run, "validation")
-        gain = data.routes["lambada"] * data.gain(run, "lambada", -1)
         cells = [
             _show(plain, drawn),
             _show(*data.routed(run, "wikitext"), "+.3f"),
-            _show(*data.mean(gain, "lambada"), "+.1f"),
-            _show(*data.routed(run, "captions", True), "+.4f"),
+            _gain(data, run, "lambada", -1, data.routes["lambada"]),
+            _show(*data.routed(run, "captions", True), "+.4f")
+            if "captions_nll" in run
+            else NOT_SCORED,
             _show(plain - sft[0], drawn - sft[1], "+.3f"),
         ]
         lines.append(f"| {method} | {rate:g} | {' | '.join(cells)} |")
