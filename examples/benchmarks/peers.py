@@ -113,7 +113,7 @@ def main():
     )
     parser.add_argument("--rows", type=int, default=512, help="of training")
     parser.add_argument(
-        "--turns", type=int, default=8, help="parts of an epoch"
+        "--turns", type=int, default=32, help="parts of an epoch"
     )
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--scored", type=int, default=500, help="rows of each")
