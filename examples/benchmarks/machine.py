@@ -83,12 +83,23 @@ def until_loaded(process):
 
 
 def result_of(process):
-    """Let a process go on; the result that it prints."""
-    written, _ = process.communicate("go on\n")
-    if process.returncode:
-        return _failed(process)
-    line = written[written.index(MARK) :].splitlines()[0]
-    return json.loads(line.removeprefix(MARK))
+    """Let a process go on; what it prints, or None where it waits again."""
+    try:
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # It has ended; the exit status says how.
+    result = None
+    for line in process.stdout:
+        if line.strip() == LOADED:
+            return None
+        if line.startswith(MARK):
+            result = json.loads(line.removeprefix(MARK))
+            break
+    process.communicate()
+    if process.returncode or result is None:
+        return {"failed": f"failed: exit status {process.returncode}"}
+    return result
 
 
 def in_turns(processes):
@@ -102,33 +113,12 @@ def in_turns(processes):
     while None in results:
         for index, process in enumerate(processes):
             if results[index] is None:
-                results[index] = _after_a_turn(process)
-                if "failed" in (results[index] or ()):
-                    for each in processes:
-                        each.kill()
-                    return [r or _failed(process) for r in results]
+                results[index] = result_of(process)
+            if results[index] and "failed" in results[index]:
+                for each in processes:
+                    each.kill()
+                return [found or results[index] for found in results]
     return results
-
-
-def _after_a_turn(process):
-    """The result of a process, or None where it waits again."""
-    try:
-        process.stdin.write("go on\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        pass
-    for line in process.stdout:
-        if line.strip() == LOADED:
-            return None
-        if line.startswith(MARK):
-            process.wait()
-            return json.loads(line.removeprefix(MARK))
-    process.wait()
-    return _failed(process)
-
-
-def _failed(process):
-    return {"failed": f"failed: exit status {process.returncode}"}
 
 
 def resident_gb(peak=False):

@@ -16,8 +16,9 @@ The sides, each in a separate process:
 
 A training side and PEFT's LoRA take turns, a part of the epoch each, since the
 speed of a machine may change within minutes; so PEFT's epoch is measured again
-beside every side. Of scoring and generation one side runs after the other. What
-compiles is not in the seconds, and is listed apart.
+beside every side. Of scoring and generation one side runs after the other. The
+first updates and calls, which compile, are not in the seconds, and are listed
+apart.
 
 Rows are written as they come. If it is interrupted, the same command resumes
 it; sides that failed are run again.
@@ -32,9 +33,9 @@ from machine import describe
 from machine import in_turns
 from machine import run_alone
 from machine import start_alone
+from peers_table import PEFT
 from peers_table import markdown
 
-PEFT = "peft_lora8@torch"
 SIDES = {
     "train": [
         "grow_last10@jax",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+# What every side of training takes turns with.
+PEFT = "peft_lora8@torch"
 RESAMPLES = 2000
 # part, ours, theirs, figure, and what ours over theirs is to be
 GOALS = [
@@ -23,7 +25,7 @@ COLUMNS = {
         "interval": ("95%", ""),
         "products": ("by products", ".2f"),
         "processor_s": ("processor s", ".1f"),
-        "first_s": ("to compile, s", ".1f"),
+        "first_s": ("to warm up, s", ".1f"),
         "tokens_a_s": ("useful tokens/s", ".1f"),
         "padding": ("padding", ".0%"),
         "peak_gb": ("peak GB", ".2f"),
@@ -114,7 +116,7 @@ def _with_ratios(sides):
             "products": figures["products_t"] / beside["products_t"],
         }
         # The same epoch again and again: one row of it is enough.
-        rows.setdefault("peft_lora8@torch", beside)
+        rows.setdefault(PEFT, beside)
     return rows
 
 

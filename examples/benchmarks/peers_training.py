@@ -24,6 +24,11 @@ class Turns:
 
     def begin(self, updates):
         """All is loaded and compiled: wait, then start the clocks."""
+        if updates < self.turns:
+            raise ValueError(
+                "Expected at most a turn for each update. Received: "
+                f"{updates} updates and --turns {self.turns}"
+            )
         self.done = 0
         self.ends = {
             updates * turn // self.turns for turn in range(1, self.turns + 1)
@@ -37,7 +42,7 @@ class Turns:
         if self.done in self.ends:
             self.wall.append(time.perf_counter() - self.began[0])
             self.processor.append(time.process_time() - self.began[1])
-            if self.done < max(self.ends):
+            if len(self.wall) < self.turns:
                 self._start()
 
     def _start(self):
@@ -154,7 +159,6 @@ def _fit(side, lm, examples, encoded, arguments, turns):
         lm.backbone.enable_lora(8)
     elif side.startswith("grow"):
         grow(side, lm)
-    _compile(lm)
     trained = lm
     if side.startswith("kerashub"):
         # One length for all rows: the shortest that cuts none.
@@ -182,6 +186,10 @@ def _fit(side, lm, examples, encoded, arguments, turns):
         by_length = {batch[1].shape: batch for batch in every}
         warm = (b for b in [*by_length.values()][:LENGTHS])
 
+    trained.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.Adam(1e-5),
+    )
     begin = time.perf_counter()
     fit(warm, **options)
     warmed = time.perf_counter() - begin
@@ -213,16 +221,6 @@ def _bucketed(side, lm, encoded, arguments):
     if side.endswith("_top"):
         states = keras_grow.LowerStates(lm, x, arguments.folder).write()
         x, trained = states.x, states.top()
-        _compile(trained)
     keras_grow.supervised_logits(trained)
     batches = keras_grow.LengthBuckets(x, *others, batch_size=arguments.batch)
     return trained, batches
-
-
-def _compile(model):
-    import keras
-
-    model.compile(
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        optimizer=keras.optimizers.Adam(1e-5),
-    )
